@@ -1,0 +1,65 @@
+# Each verb is a line or two of plain pip/python. `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+export ORT_DISABLE_TELEMETRY := 1
+# uv does not read pip's variable for folders of wheels; torch's CPU file may lie in one.
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+PY := .venv/bin/python
+UVPIP := .venv/bin/uv pip install --quiet --python $(PY) --constraint constraints.txt
+DATA ?= $(or $(wildcard $(VAESERVE_DATA)/mnist),$(wildcard ../shared/data/mnist),mnist)
+OUT ?= exported/mnist/$(shell date -u +%Y%m%d%H%M)
+
+help: ## list the verbs
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+.venv/bin/uv:
+	python3 -m venv .venv && $(PY) -m pip install --quiet --disable-pip-version-check uv
+
+.venv/.serve: .venv/bin/uv pyproject.toml constraints.txt
+	$(UVPIP) -e '.[cpu]' && touch $@
+
+.venv/.full: .venv/bin/uv pyproject.toml constraints.txt
+	$(UVPIP) -e '.[cpu,train,dev]' && touch $@ .venv/.serve
+
+setup: .venv/.full ## the whole development environment in .venv
+
+demo: .venv/.serve ## start the server, sample, encode, reconstruct; pictures in demo/
+	$(PY) examples/demo.py
+
+serve: .venv/.serve ## run the server in the foreground (gRPC 50051, metrics 9464)
+	exec $(PY) -m server --models exported $(ARGS)
+
+train: .venv/.full ## train and export the default preset on MNIST (DATA=..., OUT=..., ARGS=...)
+	$(PY) -m training fit --preset default --data $(DATA) --out $(OUT) $(ARGS)
+
+test: .venv/.full ## all tests but those marked slow or gpu
+	$(PY) -m pytest $(ARGS)
+
+test-slow: .venv/.full ## the tests that take minutes
+	$(PY) -m pytest -m slow --timeout 1800 $(ARGS)
+
+test-gpu: .venv/.full ## the tests that need an NVIDIA GPU
+	$(PY) -m pytest -m gpu --timeout 1800 $(ARGS)
+
+lint: .venv/.full ## ruff, mypy, import-linter, buf, compose schema, hadolint
+	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/buf lint proto
+	.venv/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/compose/*.yml
+	.venv/bin/hadolint Dockerfile
+
+format: .venv/.full ## rewrite the code in the house format
+	.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
+
+proto: .venv/.full ## regenerate vaeserve/v1 from proto/
+	$(PY) -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. --grpc_python_out=. proto/vaeserve/v1/vaeserve.proto
+
+lock: .venv/bin/uv ## recompute constraints.txt (torch stays out: its pin is in pyproject)
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --extra cpu --extra train --extra dev pyproject.toml \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --no-emit-package torch -o constraints.txt
+
+clean: ## remove what the verbs made
+	rm -rf .venv demo runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.PHONY: help setup demo serve train test test-slow test-gpu lint format proto lock clean

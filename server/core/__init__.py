@@ -1,0 +1,1 @@
+"""What a VAE server computes and decides; knows neither gRPC, onnxruntime nor Prometheus."""

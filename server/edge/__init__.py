@@ -1,0 +1,1 @@
+"""Speaks gRPC: messages in, messages out; knows no model files."""

@@ -1,0 +1,1 @@
+"""One file per way of carrying the method table over the network."""

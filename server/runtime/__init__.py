@@ -1,0 +1,1 @@
+"""onnxruntime and model files: the only part that knows either."""

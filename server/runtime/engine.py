@@ -1,0 +1,191 @@
+"""An artifact's graphs in onnxruntime: verified against the manifest and the golden outputs, then run."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal
+
+import numpy as np
+import onnxruntime as ort
+
+from server.artifact import GOLDEN, GRAPH_INPUT, Artifact, GraphName, Manifest
+from server.core.arrays import Floats
+from server.errors import ArtifactError
+
+Device = Literal["cpu", "cuda", "auto"]
+GOLDEN_TOLERANCE = 1e-3  # max abs error, relative to max(1, |expected|); CPU kernels differ by 1e-6, CUDA's by 1e-4
+PROVIDER = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+class DeviceUnavailable(Exception):
+    """The device asked for cannot be used; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedGraph:
+    """One graph, ready to run. Calls from several threads at once are safe."""
+
+    name: str
+    provider: str
+    threads: int
+    _session: ort.InferenceSession = field(repr=False)
+    _input: str
+    _outputs: tuple[str, ...]
+
+    def __call__(self, rows: Floats) -> tuple[Floats, ...]:
+        """Run float32 [rows, ...]; one array [rows, ...] per output."""
+        return tuple(self._session.run(self._outputs, {self._input: rows}))
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """All graphs of one artifact on one device."""
+
+    manifest: Manifest
+    provider: str
+    graphs: Mapping[str, LoadedGraph]
+
+    def run(self, name: GraphName, rows: Floats) -> tuple[Floats, ...]:
+        return self.graphs[name](rows)
+
+
+def load(artifact: Artifact, *, device: Device = "cpu", threads: int = 1) -> Engine:
+    """Load every graph of an artifact and prove it on the golden vectors.
+
+    `threads` is the number of threads inside one run on CPU. `auto` takes CUDA where it works and the CPU elsewhere.
+    Raises ArtifactError if a graph is not what the manifest says, DeviceUnavailable if `cuda` was asked for and fails.
+    """
+    refuse_two_runtimes()
+    chosen = choose_device(device)
+    try:
+        engine = _load(artifact, chosen, threads)
+    except DeviceUnavailable:
+        if device != "auto":
+            raise
+        engine = _load(artifact, "cpu", threads)
+    _check_golden(artifact, engine)
+    return engine
+
+
+def choose_device(device: Device) -> Literal["cpu", "cuda"]:
+    """The device to try first. Raises DeviceUnavailable if this onnxruntime cannot know CUDA at all."""
+    if device == "cpu":
+        return "cpu"
+    if PROVIDER["cuda"] not in ort.get_available_providers():
+        if device == "auto":
+            return "cpu"
+        raise DeviceUnavailable(
+            "device cuda: this onnxruntime has no CUDA provider; install vaeserve[gpu] instead of vaeserve[cpu]"
+        )
+    ort.preload_dlls()
+    return "cuda"
+
+
+def refuse_two_runtimes() -> None:
+    """onnxruntime and onnxruntime-gpu overwrite each other's files: having both is an error to be told at start.
+
+    Raises DeviceUnavailable.
+    """
+    installed = []
+    for name in ("onnxruntime", "onnxruntime-gpu"):
+        try:
+            installed.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    if len(installed) > 1:
+        raise DeviceUnavailable(f"{' and '.join(installed)} are both installed and share one folder; uninstall one")
+
+
+def _load(artifact: Artifact, device: Literal["cpu", "cuda"], threads: int) -> Engine:
+    graphs = {name: _load_graph(artifact, name, device, threads) for name in artifact.manifest.graphs}
+    return Engine(artifact.manifest, PROVIDER[device], graphs)
+
+
+def _load_graph(artifact: Artifact, name: str, device: Literal["cpu", "cuda"], threads: int) -> LoadedGraph:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Spinning threads would take the cores from the transport.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    providers: list[Any] = [PROVIDER["cpu"]]
+    if device == "cuda":
+        providers.insert(0, (PROVIDER["cuda"], {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": 0}))
+    graph = artifact.manifest.graphs[name]
+    try:
+        # From bytes: a model that is not read from a file has no folder to fetch external data from.
+        session = ort.InferenceSession(artifact.graph(name), options, providers=providers)
+    except ArtifactError:
+        raise
+    except Exception as error:  # onnxruntime raises bare and nameless types
+        raise ArtifactError(f"{graph.file}: onnxruntime cannot load it: {_first_line(error)}") from error
+    # onnxruntime lists CUDA where there is none and falls back in silence; only the session tells the truth.
+    if session.get_providers()[0] != PROVIDER[device]:
+        raise DeviceUnavailable("device cuda: onnxruntime fell back to the CPU; no usable GPU, driver or CUDA library")
+    _check_tensors(artifact.manifest, name, session)
+    return LoadedGraph(name, session.get_providers()[0], threads, session, graph.inputs[0], graph.outputs)
+
+
+def _check_tensors(manifest: Manifest, name: str, session: ort.InferenceSession) -> None:
+    file = manifest.graphs[name].file
+    item, latent = list(manifest.item.shape), [manifest.latent_size]
+    shape = {
+        "x": item,
+        "z": latent,
+        "eps": latent,
+        "mean": item if name == "decoder" else latent,
+        "logits": item,
+        "logvar": latent,
+        "log_density": [],
+    }
+    tensors = [("input", t, GRAPH_INPUT[name]) for t in session.get_inputs()]
+    tensors += [("output", t, t.name) for t in session.get_outputs()]
+    for kind, tensor, wanted in tensors:
+        required = shape.get(wanted)
+        allowed = ["batch", *(required or [])]
+        if tensor.name != wanted or required is None:
+            raise ArtifactError(f"{file}: {kind} {tensor.name!r} is not in the contract")
+        got = list(tensor.shape)
+        if tensor.type != "tensor(float)" or not got or isinstance(got[0], int) or got[1:] != required:
+            raise ArtifactError(
+                f"{file}: {kind} {tensor.name!r} is {tensor.type} {got}; it must be tensor(float) {allowed}"
+            )
+    if len(session.get_inputs()) != 1:
+        raise ArtifactError(f"{file}: has {len(session.get_inputs())} inputs; it must have 1")
+    got_outputs = tuple(tensor.name for tensor in session.get_outputs())
+    if got_outputs != manifest.graphs[name].outputs:
+        raise ArtifactError(f"{file}: outputs are {got_outputs}; the manifest says {manifest.graphs[name].outputs}")
+
+
+def _check_golden(artifact: Artifact, engine: Engine) -> None:
+    try:
+        with np.load(io.BytesIO((artifact.path / GOLDEN).read_bytes()), allow_pickle=False) as archive:
+            golden = dict(archive)
+    except Exception as error:  # a broken archive raises zipfile's, numpy's and zlib's own types
+        raise ArtifactError(f"{GOLDEN}: cannot be read: {_first_line(error)}") from error
+    for name, graph in engine.graphs.items():
+        spec = artifact.manifest.graphs[name]
+        keys = [spec.inputs[0], *(f"{name}.{output}" for output in spec.outputs)]
+        if missing := [key for key in keys if key not in golden]:
+            raise ArtifactError(f"{GOLDEN}: has no array {missing[0]!r}")
+        try:
+            results = graph(golden[keys[0]])
+        except Exception as error:  # the first run of a graph, with whatever onnxruntime raises
+            raise ArtifactError(f"{spec.file}: fails on the golden inputs: {_first_line(error)}") from error
+        for key, got in zip(keys[1:], results, strict=True):
+            error_size = _golden_error(got, golden[key])
+            if not error_size <= GOLDEN_TOLERANCE:
+                raise ArtifactError(
+                    f"{GOLDEN}: {key} differs by {error_size:.2g} from what training saw; allowed {GOLDEN_TOLERANCE:g}"
+                )
+
+
+def _golden_error(got: Floats, expected: Floats) -> float:
+    if got.shape != expected.shape:
+        return float("inf")
+    return float(np.max(np.abs(got - expected) / np.maximum(1.0, np.abs(expected))))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
