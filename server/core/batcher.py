@@ -1,0 +1,249 @@
+"""Drives a scheduler: executor threads pull batches, run the graph and hand every caller its own rows.
+
+Work-conserving: an idle executor takes what is there at once; while all are busy, jobs gather.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+
+from server.core.arrays import Floats, RunGraph
+from server.core.caller import Caller
+from server.core.events import BatchDone, Dropped, Event, ExecutorDied, GraphFailed, Refused
+from server.core.scheduler import Batch, Job, Part, Scheduler
+from server.core.ticket import Ticket
+from server.errors import DeadlineExceeded, EngineFailure, QueueFull, Unavailable
+
+# How a piece of work reaches the thread on which callers live, e.g. loop.call_soon_threadsafe.
+Deliver: TypeAlias = Callable[[Callable[[], None]], object]
+_Result: TypeAlias = tuple[Part, tuple[Floats, ...] | EngineFailure]
+
+
+class Batcher:
+    """Batches the rows of many callers through one graph.
+
+    Every admitted job's ticket settles exactly once, whatever happens to the jobs it shares a batch with.
+    """
+
+    def __init__(
+        self,
+        run: RunGraph,
+        *,
+        scheduler: Scheduler,
+        executors: int = 1,
+        name: str = "graph",
+        observe: Callable[[Event], None] = lambda _: None,
+        deliver: Deliver = lambda work: work(),
+        soon: Deliver = lambda work: work(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`deliver` brings results to the thread on which callers live, once for each batch.
+
+        `soon` runs a piece of work when the submitting thread has nothing more at hand: with an event loop's call_soon,
+        all requests that arrived together reach an idle executor together.
+        """
+        self._run = run
+        self._scheduler = scheduler
+        self._observe = observe
+        self._deliver = deliver
+        self._soon = soon
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._work_or_close = threading.Condition(self._lock)
+        self._closed = False
+        self._running_rows = 0
+        self._idle_executors = 0
+        self._waking = False
+        self._threads = [
+            threading.Thread(target=self._executor, name=f"{name}-{i}", daemon=True) for i in range(executors)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def alive(self) -> bool:
+        return all(thread.is_alive() for thread in self._threads)
+
+    @property
+    def queued_rows(self) -> int:
+        return self._scheduler.queued_rows
+
+    @property
+    def queued_bytes(self) -> int:
+        return self._scheduler.queued_bytes
+
+    @property
+    def running_rows(self) -> int:
+        return self._running_rows
+
+    def submit(self, rows: Floats, caller: Caller) -> Ticket[tuple[Floats, ...]]:
+        """Queue rows [rows, ...]; the ticket brings one array [rows, ...] for each output of the graph.
+
+        Raises QueueFull, DeadlineExceeded or Unavailable at once where the job cannot be kept. The ticket fails with
+        DeadlineExceeded, Cancelled or EngineFailure.
+        """
+        job = Job(rows, caller, submitted=self._clock())
+        job.ticket = Ticket(on_cancel=lambda: self._withdraw(job))
+        try:
+            with self._lock:
+                if self._closed:
+                    raise Unavailable("the model is being shut down")
+                expired = self._scheduler.admit(job, now=job.submitted)
+                wake = self._idle_executors > 0 and not self._waking
+                self._waking |= wake
+        except QueueFull as full:
+            self._observe(Refused(len(rows), "rows" if full.reason == "rows" else "bytes"))
+            raise
+        except DeadlineExceeded:
+            self._observe(Refused(len(rows), "deadline"))
+            raise
+        if wake:
+            self._soon(self._wake)
+        self._fail_expired(expired)
+        return job.ticket
+
+    def close(self) -> None:
+        """Take nothing more, finish what was accepted, and stop the executors."""
+        with self._lock:
+            self._closed = True
+            self._work_or_close.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _wake(self) -> None:
+        with self._lock:
+            self._waking = False
+            self._work_or_close.notify()
+
+    def _executor(self) -> None:
+        batch: Batch | None = None
+        try:
+            while (batch := self._next()) is not None:
+                self._serve(batch)
+        except BaseException as error:
+            self._die(error, batch)
+            raise
+
+    def _next(self) -> Batch | None:
+        while True:
+            with self._lock:
+                batch, expired = self._scheduler.take(now=self._clock())
+                if batch is not None:
+                    self._running_rows += len(batch)
+                    if self._scheduler.queued_rows:
+                        self._work_or_close.notify()
+                elif not expired:
+                    if self._closed:
+                        return None
+                    self._idle_executors += 1
+                    self._work_or_close.wait()
+                    self._idle_executors -= 1
+            self._deliver_expired(expired)
+            if batch is not None:
+                return batch
+
+    def _serve(self, batch: Batch) -> None:
+        started = self._clock()
+        results = self._run_parts(batch.parts)
+        seconds = self._clock() - started
+        settled: list[Callable[[], object]] = []
+        failed = 0
+        unwanted = sum(len(part) for part in batch.parts if part.job.ticket.done)
+        with self._lock:
+            self._running_rows -= len(batch)
+            self._scheduler.learn(rows=len(batch), seconds=seconds)
+            for part, result in results:
+                job = part.job
+                job.run_seconds += seconds
+                job.batch_rows = max(job.batch_rows, len(batch))
+                if isinstance(result, EngineFailure):
+                    failed += len(part)
+                    self._scheduler.withdraw(job)
+                    settled.append(_failure(job, result))
+                elif (outputs := job.put(part, result)) is not None:
+                    settled.append(_success(job, outputs))
+        self._deliver(partial(_call_all, settled))
+        self._observe(
+            BatchDone(
+                rows=len(batch),
+                failed_rows=failed,
+                reason=batch.reason,
+                run_seconds=seconds,
+                queue_seconds=tuple(part.job.served().queue_seconds for part in batch.parts if part.start == 0),
+            )
+        )
+        if unwanted:
+            self._observe(Dropped(unwanted, "running", "cancelled"))
+
+    def _run_parts(self, parts: tuple[Part, ...]) -> list[_Result]:
+        """Run parts together; where that fails, in halves, so that only the guilty job fails."""
+        rows = parts[0].rows if len(parts) == 1 else np.concatenate([part.rows for part in parts])
+        try:
+            outputs = self._run(rows)
+            if any(len(output) != len(rows) for output in outputs):
+                raise ValueError(f"{len(rows)} rows in, {[len(output) for output in outputs]} rows out")
+        except Exception as error:
+            self._observe(GraphFailed(len(rows), error))
+            if len(parts) == 1:
+                failure = EngineFailure("the model failed on these rows")
+                failure.__cause__ = error
+                return [(parts[0], failure)]
+            middle = len(parts) // 2
+            return self._run_parts(parts[:middle]) + self._run_parts(parts[middle:])
+        results: list[_Result] = []
+        start = 0
+        for part in parts:
+            results.append((part, tuple(output[start : start + len(part)] for output in outputs)))
+            start += len(part)
+        return results
+
+    def _withdraw(self, job: Job) -> None:
+        with self._lock:
+            rows = self._scheduler.withdraw(job)
+        if rows:
+            self._observe(Dropped(rows, "queued", "cancelled"))
+
+    def _deliver_expired(self, expired: list[Job]) -> None:
+        if expired:
+            self._deliver(lambda: self._fail_expired(expired))
+
+    def _fail_expired(self, expired: list[Job]) -> None:
+        for job in expired:
+            self._observe(Dropped(job.waiting, "queued", "expired"))
+            job.ticket.fail(DeadlineExceeded("the deadline passed while the request was queued"))
+
+    def _die(self, error: BaseException, batch: Batch | None) -> None:
+        with self._lock:
+            self._closed = True
+            jobs = self._scheduler.withdraw_all()
+            jobs += [part.job for part in batch.parts] if batch else []
+            self._work_or_close.notify_all()
+        failure = EngineFailure("the model's executor died")
+        failure.__cause__ = error
+        self._deliver(partial(_call_all, [partial(job.ticket.fail, failure) for job in jobs]))
+        self._observe(ExecutorDied(error))
+
+
+def _call_all(calls: Sequence[Callable[[], object]]) -> None:
+    for call in calls:
+        call()
+
+
+def _success(job: Job, outputs: tuple[Floats, ...]) -> Callable[[], object]:
+    def settle() -> None:
+        job.caller.served.append(job.served())
+        job.ticket.succeed(outputs)
+
+    return settle
+
+
+def _failure(job: Job, failure: EngineFailure) -> Callable[[], object]:
+    def settle() -> None:
+        job.caller.served.append(job.served())
+        job.ticket.fail(failure)
+
+    return settle

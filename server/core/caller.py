@@ -1,0 +1,28 @@
+"""Who waits for rows, until when, and what the waiting has cost so far."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What serving one ticket took."""
+
+    queue_seconds: float  # from submission to the first batch that held one of its rows
+    run_seconds: float  # in batches that held its rows
+    batch_rows: int  # the largest of those batches
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One call on behalf of somebody."""
+
+    deadline: float  # on the server's monotonic clock, seconds
+    served: list[Served] = field(default_factory=list)
+
+    def total(self) -> Served:
+        """Everything this call took, over all graphs it went through."""
+        return Served(
+            queue_seconds=sum(s.queue_seconds for s in self.served),
+            run_seconds=sum(s.run_seconds for s in self.served),
+            batch_rows=max((s.batch_rows for s in self.served), default=0),
+        )

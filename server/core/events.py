@@ -1,0 +1,76 @@
+"""What batchers and the boundary report; server.app plugs metrics and logs in. Neither measures for itself."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from server.core.scheduler import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class BatchDone:
+    """A batch ran, in one piece or, after a failure, in several."""
+
+    rows: int
+    failed_rows: int
+    reason: Reason
+    run_seconds: float
+    queue_seconds: tuple[float, ...]  # one for each job whose first rows were in the batch
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A job was not admitted."""
+
+    rows: int
+    reason: Literal["rows", "bytes", "deadline"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Rows nobody waits for any more were not run, or ran for nothing."""
+
+    rows: int
+    stage: Literal["queued", "running"]
+    cause: Literal["cancelled", "expired"]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphFailed:
+    """One run of the graph raised; its rows are tried again in halves, down to one job."""
+
+    rows: int
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorDied:
+    """A bug in this file: the batcher is closed, every waiting caller was told, and the process should restart."""
+
+    error: BaseException
+
+
+Event: TypeAlias = BatchDone | Refused | Dropped | GraphFailed | ExecutorDied
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """A remote procedure by its names."""
+
+    grpc_type: Literal["unary", "server_stream", "bidi_stream"]
+    service: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    rpc: Rpc
+
+
+@dataclass(frozen=True, slots=True)
+class CallHandled:
+    rpc: Rpc
+    code: str  # OK, INVALID_ARGUMENT ...
+    seconds: float
+
+
+CallEvent: TypeAlias = CallStarted | CallHandled

@@ -1,0 +1,174 @@
+"""Decides which waiting rows run next. Pure: no thread, no event loop, and the time is an argument.
+
+The unit is the row. A job is a range of rows that one caller waits for; a batch may hold parts of many jobs, and a
+job may be spread over many batches. Jobs are served first come, first served.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from server.core.arrays import Floats
+from server.core.caller import Caller, Served
+from server.core.ticket import Ticket
+from server.errors import DeadlineExceeded, QueueFull
+
+Reason = Literal["full", "idle"]  # why a batch left: it could hold no more, or an executor had nothing else to do
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """Rows that one caller waits for, and what has become of them."""
+
+    rows: Floats
+    caller: Caller
+    submitted: float  # clock, seconds
+    ticket: Ticket[tuple[Floats, ...]] = field(default_factory=Ticket)
+    taken: int = 0  # rows handed to batches
+    finished: int = 0  # rows that came back
+    first_taken: float | None = None
+    run_seconds: float = 0.0
+    batch_rows: int = 0
+    outputs: tuple[Floats, ...] | None = None  # filled part by part if the job was split
+
+    @property
+    def waiting(self) -> int:
+        return len(self.rows) - self.taken
+
+    def put(self, part: "Part", outputs: tuple[Floats, ...]) -> tuple[Floats, ...] | None:
+        """Take in the outputs of one part; the whole job's outputs once all parts are in."""
+        if len(part) == len(self.rows):
+            self.finished = len(part)
+            return outputs
+        if self.outputs is None:
+            self.outputs = tuple(np.empty((len(self.rows), *o.shape[1:]), o.dtype) for o in outputs)
+        for whole, piece in zip(self.outputs, outputs, strict=True):
+            whole[part.start : part.stop] = piece
+        self.finished += len(part)
+        return self.outputs if self.finished == len(self.rows) else None
+
+    def served(self) -> Served:
+        first = self.submitted if self.first_taken is None else self.first_taken
+        return Served(first - self.submitted, self.run_seconds, self.batch_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows start..stop of a job, inside a batch."""
+
+    job: Job
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def rows(self) -> Floats:
+        return self.job.rows[self.start : self.stop]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one run of the graph shall compute."""
+
+    parts: tuple[Part, ...]
+    reason: Reason
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+
+class Scheduler:
+    """A bounded queue of rows. The caller brings the lock."""
+
+    def __init__(self, *, max_batch_rows: int, max_queued_rows: int, max_queued_bytes: int) -> None:
+        self.max_batch_rows = max_batch_rows
+        self.max_queued_rows = max_queued_rows
+        self.max_queued_bytes = max_queued_bytes
+        self.queued_rows = 0
+        self.queued_bytes = 0
+        self._queue: OrderedDict[Job, None] = OrderedDict()
+        self._seconds_per_row = 1e-4  # a first guess; learned from every batch
+
+    def admit(self, job: Job, *, now: float) -> list[Job]:
+        """Queue a job, or refuse it at once; returns the expired jobs that made room, for the caller to fail.
+
+        Raises DeadlineExceeded if the job's time is over already, QueueFull if its rows or bytes do not fit.
+        """
+        if job.caller.deadline <= now:
+            raise DeadlineExceeded("the deadline passed before the request was queued")
+        expired: list[Job] = []
+        reason = self._no_room(job)
+        if reason is not None:
+            expired = [waiting for waiting in self._queue if waiting.caller.deadline <= now]
+            for waiting in expired:
+                self.withdraw(waiting)
+            reason = self._no_room(job)
+        if reason is not None:
+            raise QueueFull(
+                f"the queue is full: {self.queued_rows} rows ({self.queued_bytes} bytes) wait, "
+                f"{len(job.rows)} more do not fit",
+                reason=reason,
+                retry_after=min(max(self.queued_rows * self._seconds_per_row, 0.001), 10.0),
+            )
+        self._queue[job] = None
+        self.queued_rows += len(job.rows)
+        self.queued_bytes += job.rows.nbytes
+        return expired
+
+    def take(self, *, now: float) -> tuple[Batch | None, list[Job]]:
+        """The next batch, if any row waits; and the jobs whose time ran out, for the caller to fail."""
+        parts: list[Part] = []
+        expired: list[Job] = []
+        room = self.max_batch_rows
+        while room and self._queue:
+            job = next(iter(self._queue))
+            if job.caller.deadline <= now:
+                self.withdraw(job)
+                expired.append(job)
+                continue
+            part = Part(job, job.taken, min(job.taken + room, len(job.rows)))
+            if job.first_taken is None:
+                job.first_taken = now
+            job.taken = part.stop
+            room -= len(part)
+            self._leave(job, len(part))
+            if not job.waiting:
+                del self._queue[job]
+            parts.append(part)
+        if not parts:
+            return None, expired
+        return Batch(tuple(parts), "idle" if room else "full"), expired
+
+    def withdraw(self, job: Job) -> int:
+        """Forget a job's waiting rows; how many they were."""
+        if job not in self._queue:
+            return 0
+        del self._queue[job]
+        waiting = job.waiting
+        self._leave(job, waiting)
+        return waiting
+
+    def withdraw_all(self) -> list[Job]:
+        jobs = list(self._queue)
+        for job in jobs:
+            self.withdraw(job)
+        return jobs
+
+    def learn(self, *, rows: int, seconds: float) -> None:
+        """Note how long a batch took: the measure of how soon a refused caller may come back."""
+        self._seconds_per_row += 0.1 * (seconds / rows - self._seconds_per_row)
+
+    def _no_room(self, job: Job) -> Literal["rows", "bytes"] | None:
+        if self.queued_rows + len(job.rows) > self.max_queued_rows:
+            return "rows"
+        if self.queued_bytes + job.rows.nbytes > self.max_queued_bytes:
+            return "bytes"
+        return None
+
+    def _leave(self, job: Job, rows: int) -> None:
+        self.queued_rows -= rows
+        self.queued_bytes -= rows * (job.rows.nbytes // len(job.rows))

@@ -1,0 +1,36 @@
+"""What a model is, as far as its callers are concerned."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from server.core.arrays import Doubles
+from server.core.likelihood import Likelihood
+
+LatentMode: TypeAlias = Literal["mean", "draw"]
+OutputMode: TypeAlias = Literal["mean", "draw"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """The shapes, ranges and identities that requests are checked against."""
+
+    digest: str
+    embedding_space: str
+    item_shape: tuple[int, ...]  # [C, H, W] for images, [D] for tables
+    value_range: tuple[float, float] | None  # None when unbounded
+    latent_size: int
+    likelihood: Likelihood
+    learned_prior: bool
+    sampling_version: int
+    metrics: Mapping[str, float]
+    elbo_percentiles: Mapping[LatentMode, Doubles]  # [101] nats, held-out rows, increasing
+
+    @property
+    def item_size(self) -> int:
+        return math.prod(self.item_shape)
+
+    @property
+    def is_image(self) -> bool:
+        return len(self.item_shape) == 3

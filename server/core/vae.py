@@ -1,0 +1,121 @@
+"""The variational autoencoder as a computation: which graph runs on what, and the mathematics in between.
+
+Every method is a generator of steps (see ticket): it yields the tickets it waits for and returns its result.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from server.core.arrays import Floats, row_sums
+from server.core.batcher import Batcher
+from server.core.caller import Caller
+from server.core.latent import Purpose, normals
+from server.core.likelihood import Decoded
+from server.core.spec import LatentMode, Spec
+from server.core.ticket import Steps
+
+
+@dataclass(frozen=True, slots=True)
+class Posterior:
+    """q(z | x): a diagonal Gaussian for each row (Eq. 10)."""
+
+    mean: Floats  # [rows, latent]
+    log_var: Floats  # [rows, latent]
+
+    def at(self, noise: Floats) -> Floats:
+        """z = mean + std * noise with std = exp(log_var / 2), by reparameterisation (Eq. 11); [rows, latent]."""
+        return np.asarray(self.mean + np.exp(0.5 * self.log_var) * noise, np.float32)
+
+    def kl_to_standard_normal(self) -> Floats:
+        """KL(q || N(0, I)) in nats, in closed form (Eq. 14); [rows]."""
+        return 0.5 * row_sums(np.exp(self.log_var) + self.mean**2 - 1.0 - self.log_var)
+
+    def log_density(self, noise: Floats) -> Floats:
+        """log q(z | x) in nats at z = mean + std * noise; [rows]."""
+        return -0.5 * row_sums(noise**2 + self.log_var + math.log(2 * math.pi))
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Rows drawn from the model."""
+
+    latents: Floats  # [rows, latent]
+    decoded: Decoded
+
+
+@dataclass(frozen=True, slots=True)
+class Reconstructed:
+    """Items that went through the latent and back, and how well that explains them."""
+
+    decoded: Decoded
+    reconstruction_nll: Floats  # [rows], nats
+    kl: Floats  # [rows], nats
+    elbo: Floats  # [rows], nats
+    elbo_percentile: Floats  # [rows], 0..100
+
+
+class Vae:
+    """One model version: its mathematics over the batchers of its graphs."""
+
+    def __init__(self, spec: Spec, batchers: Mapping[str, Batcher]) -> None:
+        """`batchers` by graph name: encoder, decoder and, under a learned prior, prior and prior_log_density."""
+        self._spec = spec
+        self._batchers = batchers
+
+    def sample(self, *, rows: int, seed: int, first_row: int, temperature: float, caller: Caller) -> Steps[Sampled]:
+        """Draw z from the prior and decode it (Eq. 5)."""
+        z = np.float32(temperature) * normals(
+            seed=seed, purpose=Purpose.PRIOR, first_row=first_row, rows=rows, size=self._spec.latent_size
+        )
+        if self._spec.learned_prior:
+            (z,) = yield self._batchers["prior"].submit(z, caller)
+        decoded = yield from self.decode(z, caller=caller)
+        return Sampled(z, decoded)
+
+    def decode(self, latents: Floats, *, caller: Caller) -> Steps[Decoded]:
+        """The parameters of p(x | z) for latents [rows, latent]."""
+        mean, *logits = yield self._batchers["decoder"].submit(latents, caller)
+        return Decoded(mean, logits[0] if logits else None)
+
+    def encode(self, items: Floats, *, caller: Caller) -> Steps[Posterior]:
+        """q(z | x) for items [rows, *item]."""
+        mean, log_var = yield self._batchers["encoder"].submit(items, caller)
+        return Posterior(mean, log_var)
+
+    def draws(self, posterior: Posterior, *, draws: int, seed: int, first_row: int) -> Floats:
+        """Draws from q(z | x): [rows, draws, latent]."""
+        noises = (self._noise(posterior, seed=seed, first_row=first_row, draw=draw) for draw in range(draws))
+        return np.stack([posterior.at(noise) for noise in noises], axis=1)
+
+    def kl(self, posterior: Posterior, *, seed: int, first_row: int, caller: Caller) -> Steps[Floats]:
+        """KL(q(z | x) || p(z)) in nats [rows]: in closed form, or at the row's first draw under a learned prior."""
+        if not self._spec.learned_prior:
+            return posterior.kl_to_standard_normal()
+        noise = self._noise(posterior, seed=seed, first_row=first_row)
+        (log_prior,) = yield self._batchers["prior_log_density"].submit(posterior.at(noise), caller)
+        return np.asarray(posterior.log_density(noise) - log_prior, np.float32)
+
+    def reconstruct(
+        self, items: Floats, *, latent: LatentMode, seed: int, first_row: int, caller: Caller
+    ) -> Steps[Reconstructed]:
+        """Encode items [rows, *item], decode one latent of each, and score it: ELBO = log p(x | z) - KL (Eq. 9)."""
+        posterior = yield from self.encode(items, caller=caller)
+        z = posterior.mean
+        if latent == "draw":
+            z = posterior.at(self._noise(posterior, seed=seed, first_row=first_row))
+        decoded = yield from self.decode(z, caller=caller)
+        kl = yield from self.kl(posterior, seed=seed, first_row=first_row, caller=caller)
+        nll = self._spec.likelihood.nll(items, decoded)
+        elbo = -nll - kl
+        return Reconstructed(decoded, nll, kl, elbo, self._percentile(elbo, latent))
+
+    def _noise(self, posterior: Posterior, *, seed: int, first_row: int, draw: int = 0) -> Floats:
+        rows, size = posterior.mean.shape
+        return normals(seed=seed, purpose=Purpose.POSTERIOR, first_row=first_row, rows=rows, size=size, draw=draw)
+
+    def _percentile(self, elbo: Floats, latent: LatentMode) -> Floats:
+        table = self._spec.elbo_percentiles[latent]
+        return np.interp(elbo, table, np.linspace(0.0, 100.0, len(table))).astype(np.float32)
