@@ -1,0 +1,241 @@
+"""The outermost ring: bytes to messages and back, errors to status codes, and the account of every call.
+
+Whatever a handler raises ends here. A caller learns what it did wrong, or an opaque id to quote; never a stack, a path
+or the text of an unknown error.
+"""
+
+import math
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
+
+from server.core.caller import Caller
+from server.core.events import CallEvent, CallHandled, CallStarted
+from server.core.ticket import Steps, Ticket, drive
+from server.edge.methods import Dialogue, Messages, Method, ServerStream, Unary
+from server.edge.status import Code, Status, Trailers
+from server.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    EmbeddingSpaceMismatch,
+    InvalidInput,
+    NotFound,
+    QueueFull,
+    Unavailable,
+    VaeError,
+)
+
+_CODES: dict[type[VaeError], Code] = {
+    InvalidInput: Code.INVALID_ARGUMENT,
+    NotFound: Code.NOT_FOUND,
+    EmbeddingSpaceMismatch: Code.FAILED_PRECONDITION,
+    QueueFull: Code.RESOURCE_EXHAUSTED,
+    DeadlineExceeded: Code.DEADLINE_EXCEEDED,
+    Cancelled: Code.CANCELLED,
+    Unavailable: Code.UNAVAILABLE,
+}
+
+
+class ReportInternal(Protocol):
+    """Told of every failure whose cause the caller must not see."""
+
+    def __call__(self, error: BaseException, *, error_id: str, method: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a transport sends: a message, or the status that ends the call, or both."""
+
+    payload: bytes | None
+    status: Status | None
+
+
+class Boundary:
+    """Opens calls on behalf of transports, all on one thread: that on which batchers deliver."""
+
+    def __init__(
+        self,
+        *,
+        max_seconds: float,
+        observe: Callable[[CallEvent], None],
+        report_internal: ReportInternal,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`max_seconds` bounds every unary call, whatever deadline its caller asks for."""
+        self._max_seconds = max_seconds
+        self._observe = observe
+        self._report_internal = report_internal
+        self._clock = clock
+        self._draining = False
+        self.calls = 0  # unary calls so far
+        self.open_calls = 0  # unary calls not yet answered
+
+    def drain(self) -> None:
+        """From now on refuse new unary calls with UNAVAILABLE."""
+        self._draining = True
+
+    def unary(self, method: Unary, payload: bytes, *, seconds_left: float | None) -> Ticket[Reply]:
+        """Answer one request. The ticket's reply has a status always and a payload if that is OK."""
+        return drive(self._answer_and_end(method, payload, seconds_left))
+
+    def stream(self, method: ServerStream, payload: bytes, *, seconds_left: float | None) -> "StreamCall":
+        """Open a call that answers as often as the transport asks."""
+        return StreamCall(self, method, payload, seconds_left)
+
+    def dialogue(self, method: Dialogue) -> "DialogueCall":
+        """Open a call that answers every request it is given."""
+        return DialogueCall(self, method)
+
+    def _answer_and_end(self, method: Unary, payload: bytes, seconds_left: float | None) -> Steps[Reply]:
+        account = Account(self, method)
+        self.calls += 1
+        self.open_calls += 1
+        reply = yield from self.answer(method, payload, seconds_left)
+        assert reply.status is not None
+        account.close(reply.status.code)
+        self.open_calls -= 1
+        return reply
+
+    def answer(self, method: Unary | Dialogue, payload: bytes, seconds_left: float | None) -> Steps[Reply]:
+        caller = self.caller(seconds_left, limit=self._max_seconds)
+        try:
+            if self._draining:
+                raise Unavailable("the server is shutting down")
+            response = yield from method.handler(parse(method, payload), caller)
+            if self._clock() > caller.deadline:
+                raise DeadlineExceeded("the deadline passed before the response was sent")
+            return Reply(response.SerializeToString(), Status(trailers=_serving(caller)))
+        except Exception as error:
+            return Reply(None, self.refusal(error, method, caller))
+
+    def caller(self, seconds_left: float | None, *, limit: float = math.inf) -> Caller:
+        return Caller(self._clock() + min(math.inf if seconds_left is None else seconds_left, limit))
+
+    def refusal(self, error: Exception, method: Method, caller: Caller) -> Status:
+        """The status that tells a caller of an error."""
+        if isinstance(error, Cancelled) and self._clock() >= caller.deadline:
+            error = DeadlineExceeded("the deadline passed")
+        code = _CODES.get(type(error), Code.INTERNAL) if isinstance(error, VaeError) else Code.INTERNAL
+        if code is Code.INTERNAL:
+            error_id = secrets.token_hex(8)
+            self._report_internal(error, error_id=error_id, method=method.path)
+            known = str(error) if isinstance(error, VaeError) else "internal error"
+            return Status(code, f"{known}; the server's log has it under id {error_id}")
+        return Status(code, str(error), _details(code, error))
+
+    def started(self, method: Method) -> float:
+        self._observe(CallStarted(method.rpc))
+        return self._clock()
+
+    def handled(self, method: Method, code: Code, since: float) -> None:
+        self._observe(CallHandled(method.rpc, code.name, self._clock() - since))
+
+
+class Account:
+    """One call in the metrics: started once, handled once."""
+
+    __slots__ = ("_boundary", "_method", "_open", "_since")
+
+    def __init__(self, boundary: Boundary, method: Method) -> None:
+        self._boundary, self._method = boundary, method
+        self._since = boundary.started(method)
+        self._open = True
+
+    def close(self, code: Code) -> None:
+        if self._open:
+            self._open = False
+            self._boundary.handled(self._method, code, self._since)
+
+
+class StreamCall:
+    """A server-streaming call in progress."""
+
+    def __init__(self, boundary: Boundary, method: ServerStream, payload: bytes, seconds_left: float | None) -> None:
+        self._boundary, self._method, self._payload = boundary, method, payload
+        self._caller = boundary.caller(seconds_left)
+        self._account = Account(boundary, method)
+        self._messages: Messages | None = None
+
+    def next(self) -> Ticket[Reply]:
+        """The next message without a status, or the status that ends the call without a message."""
+        return drive(self._next())
+
+    def close(self) -> None:
+        """The transport is done with the call, for whatever reason. May be called again."""
+        if self._messages is not None:
+            self._messages.close()
+        self._account.close(Code.CANCELLED)
+
+    def _next(self) -> Steps[Reply]:
+        try:
+            if self._messages is None:
+                self._messages = self._method.handler(parse(self._method, self._payload), self._caller)
+            message = yield from self._messages.next()
+        except Exception as error:
+            return self._end(self._boundary.refusal(error, self._method, self._caller))
+        return self._end(Status()) if message is None else Reply(message.SerializeToString(), None)
+
+    def _end(self, status: Status) -> Reply:
+        self._account.close(status.code)
+        return Reply(None, status)
+
+
+class DialogueCall:
+    """A bidirectional call in progress, one response for each request."""
+
+    def __init__(self, boundary: Boundary, method: Dialogue) -> None:
+        self._boundary, self._method = boundary, method
+        self._account = Account(boundary, method)
+
+    def answer(self, payload: bytes) -> Ticket[Reply]:
+        return drive(self._boundary.answer(self._method, payload, None))
+
+    def close(self, code: Code) -> None:
+        """The call ended with this code. May be called again."""
+        self._account.close(code)
+
+
+def parse(method: Method, payload: bytes) -> Message:
+    """The request in its wire form as a message. Raises InvalidInput."""
+    try:
+        return method.request.FromString(payload)
+    except DecodeError:
+        raise InvalidInput("request", f"is not a {method.request.DESCRIPTOR.full_name} message") from None
+
+
+def _serving(caller: Caller) -> Trailers:
+    if not caller.served:
+        return ()
+    total = caller.total()
+    return (
+        ("vae-queue-seconds", f"{total.queue_seconds:.6f}"),
+        ("vae-run-seconds", f"{total.run_seconds:.6f}"),
+        ("vae-batch-rows", str(total.batch_rows)),
+    )
+
+
+def _details(code: Code, error: Exception) -> Trailers:
+    """google.rpc.Status in `grpc-status-details-bin`, and gRPC's pushback for those who retry by themselves."""
+    detail: Message
+    pushback: Trailers = ()
+    if isinstance(error, InvalidInput):
+        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.problem)
+        detail = error_details_pb2.BadRequest(field_violations=[violation])
+    elif isinstance(error, QueueFull):
+        delay = Duration()
+        delay.FromMilliseconds(max(1, round(error.retry_after * 1000)))
+        detail = error_details_pb2.RetryInfo(retry_delay=delay)
+        pushback = (("grpc-retry-pushback-ms", str(delay.ToMilliseconds())),)
+    else:
+        return ()
+    packed = Any()
+    packed.Pack(detail)
+    status = status_pb2.Status(code=code, message=str(error), details=[packed])
+    return (("grpc-status-details-bin", status.SerializeToString()), *pushback)

@@ -1,0 +1,101 @@
+"""grpc.health.v1: which services take traffic now, and a stream of changes for those who watch."""
+
+import threading
+
+from google.protobuf.message import Message
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+
+from server.core.caller import Caller
+from server.core.ticket import Steps, Ticket
+from server.edge.methods import Messages, Method, ServerStream, Unary
+from server.errors import NotFound
+
+SERVICE = "grpc.health.v1.Health"
+
+
+class Health:
+    """The state of each service; "" is the server as a whole."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._serving: dict[str, bool] = {}
+        self._watchers: set[_Watch] = set()
+        self.closed = False
+
+    def set(self, service: str, *, serving: bool) -> None:
+        with self._lock:
+            self._serving[service] = serving
+            watchers = list(self._watchers)
+        for watcher in watchers:
+            watcher.changed()
+
+    def stop_serving(self) -> None:
+        """Every service at once: the server is about to leave."""
+        for service in list(self._serving):
+            self.set(service, serving=False)
+
+    def close(self) -> None:
+        """End every watch: the server is leaving now."""
+        self.closed = True
+        with self._lock:
+            watchers = list(self._watchers)
+        for watcher in watchers:
+            watcher.changed()
+
+    def methods(self) -> tuple[Method, ...]:
+        return (
+            Unary(f"/{SERVICE}/Check", HealthCheckRequest, self._check),
+            ServerStream(f"/{SERVICE}/Watch", HealthCheckRequest, self._watch),
+        )
+
+    def status(self, service: str) -> "HealthCheckResponse.ServingStatus":
+        serving = self._serving.get(service)
+        if serving is None:
+            return HealthCheckResponse.SERVICE_UNKNOWN
+        return HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
+
+    def _check(self, request: HealthCheckRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
+        yield from ()
+        status = self.status(request.service)
+        if status == HealthCheckResponse.SERVICE_UNKNOWN:
+            raise NotFound(f"service {request.service!r} is unknown")
+        response: Message = HealthCheckResponse(status=status)
+        return response
+
+    def _watch(self, request: HealthCheckRequest, caller: Caller) -> Messages:  # noqa: ARG002
+        watch = _Watch(self, request.service)
+        with self._lock:
+            self._watchers.add(watch)
+        return watch
+
+    def forget(self, watch: "_Watch") -> None:
+        with self._lock:
+            self._watchers.discard(watch)
+
+
+class _Watch:
+    """One watcher: told the state at once and then at every change. Messages of a stream."""
+
+    def __init__(self, health: Health, service: str) -> None:
+        self._health, self._service = health, service
+        self._told: int | None = None
+        self._change: Ticket[None] = Ticket()
+
+    def next(self) -> Steps[Message | None]:
+        while (status := self._health.status(self._service)) == self._told:
+            # Made before the state is read again, so that no change falls between the two.
+            self._change = Ticket()
+            if self._health.closed:
+                return None
+            if self._health.status(self._service) == self._told:
+                yield self._change
+        self._told = status
+        response: Message = HealthCheckResponse(status=status)
+        return response
+
+    def changed(self) -> None:
+        self._change.succeed(None)
+
+    def close(self) -> None:
+        self._health.forget(self)
+        self._change.cancel()

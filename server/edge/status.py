@@ -1,0 +1,34 @@
+"""gRPC status without gRPC: codes, and what goes with them in trailers."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TypeAlias
+
+Trailers: TypeAlias = tuple[tuple[str, str | bytes], ...]
+
+
+class Code(IntEnum):
+    """google.rpc.Code, as far as this server uses it."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    UNAUTHENTICATED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a call ended."""
+
+    code: Code = Code.OK
+    message: str = ""
+    trailers: Trailers = ()

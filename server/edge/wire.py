@@ -1,0 +1,150 @@
+"""Messages to arrays and back. Every request is checked here, completely, and nowhere else.
+
+Nothing is allocated for a tensor before its shape, type and byte length are known to agree.
+"""
+
+import io
+import math
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from server.core.arrays import Bytes, Floats
+from server.core.spec import Spec
+from server.errors import InvalidInput
+from vaeserve.v1 import vaeserve_pb2 as pb
+
+MAX_SEED = 2**63 - 1
+MAX_ROW = 2**48
+MAX_DRAWS = 64
+MAX_TEMPERATURE = 4.0
+PNG_CHANNELS = {1: "L", 3: "RGB"}
+_ITEM_SIZE = {pb.DATA_TYPE_FLOAT32: 4, pb.DATA_TYPE_UINT8: 1}
+_DATA_TYPE = {np.dtype(np.float32): pb.DATA_TYPE_FLOAT32, np.dtype(np.uint8): pb.DATA_TYPE_UINT8}
+
+
+def integer(field: str, value: int, *, least: int, most: int) -> int:
+    """The value, if it is in bounds. Raises InvalidInput."""
+    if not least <= value <= most:
+        raise InvalidInput(field, f"must be {least}..{most}, got {value}")
+    return value
+
+
+def rows_at(first_row: int, *, rows: int) -> int:
+    """The first row, if all rows lie in the sequence that a seed defines. Raises InvalidInput."""
+    return integer("first_row", first_row, least=0, most=MAX_ROW - rows)
+
+
+def temperature(request: pb.SampleRequest) -> float:
+    """The temperature, 1 if unset. Raises InvalidInput."""
+    value = request.temperature if request.HasField("temperature") else 1.0
+    if not 0.0 <= value <= MAX_TEMPERATURE:
+        raise InvalidInput("temperature", f"must be 0..{MAX_TEMPERATURE:g}, got {value:g}")
+    return value
+
+
+def choice(field: str, value: int, enum: Any, *, default: int) -> int:
+    """An enum's value, `default` if unspecified. Raises InvalidInput for a number without a name."""
+    if value not in enum.values():
+        raise InvalidInput(field, f"must be one of {', '.join(enum.keys()[1:])}, got {value}")
+    return value or default
+
+
+def encoding(value: int, spec: Spec) -> int:
+    """How items shall come back, if the model's items can. Raises InvalidInput."""
+    chosen = choice("encoding", value, pb.Encoding, default=pb.ENCODING_FLOAT32)
+    if chosen != pb.ENCODING_FLOAT32 and spec.value_range is None:
+        raise InvalidInput("encoding", "must be ENCODING_FLOAT32: this model's values are unbounded")
+    if chosen == pb.ENCODING_PNG and not (spec.is_image and spec.item_shape[0] in PNG_CHANNELS):
+        raise InvalidInput(
+            "encoding", f"must not be ENCODING_PNG: items of shape {list(spec.item_shape)} are no grey or RGB images"
+        )
+    return chosen
+
+
+def items(tensor: pb.Tensor, spec: Spec, *, max_rows: int) -> Floats:
+    """Items as float32 [rows, *item] in the model's value range. Raises InvalidInput."""
+    allowed = {pb.DATA_TYPE_FLOAT32} | ({pb.DATA_TYPE_UINT8} if spec.value_range else set())
+    values = _array("items", tensor, allowed, spec.item_shape, max_rows=max_rows)
+    if values.dtype == np.uint8:
+        assert spec.value_range is not None
+        low, high = spec.value_range
+        # Division before scaling: 0 and 255 land exactly on the ends of the range.
+        return np.asarray(values / np.float32(255.0) * np.float32(high - low) + np.float32(low), np.float32)
+    _check_values("items", values, spec.value_range)
+    return values
+
+
+def latents(tensor: pb.Tensor, spec: Spec, *, max_rows: int) -> Floats:
+    """Latents as float32 [rows, latent]. Raises InvalidInput."""
+    values = _array("latents", tensor, {pb.DATA_TYPE_FLOAT32}, (spec.latent_size,), max_rows=max_rows)
+    _check_values("latents", values, None)
+    return values
+
+
+def tensor(array: Floats | Bytes) -> pb.Tensor:
+    """An array as a message."""
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    return pb.Tensor(dtype=_DATA_TYPE[array.dtype], shape=array.shape, data=little.tobytes())
+
+
+def put_items(response: Any, values: Floats, spec: Spec, *, chosen: int) -> None:
+    """Set `items` or `png` of a response from [rows, *item] in the model's value range."""
+    if chosen == pb.ENCODING_FLOAT32:
+        response.items.CopyFrom(tensor(values))
+    elif chosen == pb.ENCODING_UINT8:
+        response.items.CopyFrom(tensor(_to_bytes(values, spec)))
+    else:
+        response.png.extend(_png(image) for image in _to_bytes(values, spec))
+
+
+def _array(
+    field: str, tensor: pb.Tensor, allowed: set[pb.DataType], row_shape: tuple[int, ...], *, max_rows: int
+) -> np.ndarray[Any, np.dtype[Any]]:
+    """The tensor's elements as a read-only view of the message's own bytes."""
+    if tensor.dtype not in allowed:
+        names = " or ".join(pb.DataType.Name(dtype) for dtype in sorted(allowed))
+        got = pb.DataType.Name(tensor.dtype) if tensor.dtype in pb.DataType.values() else str(tensor.dtype)
+        raise InvalidInput(f"{field}.dtype", f"must be {names}, got {got}")
+    shape = tuple(tensor.shape)
+    if len(shape) != 1 + len(row_shape) or shape[1:] != row_shape or not 1 <= shape[0] <= max_rows:
+        wanted = ", ".join([f"1..{max_rows}", *map(str, row_shape)])
+        raise InvalidInput(f"{field}.shape", f"must be [{wanted}], got {list(shape)}")
+    size = math.prod(shape) * _ITEM_SIZE[tensor.dtype]
+    if len(tensor.data) != size:
+        raise InvalidInput(f"{field}.data", f"must be {size} bytes for shape {list(shape)}, got {len(tensor.data)}")
+    dtype = np.dtype("<f4") if tensor.dtype == pb.DATA_TYPE_FLOAT32 else np.dtype(np.uint8)
+    return np.frombuffer(tensor.data, dtype).reshape(shape)
+
+
+def _check_values(field: str, values: Floats, limits: tuple[float, float] | None) -> None:
+    # A NaN makes minimum and maximum NaN and fails every comparison; two passes over the values settle the good case.
+    least, greatest = float(values.min()), float(values.max())
+    low, high = limits or (-float(np.finfo(np.float32).max), float(np.finfo(np.float32).max))
+    if low <= least and greatest <= high:
+        return
+    finite = np.isfinite(values)
+    bad = ~finite if not finite.all() else (values < low) | (values > high)
+    row = int(np.nonzero(bad.reshape(len(values), -1).any(axis=1))[0][0])
+    first = float(values[row][bad[row]][0])
+    wanted = f"{low:g}..{high:g}" if limits else "finite"
+    raise InvalidInput(f"{field}.data", f"must be {wanted}, got {first:g} in row {row}")
+
+
+def _to_bytes(values: Floats, spec: Spec) -> Bytes:
+    """0..255 over the value range, rounded to nearest; draws from a Gaussian may leave the range and are clipped."""
+    assert spec.value_range is not None
+    low, high = spec.value_range
+    scaled = (values - np.float32(low)) * np.float32(255.0 / (high - low))
+    return np.asarray(np.clip(np.rint(scaled), 0, 255), np.uint8)
+
+
+def _png(image: Bytes) -> bytes:
+    """One image [C, H, W] as a PNG file."""
+    mode = PNG_CHANNELS[len(image)]
+    buffer = io.BytesIO()
+    pixels = image[0] if mode == "L" else np.ascontiguousarray(image.transpose(1, 2, 0))
+    # Level 1: small images gain little from more, and a request may hold thousands.
+    Image.fromarray(pixels, mode).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

@@ -1,0 +1,234 @@
+"""Errors become status codes in one place, and every call is accounted for once."""
+
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+
+from server.core.caller import Caller, Served
+from server.core.events import CallHandled, CallStarted
+from server.core.ticket import Ticket
+from server.edge.boundary import Boundary, Reply
+from server.edge.methods import Dialogue, ServerStream, Unary
+from server.edge.status import Code
+from server.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    EmbeddingSpaceMismatch,
+    EngineFailure,
+    InvalidInput,
+    NotFound,
+    QueueFull,
+    Unavailable,
+)
+from vaeserve.v1 import vaeserve_pb2 as pb
+
+
+class Ring:
+    """A boundary that remembers what it reported, on a clock that the test turns."""
+
+    def __init__(self) -> None:
+        self.events, self.reported, self.now = [], [], 0.0
+        self.boundary = Boundary(
+            max_seconds=60.0,
+            observe=self.events.append,
+            report_internal=lambda error, *, error_id, method: self.reported.append((error, error_id, method)),
+            clock=lambda: self.now,
+        )
+
+    def unary(self, handler, payload: bytes = b"", seconds_left: float | None = None) -> Ticket[Reply]:
+        return self.boundary.unary(Unary("/p.S/M", pb.SampleRequest, handler), payload, seconds_left=seconds_left)
+
+    def codes(self) -> list[str]:
+        assert sum(isinstance(e, CallStarted) for e in self.events) == 1
+        return [e.code for e in self.events if isinstance(e, CallHandled)]
+
+
+def raising(error):
+    def handler(request, caller):
+        yield from ()
+        raise error
+
+    return handler
+
+
+def details(reply: Reply) -> status_pb2.Status:
+    return status_pb2.Status.FromString(dict(reply.status.trailers)["grpc-status-details-bin"])
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InvalidInput("count", "must be 1..4096, got 0"), Code.INVALID_ARGUMENT),
+        (NotFound("no model 'x'"), Code.NOT_FOUND),
+        (EmbeddingSpaceMismatch("other"), Code.FAILED_PRECONDITION),
+        (QueueFull("full", reason="rows", retry_after=0.25), Code.RESOURCE_EXHAUSTED),
+        (DeadlineExceeded("late"), Code.DEADLINE_EXCEEDED),
+        (Cancelled("gone"), Code.CANCELLED),
+        (Unavailable("draining"), Code.UNAVAILABLE),
+        (EngineFailure("the model failed on these rows"), Code.INTERNAL),
+        (ZeroDivisionError("secret"), Code.INTERNAL),
+    ],
+)
+def test_each_kind_of_error_has_its_code_and_is_counted_once(error, code):
+    ring = Ring()
+    reply = ring.unary(raising(error)).outcome()
+    assert (reply.payload, reply.status.code) == (None, code)
+    assert ring.codes() == [code.name]
+
+
+def test_a_mistake_is_told_with_its_field():
+    reply = Ring().unary(raising(InvalidInput("count", "must be 1..4096, got 0"))).outcome()
+    assert reply.status.message == "count must be 1..4096, got 0"
+    bad_request = error_details_pb2.BadRequest()
+    assert details(reply).details[0].Unpack(bad_request)
+    (violation,) = bad_request.field_violations
+    assert (violation.field, violation.description) == ("count", "must be 1..4096, got 0")
+
+
+def test_a_refusal_says_when_to_come_back_in_both_dialects():
+    reply = Ring().unary(raising(QueueFull("full", reason="rows", retry_after=0.25))).outcome()
+    retry = error_details_pb2.RetryInfo()
+    assert details(reply).details[0].Unpack(retry)
+    assert retry.retry_delay.ToMilliseconds() == 250
+    assert dict(reply.status.trailers)["grpc-retry-pushback-ms"] == "250"
+
+
+def test_an_unknown_error_shows_an_id_and_nothing_else():
+    ring = Ring()
+    error = ZeroDivisionError("/srv/secret/path")
+    reply = ring.unary(raising(error)).outcome()
+    ((reported, error_id, method),) = ring.reported
+    assert (reported, method) == (error, "/p.S/M")
+    assert error_id in reply.status.message
+    assert "secret" not in reply.status.message
+
+
+def test_bytes_that_are_no_message_are_the_callers_mistake():
+    reply = Ring().unary(raising(AssertionError), payload=b"\xff\xff\xff").outcome()
+    assert reply.status.code is Code.INVALID_ARGUMENT
+    assert "vaeserve.v1.SampleRequest" in reply.status.message
+
+
+def test_a_caller_has_its_own_time_but_no_more_than_the_server_allows():
+    seen = []
+
+    def handler(request, caller):
+        yield from ()
+        seen.append(caller.deadline)
+        return pb.SampleResponse()
+
+    for seconds_left in (5.0, 100.0, None):
+        Ring().unary(handler, seconds_left=seconds_left).outcome()
+    assert seen == [5.0, 60.0, 60.0]
+
+
+def test_a_response_that_comes_too_late_is_not_sent():
+    ring = Ring()
+
+    def handler(request, caller):
+        yield from ()
+        ring.now = 6.0
+        return pb.SampleResponse()
+
+    assert ring.unary(handler, seconds_left=5.0).outcome().status.code is Code.DEADLINE_EXCEEDED
+
+
+def test_success_carries_what_the_serving_took():
+    def handler(request, caller: Caller):
+        yield from ()
+        caller.served.extend([Served(0.25, 0.5, 7), Served(0.25, 0.5, 3)])
+        return pb.SampleResponse(seed=3)
+
+    reply = Ring().unary(handler).outcome()
+    assert pb.SampleResponse.FromString(reply.payload).seed == 3
+    assert dict(reply.status.trailers) == {
+        "vae-queue-seconds": "0.500000",
+        "vae-run-seconds": "1.000000",
+        "vae-batch-rows": "7",
+    }
+
+
+def test_a_cancelled_call_is_counted_as_cancelled_and_as_late_after_its_deadline():
+    for now, code in ((1.0, "CANCELLED"), (5.0, "DEADLINE_EXCEEDED")):
+        ring, waiting = Ring(), Ticket()
+
+        def handler(request, caller, waiting=waiting):
+            yield waiting
+
+        call = ring.unary(handler, seconds_left=5.0)
+        ring.now = now
+        call.cancel()
+        assert waiting.done
+        assert ring.codes() == [code]
+
+
+class Numbers:
+    """Messages of a stream: 0, 1, 2."""
+
+    def __init__(self) -> None:
+        self.sent, self.closed = 0, False
+
+    def next(self):
+        yield from ()
+        if self.sent == 3:
+            return None
+        self.sent += 1
+        return pb.SampleResponse(seed=self.sent - 1)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_stream_answers_as_often_as_it_is_asked_and_ends_with_ok():
+    ring, numbers = Ring(), Numbers()
+    method = ServerStream("/p.S/Stream", pb.SampleRequest, lambda request, caller: numbers)
+    call = ring.boundary.stream(method, b"", seconds_left=None)
+    replies = [call.next().outcome() for _ in range(4)]
+    assert [pb.SampleResponse.FromString(r.payload).seed for r in replies[:3]] == [0, 1, 2]
+    assert replies[3].status.code is Code.OK
+    call.close()
+    assert numbers.closed
+    assert ring.codes() == ["OK"]
+
+
+def test_a_stream_left_early_is_closed_and_counted_as_cancelled():
+    ring, numbers = Ring(), Numbers()
+    method = ServerStream("/p.S/Stream", pb.SampleRequest, lambda request, caller: numbers)
+    call = ring.boundary.stream(method, b"", seconds_left=None)
+    call.next().outcome()
+    call.close()
+    assert numbers.closed
+    assert ring.codes() == ["CANCELLED"]
+
+
+def test_a_dialogue_answers_every_request_and_is_counted_once():
+    ring = Ring()
+
+    def handler(request, caller):
+        yield from ()
+        return pb.SampleResponse(seed=request.count)
+
+    call = ring.boundary.dialogue(Dialogue("/p.S/Chat", pb.SampleRequest, handler))
+    seeds = [
+        pb.SampleResponse.FromString(call.answer(pb.SampleRequest(count=n).SerializeToString()).outcome().payload).seed
+        for n in (4, 5)
+    ]
+    call.close(Code.OK)
+    call.close(Code.CANCELLED)
+    assert seeds == [4, 5]
+    assert ring.codes() == ["OK"]
+
+
+def test_draining_refuses_new_calls_and_answers_those_in_progress():
+    ring, waiting = Ring(), Ticket()
+
+    def handler(request, caller):
+        yield waiting
+        return pb.SampleResponse()
+
+    accepted = ring.unary(handler)
+    ring.boundary.drain()
+    assert ring.unary(handler).outcome().status.code is Code.UNAVAILABLE
+    assert (ring.boundary.calls, ring.boundary.open_calls) == (2, 1)
+    waiting.succeed(None)
+    assert accepted.outcome().status.code is Code.OK
+    assert ring.boundary.open_calls == 0
