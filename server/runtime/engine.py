@@ -109,12 +109,16 @@ def _load_graph(artifact: Artifact, name: str, device: Literal["cpu", "cuda"], t
     options.log_severity_level = 3
     # Spinning threads would take the cores from the transport.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # A model read from bytes would fetch external data from the working directory: give it a folder that is not there.
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", str(artifact.path / "no-external-data")
+    )
     providers: list[Any] = [PROVIDER["cpu"]]
     if device == "cuda":
         providers.insert(0, (PROVIDER["cuda"], {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": 0}))
     graph = artifact.manifest.graphs[name]
     try:
-        # From bytes: a model that is not read from a file has no folder to fetch external data from.
+        # From bytes, so that what runs is what was verified.
         session = ort.InferenceSession(artifact.graph(name), options, providers=providers)
     except ArtifactError:
         raise

@@ -1,0 +1,176 @@
+"""Models and versions on disk: found, verified, warmed up, and looked up by name."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from server import artifact
+from server.artifact import Artifact, Manifest
+from server.core.batcher import Batcher
+from server.core.likelihood import Bernoulli, Gaussian
+from server.core.model import Entry, Execution, Model
+from server.core.spec import Spec
+from server.core.vae import Vae
+from server.errors import ArtifactError, InvalidInput, NotFound, Unavailable
+from server.runtime import engine
+from server.runtime.calibration import best_batch_rows
+from server.runtime.engine import Device, LoadedGraph
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How graphs shall run; 0 rows means measured at load."""
+
+    device: Device
+    threads: int
+    executors: int
+    max_batch_rows: int
+
+
+# Makes the batcher of one graph: (graph, how it runs, model, version, graph name).
+MakeBatcher = Callable[[LoadedGraph, Execution, str, str, str], Batcher]
+
+
+class Catalog:
+    """Every model version under one folder; fulfils core.model.Models."""
+
+    def __init__(self, entries: Iterable[Entry], *, closers: Sequence[Callable[[], None]] = ()) -> None:
+        self._entries = tuple(entries)
+        self._closers = tuple(closers)
+        self._versions: dict[str, dict[str, Entry]] = {}
+        for entry in self._entries:
+            self._versions.setdefault(entry.name, {})[entry.version] = entry
+
+    def entries(self) -> Sequence[Entry]:
+        return self._entries
+
+    def find(self, name: str, version: str) -> Model:
+        """The model version, "" meaning the default. Raises InvalidInput, NotFound or Unavailable."""
+        if not name:
+            name = self._default_name()
+        versions = self._versions.get(name)
+        if versions is None:
+            raise NotFound(f"model.name: no model {name!r}; there are {', '.join(self._versions)}")
+        if version:
+            entry = versions.get(version)
+            if entry is None:
+                raise NotFound(f"model.version: {name} has no version {version!r}; there are {', '.join(versions)}")
+            if entry.model is None:
+                raise Unavailable(f"model {name} version {version} is {entry.state}")
+            return entry.model
+        for entry in versions.values():  # newest first
+            if entry.model is not None:
+                return entry.model
+        raise Unavailable(f"model {name} has no ready version")
+
+    def close(self) -> None:
+        """Finish what every batcher has accepted, then stop them."""
+        for close in self._closers:
+            close()
+
+    def _default_name(self) -> str:
+        for entry in self._entries:
+            if entry.is_default:
+                return entry.name
+        raise InvalidInput("model.name", f"is needed: there are {', '.join(self._versions)}")
+
+
+def load(
+    folder: Path,
+    *,
+    default_model: str,
+    plan: Plan,
+    make_batcher: MakeBatcher,
+    report: Callable[[Entry], None],
+) -> Catalog:
+    """Load every folder/<model>/<version>; one that is broken is listed as failed, with the reason, and not served.
+
+    `report` hears of every version once. Raises ArtifactError if there is nothing to load or no version is ready or
+    the default model does not exist, DeviceUnavailable if the device asked for cannot be used.
+    """
+    found = _find(folder)
+    names = list(dict.fromkeys(name for name, _, _ in found))
+    if not found:
+        raise ArtifactError(f"{folder}: holds no model; it needs <model>/<version>/{artifact.MANIFEST}")
+    if default_model and default_model not in names:
+        raise ArtifactError(f"{folder}: has no model {default_model!r} to prefer; there are {', '.join(names)}")
+    default = default_model or (names[0] if len(names) == 1 else "")
+    entries: list[Entry] = []
+    closers: list[Callable[[], None]] = []
+    defaulted = False
+    for name, version, path in found:
+        try:
+            model, batchers = _load(path, name=name, version=version, plan=plan, make_batcher=make_batcher)
+        except ArtifactError as error:
+            entry = Entry(name, version, "failed", str(error), None, is_default=False)
+        else:
+            closers += [batcher.close for batcher in batchers]
+            is_default = name == default and not defaulted
+            defaulted |= is_default
+            entry = Entry(name, version, "ready", "", model, is_default=is_default)
+        report(entry)
+        entries.append(entry)
+    if not any(entry.model for entry in entries):
+        first = entries[0]
+        raise ArtifactError(f"no model is ready; {first.name} version {first.version}: {first.reason}")
+    return Catalog(entries, closers=closers)
+
+
+def _find(folder: Path) -> list[tuple[str, str, Path]]:
+    """(model, version, path), models by name and versions newest first."""
+    if not folder.is_dir():
+        raise ArtifactError(f"{folder}: no such folder")
+    found = []
+    for model in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        versions = [p for p in model.iterdir() if p.is_dir() and p.name.isascii() and p.name.isdigit()]
+        found += [(model.name, p.name, p) for p in sorted(versions, key=lambda p: int(p.name), reverse=True)]
+    return found
+
+
+def _load(
+    path: Path, *, name: str, version: str, plan: Plan, make_batcher: MakeBatcher
+) -> tuple[Model, Sequence[Batcher]]:
+    verified: Artifact = artifact.read(path)
+    loaded = engine.load(verified, device=plan.device, threads=plan.threads)
+    executions: Mapping[str, Execution] = {
+        graph_name: Execution(
+            provider=graph.provider,
+            max_batch_rows=plan.max_batch_rows or best_batch_rows(graph, _row_shape(loaded.manifest, graph_name)),
+            executors=plan.executors,
+            threads=graph.threads,
+        )
+        for graph_name, graph in loaded.graphs.items()
+    }
+    # Threads start only now that nothing can fail any more.
+    batchers = {
+        graph_name: make_batcher(graph, executions[graph_name], name, version, graph_name)
+        for graph_name, graph in loaded.graphs.items()
+    }
+    spec = spec_of(verified.manifest)
+    return Model(name, version, spec, Vae(spec, batchers), executions), tuple(batchers.values())
+
+
+def spec_of(manifest: Manifest) -> Spec:
+    """A manifest in the terms of the core."""
+    sigma = manifest.likelihood.sigma
+    return Spec(
+        digest=manifest.digest,
+        embedding_space=manifest.embedding_space,
+        item_shape=manifest.item.shape,
+        value_range=manifest.item.range,
+        latent_size=manifest.latent_size,
+        likelihood=Bernoulli() if sigma is None else Gaussian(sigma),
+        learned_prior=manifest.learned_prior,
+        sampling_version=manifest.sampling_version,
+        metrics=manifest.metrics,
+        elbo_percentiles={
+            "mean": np.array(manifest.held_out["mean"]["elbo"]),
+            "draw": np.array(manifest.held_out["draw"]["elbo"]),
+        },
+    )
+
+
+def _row_shape(manifest: Manifest, graph: str) -> tuple[int, ...]:
+    return manifest.item.shape if graph == "encoder" else (manifest.latent_size,)

@@ -1,0 +1,1 @@
+"""What tests share: small artifacts made by hand, a real server process."""

@@ -1,0 +1,91 @@
+"""A real `python -m server` process on ports of its own choosing."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
+
+
+class ServerProcess:
+    """A server and what it logs."""
+
+    def __init__(self, *arguments: str, env: dict[str, str] | None = None) -> None:
+        command = [sys.executable, "-m", "server", "--port", "0", "--metrics-port", "0", "--log-format", "json"]
+        self.process = subprocess.Popen(
+            [*command, *arguments], stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
+        )
+        self.lines: list[str] = []
+        self._ready: dict[str, Any] | None = None
+        self._ready_or_gone = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line.rstrip("\n"))
+            if '"event": "ready"' in line:
+                self._ready = json.loads(line)
+                self._ready_or_gone.set()
+        self._ready_or_gone.set()
+
+    def wait_until_ready(self) -> "ServerProcess":
+        assert self._ready_or_gone.wait(START_SECONDS), "\n".join(self.lines)
+        assert self._ready is not None, "\n".join(self.lines)
+        return self
+
+    @property
+    def target(self) -> str:
+        assert self._ready is not None
+        return f"127.0.0.1:{self._ready['port']}"
+
+    def metrics(self) -> dict[str, float]:
+        """Every sample of the exposition by its name and labels as printed."""
+        assert self._ready is not None
+        url = f"http://127.0.0.1:{self._ready['metrics_port']}/metrics"
+        with urllib.request.urlopen(url, timeout=10) as response:  # a loopback address
+            text = response.read().decode()
+        return {m[1]: float(m[2]) for m in re.finditer(r"^([a-z_]+(?:\{.*\})?) (\S+)$", text, re.MULTILINE)}
+
+    def sum(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that carry these labels."""
+        wanted = [f'{key}="{value}"' for key, value in labels.items()]
+        return sum(
+            value
+            for sample, value in self.metrics().items()
+            if sample.partition("{")[0] == name and all(label in sample for label in wanted)
+        )
+
+    def terminate(self) -> int:
+        """SIGTERM, and the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        code = self.process.wait(STOP_SECONDS)
+        self._reader.join()
+        return code
+
+
+@contextmanager
+def server(models: Path, *arguments: str, env: dict[str, str] | None = None) -> Iterator[ServerProcess]:
+    """A ready server that is gone afterwards."""
+    started = ServerProcess("--models", str(models), *arguments, env=env)
+    try:
+        yield started.wait_until_ready()
+    finally:
+        started.process.kill()
+        started.wait()
+        assert started.process.stderr is not None
+        started.process.stderr.close()

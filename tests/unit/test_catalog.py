@@ -1,0 +1,119 @@
+"""Models are found on disk, verified one by one, and looked up by name."""
+
+from pathlib import Path
+
+import pytest
+from support.artifacts import write_artifact
+
+from server.core.batcher import Batcher
+from server.core.model import Entry, Execution
+from server.core.scheduler import Scheduler
+from server.errors import ArtifactError, InvalidInput, NotFound, Unavailable
+from server.runtime import catalog
+from server.runtime.calibration import best_batch_rows
+from server.runtime.engine import LoadedGraph
+
+PLAN = catalog.Plan(device="cpu", threads=1, executors=1, max_batch_rows=4)
+
+
+def make_batcher(graph: LoadedGraph, execution: Execution, model: str, version: str, name: str) -> Batcher:
+    limits = {"max_queued_rows": 100, "max_queued_bytes": 10**6}
+    return Batcher(graph, scheduler=Scheduler(max_batch_rows=execution.max_batch_rows, **limits))
+
+
+def load(folder: Path, *, default_model: str = "") -> tuple[catalog.Catalog, list[Entry]]:
+    reported: list[Entry] = []
+    loaded = catalog.load(
+        folder, default_model=default_model, plan=PLAN, make_batcher=make_batcher, report=reported.append
+    )
+    loaded.close()
+    return loaded, reported
+
+
+def test_the_newest_version_is_the_default_by_number_not_by_letter(tmp_path):
+    for version in ("2", "10", "9"):
+        write_artifact(tmp_path / "m" / version)
+    models, _ = load(tmp_path)
+    assert models.find("", "").version == "10"
+    assert models.find("m", "9").version == "9"
+    assert [(e.version, e.is_default) for e in models.entries()] == [("10", True), ("9", False), ("2", False)]
+
+
+def test_a_broken_version_is_listed_with_its_reason_and_the_one_before_it_serves(tmp_path):
+    write_artifact(tmp_path / "m" / "1")
+    (write_artifact(tmp_path / "m" / "2") / "decoder.onnx").unlink()
+    models, reported = load(tmp_path)
+    assert models.find("m", "").version == "1"
+    broken = models.entries()[0]
+    assert (broken.version, broken.state, broken.is_default) == ("2", "failed", False)
+    assert broken.reason == "decoder.onnx: listed in SHA256SUMS but missing"
+    assert [entry.version for entry in reported] == ["2", "1"]
+    with pytest.raises(Unavailable):
+        models.find("m", "2")
+
+
+def test_of_several_models_one_must_be_named_unless_one_is_preferred(tmp_path):
+    for name in ("a", "b"):
+        write_artifact(tmp_path / name / "1")
+    models, _ = load(tmp_path)
+    with pytest.raises(InvalidInput, match="is needed: there are a, b"):
+        models.find("", "")
+    preferring, _ = load(tmp_path, default_model="b")
+    assert preferring.find("", "").name == "b"
+
+
+def test_unknown_names_and_versions_are_not_found(tmp_path):
+    write_artifact(tmp_path / "m" / "1")
+    models, _ = load(tmp_path)
+    with pytest.raises(NotFound, match="no model 'x'; there are m"):
+        models.find("x", "")
+    with pytest.raises(NotFound, match="m has no version '7'; there are 1"):
+        models.find("m", "7")
+
+
+def test_what_is_no_version_is_left_alone(tmp_path):
+    write_artifact(tmp_path / "m" / "1")
+    for other in ("m/.2.tmp", "m/latest", ".git/1", "m/3x"):
+        (tmp_path / other).mkdir(parents=True)
+    (tmp_path / "README.md").write_text("hello")
+    models, _ = load(tmp_path)
+    assert [(e.name, e.version) for e in models.entries()] == [("m", "1")]
+
+
+@pytest.mark.parametrize("make", [lambda p: None, lambda p: p.rmdir(), lambda p: (p / "m").mkdir()])
+def test_nothing_to_load_is_an_error(tmp_path, make):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    make(folder)
+    with pytest.raises(ArtifactError, match=r"no such folder|holds no model"):
+        load(folder)
+
+
+def test_no_ready_version_is_an_error_that_says_why(tmp_path):
+    (write_artifact(tmp_path / "m" / "1") / "golden.npz").unlink()
+    with pytest.raises(ArtifactError, match=r"no model is ready; m version 1: golden\.npz"):
+        load(tmp_path)
+
+
+def test_a_preferred_model_must_exist(tmp_path):
+    write_artifact(tmp_path / "m" / "1")
+    with pytest.raises(ArtifactError, match="no model 'x' to prefer"):
+        load(tmp_path, default_model="x")
+
+
+@pytest.mark.parametrize(
+    ("seconds_for", "expected"),
+    [
+        (lambda rows: 1e-3 + 1e-6 * rows, 256),  # overhead rules: the more the better
+        (lambda rows: 1e-3 * rows, 1),  # nothing gained by company
+        (lambda rows: 1e-3 * (8 + rows if rows <= 8 else 3 * rows), 8),  # a cache that overflows past 8 rows
+    ],
+)
+def test_the_batch_size_is_the_smallest_near_the_best(seconds_for, expected):
+    now = [0.0]
+
+    def run(rows):
+        now[0] += seconds_for(len(rows))
+        return (rows,)
+
+    assert best_batch_rows(run, (3,), clock=lambda: now[0]) == expected
