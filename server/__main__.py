@@ -1,0 +1,40 @@
+"""`python -m server`: settings in, exit code out."""
+
+import asyncio
+import os
+import signal
+import sys
+
+from server.settings import BadSettings, Settings, read
+
+
+def main() -> int:
+    """Exit codes: 0 drained, 1 broken while serving, 2 could not start."""
+    try:
+        settings = read(sys.argv[1:], os.environ)
+    except BadSettings as error:
+        print(error, file=sys.stderr)  # noqa: T201  # before there is a log
+        return 2
+    return run(settings)
+
+
+def run(settings: Settings) -> int:
+    # Imported late: --help and a bad flag need not wait for onnxruntime.
+    import uvloop
+
+    from server import app
+    from server.telemetry import logs
+
+    # As process 1 of a container there is no default action: without a handler SIGTERM would be lost while loading.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    log = logs.configure(log_format=settings.log_format, level=settings.log_level)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(app.serve(settings, log))
+    except app.StartFailed as error:
+        log.error("cannot start", reason=str(error))
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

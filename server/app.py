@@ -1,0 +1,226 @@
+"""The composition root: builds every part from the settings, runs them, and takes them down in order."""
+
+import asyncio
+import secrets
+import signal
+import time
+from collections.abc import Callable
+
+import structlog
+
+from server.core.batcher import Batcher
+from server.core.events import Event, ExecutorDied, GraphFailed
+from server.core.model import Entry, Execution
+from server.core.scheduler import Scheduler
+from server.edge import reflection, servicer
+from server.edge.boundary import Boundary
+from server.edge.health import SERVICE as HEALTH_SERVICE
+from server.edge.health import Health
+from server.edge.methods import MethodTable, table
+from server.edge.servicer import VaeServicer
+from server.edge.status import Code
+from server.edge.transports.grpcio import GrpcioTransport
+from server.edge.wire import MAX_SEED
+from server.errors import ArtifactError
+from server.runtime import catalog
+from server.runtime.catalog import Catalog, Plan
+from server.runtime.engine import DeviceUnavailable, LoadedGraph
+from server.settings import Settings, cores
+from server.telemetry.metrics import Metrics
+
+EXECUTORS_AT_MOST = 4  # one a core up to here, unless told otherwise
+QUIET_SECONDS, QUIET_AT_MOST = 0.1, 2.0  # nobody called for so long; how long to hope for that
+LAST_WORDS_SECONDS = 1.0  # for answers that are written but not yet sent when the server stops
+REQUEST_OVERHEAD_BYTES = 1 << 16  # everything in a request that is not rows
+
+
+class StartFailed(Exception):
+    """The server cannot start; the message is one line that says why."""
+
+
+async def serve(settings: Settings, log: structlog.typing.FilteringBoundLogger) -> int:
+    """Serve until SIGTERM or SIGINT, then drain; the process's exit code. Raises StartFailed."""
+    started = time.monotonic()
+    app = App(settings, log)
+    await app.start()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _on_signal, stop, log, number)
+    app.when_broken(stop.set)
+    log.info(
+        "ready",
+        host=settings.host,
+        port=app.port,
+        metrics_port=app.metrics_port,
+        seconds=round(time.monotonic() - started, 3),
+    )
+    await stop.wait()
+    await app.drain()
+    return 1 if app.broken else 0
+
+
+def _on_signal(stop: asyncio.Event, log: structlog.typing.FilteringBoundLogger, number: signal.Signals) -> None:
+    if stop.is_set():
+        # The second signal: whoever sends it does not want to wait.
+        log.warning("exit now", signal=number.name)
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+    log.info("draining", signal=number.name)
+    stop.set()
+
+
+class App:
+    """All parts of one server process."""
+
+    def __init__(self, settings: Settings, log: structlog.typing.FilteringBoundLogger) -> None:
+        self.port = 0
+        self.metrics_port = 0
+        self.broken = False
+        self._settings = settings
+        self._log = log
+        self._metrics = Metrics()
+        self._health = Health()
+        self._on_broken: Callable[[], None] = lambda: None
+        self._loop = asyncio.get_running_loop()
+
+    async def start(self) -> None:
+        """Load every model, then listen. Raises StartFailed."""
+        settings = self._settings
+        try:
+            self.metrics_port, self._stop_metrics = self._metrics.serve(settings.metrics_host, settings.metrics_port)
+        except OSError as error:
+            where = f"{settings.metrics_host}:{settings.metrics_port}"
+            raise StartFailed(f"--metrics-port: cannot listen on {where}: {error.strerror}") from error
+        try:
+            self._catalog = self._load()
+        except (ArtifactError, DeviceUnavailable) as error:
+            raise StartFailed(str(error)) from error
+        methods = self._methods(self._catalog)
+        for method in methods.values():
+            self._metrics.expect_calls(method.rpc, codes=[code.name for code in Code])
+        boundary = self._boundary = Boundary(
+            max_seconds=settings.max_seconds, observe=self._metrics.call, report_internal=self._report_internal
+        )
+        self._transport = GrpcioTransport(methods, boundary, max_request_bytes=self._max_request_bytes())
+        try:
+            self.port = await self._transport.start(settings.host, settings.port)
+        except OSError as error:
+            raise StartFailed(f"--port: {error}") from error
+        for service in ("", servicer.SERVICE):
+            self._health.set(service, serving=True)
+
+    def when_broken(self, callback: Callable[[], None]) -> None:
+        """Call back if an executor dies: the process cannot keep its promises and should be restarted."""
+        self._on_broken = callback
+
+    async def drain(self) -> None:
+        """Say NOT_SERVING, go on for the drain delay, finish what was accepted, stop."""
+        self._health.stop_serving()
+        if not self.broken:
+            await asyncio.sleep(self._settings.drain_delay)
+        self._boundary.drain()
+        await self._until_quiet()
+        self._health.close()
+        await self._transport.stop(seconds=LAST_WORDS_SECONDS)
+        self._catalog.close()
+        self._stop_metrics()
+        self._log.info("stopped")
+
+    async def _until_quiet(self) -> None:
+        """Wait until every accepted call is answered and, for a moment, nobody has called.
+
+        Calls that have reached this machine but not yet this code would be cut by closing the port; here they are told
+        UNAVAILABLE, which clients retry elsewhere.
+        """
+        end = self._loop.time() + self._settings.drain_seconds
+        calls, quiet_by = -1, self._loop.time() + QUIET_AT_MOST
+        while self._boundary.open_calls or (self._boundary.calls != calls and self._loop.time() < quiet_by):
+            if self._loop.time() >= end:
+                self._log.warning(
+                    "calls cut", open_calls=self._boundary.open_calls, seconds=self._settings.drain_seconds
+                )
+                return
+            calls = self._boundary.calls
+            await asyncio.sleep(QUIET_SECONDS)
+
+    def _load(self) -> Catalog:
+        settings = self._settings
+        return catalog.load(
+            settings.models,
+            default_model=settings.default_model,
+            plan=Plan(
+                device=settings.device,
+                threads=settings.threads,
+                executors=settings.executors or min(cores(), EXECUTORS_AT_MOST),
+                max_batch_rows=settings.max_batch_rows,
+            ),
+            make_batcher=self._make_batcher,
+            report=self._report_model,
+        )
+
+    def _make_batcher(self, graph: LoadedGraph, execution: Execution, model: str, version: str, name: str) -> Batcher:
+        measure = self._metrics.batches(model=model, version=version, graph=name)
+
+        def observe(event: Event) -> None:
+            measure(event)
+            if isinstance(event, GraphFailed):
+                self._log.warning(
+                    "graph failed", model=model, version=version, graph=name, rows=event.rows, error=repr(event.error)
+                )
+            elif isinstance(event, ExecutorDied):
+                self._log.error("executor died", model=model, version=version, graph=name, exc_info=event.error)
+                self._loop.call_soon_threadsafe(self._break)
+
+        batcher = Batcher(
+            graph,
+            scheduler=Scheduler(
+                max_batch_rows=execution.max_batch_rows,
+                max_queued_rows=self._settings.max_queue_rows,
+                max_queued_bytes=self._settings.max_queue_mib << 20,
+            ),
+            executors=execution.executors,
+            name=f"{model}-{version}-{name}",
+            observe=observe,
+            deliver=self._loop.call_soon_threadsafe,
+            soon=self._loop.call_soon,
+        )
+        self._metrics.watch_queue(batcher, model=model, version=version, graph=name)
+        return batcher
+
+    def _methods(self, models: Catalog) -> MethodTable:
+        service = VaeServicer(
+            models,
+            max_rows=self._settings.max_request_rows,
+            pick_seed=lambda: secrets.randbelow(MAX_SEED + 1),
+        )
+        methods = (*service.methods(), *self._health.methods())
+        if self._settings.reflection == "on":
+            methods += reflection.methods([servicer.SERVICE, HEALTH_SERVICE])
+        return table(*methods)
+
+    def _max_request_bytes(self) -> int:
+        """The largest message that a valid request can be, over all models."""
+        specs = [entry.model.spec for entry in self._catalog.entries() if entry.model]
+        row_bytes = max(4 * max(spec.item_size, spec.latent_size) for spec in specs)
+        return self._settings.max_request_rows * row_bytes + REQUEST_OVERHEAD_BYTES
+
+    def _report_model(self, entry: Entry) -> None:
+        self._metrics.model(entry)
+        if entry.model is None:
+            self._log.error("model refused", model=entry.name, version=entry.version, reason=entry.reason)
+            return
+        graphs = {
+            name: f"{g.provider} {g.max_batch_rows} rows x {g.executors}" for name, g in entry.model.graphs.items()
+        }
+        self._log.info(
+            "model ready", model=entry.name, version=entry.version, digest=entry.model.spec.digest[:12], **graphs
+        )
+
+    def _report_internal(self, error: BaseException, *, error_id: str, method: str) -> None:
+        self._log.error("internal error", error_id=error_id, method=method, exc_info=error)
+
+    def _break(self) -> None:
+        self.broken = True
+        self._health.stop_serving()
+        self._on_broken()

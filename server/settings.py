@@ -1,0 +1,153 @@
+"""Every setting of the server: read once, from flags and VAESERVE_* variables, into a frozen object.
+
+A flag beats its variable, a variable beats the default. All mistakes are told at once.
+"""
+
+import argparse
+import math
+import os
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+PREFIX = "VAESERVE_"
+
+
+class BadSettings(Exception):
+    """One or more settings are wrong; the message has a line for each."""
+
+
+def _number(kind: type[int] | type[float], least: float, most: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            raise ValueError(f"must be a number {least:g}..{most:g}") from None
+        if not least <= value <= most:
+            raise ValueError(f"must be {least:g}..{most:g}")
+        return value
+
+    return parse
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return text
+
+    return parse
+
+
+def _setting(default: Any, parse: Callable[[str], Any], text: str) -> Any:
+    return field(default=default, metadata={"parse": parse, "help": text})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the server was told."""
+
+    models: Path = _setting(Path("exported"), Path, "folder of <model>/<version>/ artifacts")
+    default_model: str = _setting("", str, "model for requests that name none; needed only if there are several")
+    host: str = _setting("127.0.0.1", str, "address to listen on for gRPC; 0.0.0.0 is every interface")
+    port: int = _setting(50051, _number(int, 0, 65535), "port for gRPC; 0 lets the system choose")
+    metrics_host: str = _setting("127.0.0.1", str, "address to listen on for metrics")
+    metrics_port: int = _setting(9464, _number(int, 0, 65535), "port for Prometheus metrics; 0 lets the system choose")
+    device: Literal["cpu", "cuda", "auto"] = _setting(
+        "cpu", _choice("cpu", "cuda", "auto"), "where graphs run; auto is CUDA if it works, else the CPU, and says so"
+    )
+    executors: int = _setting(0, _number(int, 0, 64), "batches of a graph that run at once; 0: one a core, 4 at most")
+    threads: int = _setting(1, _number(int, 1, 64), "threads inside one run on CPU")
+    max_batch_rows: int = _setting(0, _number(int, 0, 65536), "rows run at once; 0: measured at start for each graph")
+    max_request_rows: int = _setting(4096, _number(int, 1, 1 << 20), "rows that one request may hold")
+    max_queue_rows: int = _setting(16384, _number(int, 1, 1 << 24), "rows that may wait for one graph")
+    max_queue_mib: int = _setting(256, _number(int, 1, 1 << 16), "MiB of rows that may wait for one graph")
+    max_seconds: float = _setting(30.0, _number(float, 0.01, 3600), "longest that any request may take")
+    drain_delay: float = _setting(
+        0.0, _number(float, 0, 600), "seconds to go on serving after SIGTERM while load balancers notice NOT_SERVING"
+    )
+    drain_seconds: float = _setting(30.0, _number(float, 0, 3600), "seconds to finish accepted requests after that")
+    reflection: Literal["on", "off"] = _setting("on", _choice("on", "off"), "gRPC server reflection")
+    log_format: Literal["json", "console"] = _setting("console", _choice("json", "console"), "how log lines look")
+    log_level: Literal["debug", "info", "warning", "error"] = _setting(
+        "info", _choice("debug", "info", "warning", "error"), "least severity to log"
+    )
+
+
+def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """Settings from command-line arguments and an environment. Raises BadSettings.
+
+    `--help` and unknown flags end the process, as argparse does.
+    """
+    given = vars(_parser().parse_args(arguments))
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    known = {PREFIX + setting.name.upper() for setting in fields(Settings)}
+    for setting in fields(Settings):
+        flag, variable = _flag(setting), PREFIX + setting.name.upper()
+        source, text = (
+            (flag, given[setting.name]) if given[setting.name] is not None else (variable, environment.get(variable))
+        )
+        if text is None:
+            continue
+        try:
+            values[setting.name] = setting.metadata["parse"](text)
+        except ValueError as error:
+            problems.append(f"{source} {error}, got {text!r}")
+    problems += [
+        f"{name} is no setting"
+        for name in sorted(environment)
+        if name.startswith(PREFIX) and name not in known | NOT_OURS
+    ]
+    settings = Settings(**values)
+    if settings.max_request_rows > settings.max_queue_rows:
+        problems.append(
+            f"--max-request-rows {settings.max_request_rows} must not exceed --max-queue-rows "
+            f"{settings.max_queue_rows}: such a request could never be accepted"
+        )
+    if problems:
+        raise BadSettings("\n".join(problems))
+    return settings
+
+
+# Read by the client, the tests and the training package, which share the prefix.
+NOT_OURS = {PREFIX + name for name in ("TARGET", "DATA", "MODEL", "VERSION", "TIMEOUT")}
+
+
+def cores(*, cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """The processors this process may use: what taskset and a container's CPU quota leave of the machine."""
+    affinity = len(os.sched_getaffinity(0))
+    try:
+        quota, period = cgroup.read_text().split()
+    except (OSError, ValueError):
+        return affinity
+    return affinity if quota == "max" else min(affinity, max(1, math.ceil(int(quota) / int(period))))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m server",
+        description="Serve exported variational autoencoders over gRPC.",
+        epilog=f"Every flag --some-flag may be given as {PREFIX}SOME_FLAG.",
+        allow_abbrev=False,
+    )
+    for setting in fields(Settings):
+        kind = setting.metadata["help"]
+        choices = typing.get_args(setting.type)
+        parser.add_argument(
+            _flag(setting),
+            dest=setting.name,
+            metavar="|".join(choices) if choices else setting.name.rpartition("_")[2].upper(),
+            help=f"{kind} (default: {setting.default})" if setting.default != "" else kind,
+        )
+    return parser
+
+
+def _variable(setting: "Field[Any]") -> str:
+    return PREFIX + setting.name.upper()
+
+
+def _flag(setting: "Field[Any]") -> str:
+    return "--" + setting.name.replace("_", "-")

@@ -1,0 +1,177 @@
+"""Every Prometheus metric of the server, and the callables through which the rest reports."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    start_http_server,
+)
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from server.core.events import BatchDone, CallEvent, CallStarted, Dropped, Event, ExecutorDied, Refused, Rpc
+from server.core.model import Entry
+
+SECONDS = (
+    0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015,
+    0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+)  # fmt: skip
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+_GRAPH = ("model", "version", "graph")
+_RPC = ("grpc_type", "grpc_service", "grpc_method")
+
+
+class QueueState(Protocol):
+    """What the gauges read from a batcher whenever they are scraped."""
+
+    @property
+    def alive(self) -> bool: ...
+    @property
+    def queued_rows(self) -> int: ...
+    @property
+    def queued_bytes(self) -> int: ...
+    @property
+    def running_rows(self) -> int: ...
+
+
+class Metrics:
+    """One registry. Label children are looked up once: the hot path only adds numbers."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nobody asks for
+        registry = self.registry = CollectorRegistry()
+        # These register themselves.
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        self._started = Counter("grpc_server_started_total", "RPCs begun.", _RPC, registry=registry)
+        self._handled = Counter("grpc_server_handled_total", "RPCs ended.", (*_RPC, "grpc_code"), registry=registry)
+        self._handling = Histogram(
+            "grpc_server_handling_seconds", "From request to response.", _RPC, registry=registry, buckets=SECONDS
+        )
+        self._rows = Counter("vae_rows_total", "Rows run, by outcome.", (*_GRAPH, "outcome"), registry=registry)
+        self._queue_seconds = Histogram(
+            "vae_queue_seconds", "From submission to the first batch.", _GRAPH, registry=registry, buckets=SECONDS
+        )
+        self._inference_seconds = Histogram(
+            "vae_inference_seconds", "One batch through its graph.", _GRAPH, registry=registry, buckets=SECONDS
+        )
+        self._batch_rows = Histogram("vae_batch_rows", "Rows of one batch.", _GRAPH, registry=registry, buckets=ROWS)
+        self._padding = Counter(
+            "vae_padding_rows_total", "Rows added to reach a fixed batch size.", _GRAPH, registry=registry
+        )
+        self._dispatch = Counter(
+            "vae_dispatch_total", "Batches, by why they left the queue.", (*_GRAPH, "reason"), registry=registry
+        )
+        self._queue_rows = Gauge("vae_queue_rows", "Rows waiting.", _GRAPH, registry=registry)
+        self._queue_bytes = Gauge("vae_queue_bytes", "Bytes of rows waiting.", _GRAPH, registry=registry)
+        self._inflight = Gauge("vae_inflight_rows", "Rows running.", _GRAPH, registry=registry)
+        self._rejected = Counter(
+            "vae_rejected_total", "Requests refused at the queue.", (*_GRAPH, "reason"), registry=registry
+        )
+        self._cancelled = Counter(
+            "vae_cancelled_rows_total", "Rows nobody waits for any more.", (*_GRAPH, "stage"), registry=registry
+        )
+        self._executor_up = Gauge("vae_executor_up", "1 while the graph's executors run.", _GRAPH, registry=registry)
+        self._model_info = Gauge(
+            "vae_model_info", "What is loaded.",
+            ("model", "version", "digest", "embedding_space", "provider"), registry=registry,
+        )  # fmt: skip
+        self._model_ready = Gauge("vae_model_ready", "1 if it takes traffic.", ("model", "version"), registry=registry)
+        self._model_loads = Counter("vae_model_loads_total", "Attempts to load.", ("result",), registry=registry)
+        self._calls: dict[Rpc, _Call] = {}
+
+    def serve(self, host: str, port: int) -> tuple[int, Callable[[], None]]:
+        """Expose the registry over HTTP: the port taken, and how to stop. Raises OSError."""
+        server: WSGIServer
+        server, thread = start_http_server(port, addr=host, registry=self.registry)
+
+        def stop() -> None:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+        return server.server_port, stop
+
+    def model(self, entry: Entry) -> None:
+        """A version was loaded or refused."""
+        self._model_loads.labels("ok" if entry.model else "failed").inc()
+        self._model_ready.labels(entry.name, entry.version).set(entry.model is not None)
+        if entry.model:
+            spec = entry.model.spec
+            provider = entry.model.graphs["decoder"].provider
+            self._model_info.labels(entry.name, entry.version, spec.digest, spec.embedding_space, provider).set(1)
+
+    def watch_queue(self, queue: QueueState, *, model: str, version: str, graph: str) -> None:
+        """Read the gauges of a graph from its batcher."""
+        labels = (model, version, graph)
+        self._queue_rows.labels(*labels).set_function(lambda: queue.queued_rows)
+        self._queue_bytes.labels(*labels).set_function(lambda: queue.queued_bytes)
+        self._inflight.labels(*labels).set_function(lambda: queue.running_rows)
+        self._executor_up.labels(*labels).set_function(lambda: queue.alive)
+
+    def batches(self, *, model: str, version: str, graph: str) -> Callable[[Event], None]:
+        """The observer of one graph's batcher."""
+        labels = (model, version, graph)
+        ok, failed = (self._rows.labels(*labels, outcome) for outcome in ("ok", "failed"))
+        queue_seconds = self._queue_seconds.labels(*labels)
+        inference_seconds = self._inference_seconds.labels(*labels)
+        batch_rows = self._batch_rows.labels(*labels)
+        dispatch = {reason: self._dispatch.labels(*labels, reason) for reason in ("full", "idle")}
+        rejected = {reason: self._rejected.labels(*labels, reason) for reason in ("rows", "bytes", "deadline")}
+        dropped = {stage: self._cancelled.labels(*labels, stage) for stage in ("queued", "running")}
+        self._padding.labels(*labels)
+
+        def observe(event: Event) -> None:
+            match event:
+                case BatchDone():
+                    ok.inc(event.rows - event.failed_rows)
+                    failed.inc(event.failed_rows)
+                    inference_seconds.observe(event.run_seconds)
+                    batch_rows.observe(event.rows)
+                    dispatch[event.reason].inc()
+                    for seconds in event.queue_seconds:
+                        queue_seconds.observe(seconds)
+                case Refused():
+                    rejected[event.reason].inc()
+                case Dropped():
+                    dropped[event.stage].inc(event.rows)
+                case ExecutorDied():
+                    pass  # the gauge sees it
+
+        return observe
+
+    def expect_calls(self, rpc: Rpc, *, codes: Iterable[str]) -> None:
+        """Make every series of an RPC, at zero: a rate misses the event with which a series is born."""
+        labels = (rpc.grpc_type, rpc.service, rpc.method)
+        self._calls[rpc] = _Call(
+            self._started.labels(*labels),
+            {code: self._handled.labels(*labels, code) for code in codes},
+            self._handling.labels(*labels),
+        )
+
+    def call(self, event: CallEvent) -> None:
+        """The observer of the boundary, for RPCs that are expected."""
+        call = self._calls[event.rpc]
+        if isinstance(event, CallStarted):
+            call.started.inc()
+        else:
+            call.handled[event.code].inc()
+            call.seconds.observe(event.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """The label children of one RPC."""
+
+    started: Counter
+    handled: Mapping[str, Counter]
+    seconds: Histogram

@@ -1,0 +1,32 @@
+"""One server for all tests that do not disturb it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from support.artifacts import write_artifact
+from support.server import ServerProcess, server
+
+from vaeserve.v1 import vaeserve_pb2_grpc
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    write_artifact(folder / "tiny" / "1")
+    write_artifact(folder / "learned" / "1", learned_prior=True, seed=1)
+    write_artifact(folder / "table" / "1", item_shape=(5,), likelihood="gaussian", seed=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared(models) -> Iterator[ServerProcess]:
+    with server(models, "--default-model", "tiny") as process:
+        yield process
+
+
+@pytest.fixture
+def stub(shared) -> Iterator[vaeserve_pb2_grpc.VaeServiceStub]:
+    with grpc.insecure_channel(shared.target) as channel:
+        yield vaeserve_pb2_grpc.VaeServiceStub(channel)

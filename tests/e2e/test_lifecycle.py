@@ -1,0 +1,148 @@
+"""Starting, draining and failing to start, with real processes and signals."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from support.artifacts import write_artifact
+from support.server import ServerProcess, server
+
+from vaeserve.v1 import vaeserve_pb2 as pb
+from vaeserve.v1 import vaeserve_pb2_grpc
+
+pytestmark = pytest.mark.e2e
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@pytest.mark.parametrize("service", ["", "vaeserve.v1.VaeService"])
+def test_health_is_known_for_the_server_and_its_service(shared, service):
+    with grpc.insecure_channel(shared.target) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        assert health.Check(health_pb2.HealthCheckRequest(service=service), timeout=10).status == SERVING
+
+
+def test_sigterm_says_not_serving_to_watchers_finishes_what_was_accepted_and_exits_0(models):
+    with server(models, "--default-model", "tiny") as process, grpc.insecure_channel(process.target) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
+        assert next(watch).status == SERVING
+        stub = vaeserve_pb2_grpc.VaeServiceStub(channel)
+        calls = [stub.Sample.future(pb.SampleRequest(count=2048, seed=i), timeout=60) for i in range(40)]
+        calls[0].result()
+        process.process.send_signal(signal.SIGTERM)
+        assert next(watch).status == NOT_SERVING
+        watch.cancel()
+        codes = [call.code().name for call in calls]
+        assert process.wait() == 0
+    # What was not accepted is told so at once; what was accepted is answered.
+    assert set(codes) <= {"OK", "UNAVAILABLE"}
+    assert codes.count("OK") >= 1
+    assert [json.loads(line)["event"] for line in process.lines[-2:]] == ["draining", "stopped"]
+
+
+def test_a_drain_delay_keeps_serving_until_it_is_over(models):
+    with server(models, "--default-model", "tiny", "--drain-delay", "1") as process:
+        with grpc.insecure_channel(process.target) as channel:
+            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
+            assert next(watch).status == SERVING
+            process.process.send_signal(signal.SIGTERM)
+            assert next(watch).status == NOT_SERVING
+            stub = vaeserve_pb2_grpc.VaeServiceStub(channel)
+            assert len(stub.Sample(pb.SampleRequest(count=1), timeout=10).items.data) == 64
+            watch.cancel()
+        assert process.wait() == 0
+
+
+def test_a_second_signal_exits_now(models):
+    with (
+        server(models, "--default-model", "tiny", "--drain-delay", "600") as process,
+        grpc.insecure_channel(process.target) as channel,
+    ):
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
+        assert next(watch).status == SERVING
+        process.process.send_signal(signal.SIGTERM)
+        assert next(watch).status == NOT_SERVING
+        process.process.send_signal(signal.SIGTERM)
+        assert process.wait() == -signal.SIGTERM
+
+
+def refused(*arguments: str) -> str:
+    """The one line of a server that cannot start."""
+    process = ServerProcess(*arguments)
+    assert process.wait() == 2
+    process.process.stderr.close()
+    (line,) = process.lines[-1:]
+    assert not any("Traceback" in line for line in process.lines)
+    return json.loads(line)["reason"] if line.startswith("{") else line
+
+
+def test_no_models_is_told_in_one_line(tmp_path):
+    assert refused("--models", str(tmp_path)).startswith(f"{tmp_path}: holds no model")
+    assert refused("--models", str(tmp_path / "nowhere")) == f"{tmp_path / 'nowhere'}: no such folder"
+
+
+def test_a_broken_only_model_is_told_in_one_line(tmp_path):
+    (write_artifact(tmp_path / "m" / "1") / "decoder.onnx").write_bytes(b"")
+    assert "no model is ready; m version 1: decoder.onnx: sha256 is" in refused("--models", str(tmp_path))
+
+
+def test_a_taken_port_is_told_in_one_line(models, shared):
+    port = shared.target.rpartition(":")[2]
+    reason = refused("--models", str(models), "--port", port)
+    assert reason.startswith(f"--port: cannot listen on 127.0.0.1:{port}")
+    reason = refused("--models", str(models), "--metrics-port", port)
+    assert reason.startswith(f"--metrics-port: cannot listen on 127.0.0.1:{port}")
+
+
+def test_wrong_flags_are_told_together(models):
+    lines = subprocess.run(
+        [sys.executable, "-m", "server", "--port", "x", "--device", "tpu"], capture_output=True, text=True, check=False
+    )
+    assert lines.returncode == 2
+    assert lines.stderr.splitlines() == [
+        "--port must be a number 0..65535, got 'x'",
+        "--device must be one of cpu, cuda, auto, got 'tpu'",
+    ]
+
+
+def test_a_broken_version_does_not_stop_the_others_and_is_listed_with_its_reason(models, tmp_path):
+    shutil.copytree(models / "tiny" / "1", tmp_path / "tiny" / "1")
+    shutil.copytree(models / "tiny" / "1", tmp_path / "tiny" / "2")
+    (tmp_path / "tiny" / "2" / "encoder.onnx").write_bytes(b"")
+    with server(tmp_path) as process, grpc.insecure_channel(process.target) as channel:
+        stub = vaeserve_pb2_grpc.VaeServiceStub(channel)
+        assert stub.Sample(pb.SampleRequest(count=1), timeout=10).model.version == "1"
+        broken, whole = stub.ListModels(pb.ListModelsRequest(), timeout=10).models
+        assert (broken.model.version, broken.state) == ("2", pb.MODEL_STATE_FAILED)
+        assert broken.reason.startswith("encoder.onnx: sha256 is")
+        assert (whole.state, whole.is_default) == (pb.MODEL_STATE_READY, True)
+        assert process.sum("vae_model_loads_total", result="failed") == 1
+        assert process.sum("vae_model_ready") == 1
+
+
+def test_serving_writes_nothing_into_the_home_folder(models, tmp_path):
+    """onnxruntime would leave a telemetry cache there if it were let."""
+    env = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"} | {"HOME": str(tmp_path)}
+    env.pop("XDG_CACHE_HOME", None)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "server", "--models", str(models), "--port", "0", "--metrics-port", "0"],
+        stderr=subprocess.PIPE, text=True, env=env,
+    )  # fmt: skip
+    for line in process.stderr:
+        if "ready" in line and "port" in line and "model" not in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 0
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_serving_imports_neither_torch_nor_training():
+    code = "import sys, server.app; print([m for m in ('torch', 'training', 'onnx', 'scipy') if m in sys.modules])"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed == "[]\n"

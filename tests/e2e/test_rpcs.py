@@ -1,0 +1,162 @@
+"""The RPCs of a real server, by the generated stubs alone."""
+
+import concurrent.futures
+import io
+
+import grpc
+import numpy as np
+import pytest
+from PIL import Image
+
+from vaeserve.v1 import vaeserve_pb2 as pb
+from vaeserve.v1 import vaeserve_pb2_grpc
+
+pytestmark = pytest.mark.e2e
+LEARNED = pb.ModelSelector(name="learned")
+TABLE = pb.ModelSelector(name="table")
+
+
+def array(tensor: pb.Tensor) -> np.ndarray:
+    dtype = {pb.DATA_TYPE_FLOAT32: "<f4", pb.DATA_TYPE_UINT8: "u1"}[tensor.dtype]
+    return np.frombuffer(tensor.data, dtype).reshape(tensor.shape)
+
+
+def tensor(values: np.ndarray) -> pb.Tensor:
+    dtype = pb.DATA_TYPE_UINT8 if values.dtype == np.uint8 else pb.DATA_TYPE_FLOAT32
+    return pb.Tensor(dtype=dtype, shape=values.shape, data=values.tobytes())
+
+
+def images(rows: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((rows, 1, 4, 4)).astype(np.float32)
+
+
+@pytest.mark.parametrize("model", [None, LEARNED, TABLE])
+@pytest.mark.parametrize("output", [pb.OUTPUT_MODE_MEAN, pb.OUTPUT_MODE_DRAW])
+def test_row_7_of_100_equals_the_row_asked_for_alone(stub, model, output):
+    common = {"seed": 5, "model": model, "output": output, "want_latents": True}
+    many = stub.Sample(pb.SampleRequest(count=100, **common))
+    one = stub.Sample(pb.SampleRequest(count=1, first_row=7, **common))
+    assert array(many.items)[7].tobytes() == one.items.data
+    assert array(many.latents)[7].tobytes() == one.latents.data
+
+
+def test_a_seed_that_the_server_picked_gives_the_same_rows_again(stub):
+    first = stub.Sample(pb.SampleRequest(count=3))
+    assert stub.Sample(pb.SampleRequest(count=3, seed=first.seed)).items == first.items
+    assert stub.Sample(pb.SampleRequest(count=3)).items != first.items
+
+
+def test_decoding_the_latents_of_a_sample_gives_the_sample(stub):
+    sample = stub.Sample(pb.SampleRequest(count=5, seed=1, want_latents=True))
+    assert stub.Decode(pb.DecodeRequest(latents=sample.latents)).items == sample.items
+
+
+def test_encode_pages_equal_the_whole(stub):
+    x = images(10)
+    whole = stub.Encode(pb.EncodeRequest(items=tensor(x), draws=3, seed=2, want_kl=True, model=LEARNED))
+    page = stub.Encode(pb.EncodeRequest(items=tensor(x[4:]), draws=3, seed=2, first_row=4, want_kl=True, model=LEARNED))
+    for field in ("mean", "log_var", "draws", "kl"):
+        assert array(getattr(whole, field))[4:].tobytes() == getattr(page, field).data
+
+
+def test_a_pinned_embedding_space_is_kept(stub):
+    request = pb.EncodeRequest(items=tensor(images(1)))
+    request.expect_embedding_space = stub.Encode(request).embedding_space
+    assert stub.Encode(request).mean.shape == [1, 3]
+    request.expect_embedding_space = "another"
+    with pytest.raises(grpc.RpcError) as refusal:
+        stub.Encode(request)
+    assert refusal.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+
+@pytest.mark.parametrize("model", [None, LEARNED])
+def test_reconstruct_scores_every_row(stub, model):
+    answer = stub.Reconstruct(pb.ReconstructRequest(items=tensor(images(6)), model=model))
+    nll, kl, elbo = array(answer.reconstruction_nll), array(answer.kl), array(answer.elbo)
+    assert nll.shape == kl.shape == elbo.shape == (6,)
+    np.testing.assert_allclose(elbo, -nll - kl, rtol=1e-6)
+    percentile = array(answer.elbo_percentile)
+    assert ((percentile >= 0) & (percentile <= 100)).all()
+
+
+def test_uint8_and_float_items_are_the_same_items(stub):
+    values = np.random.default_rng(0).integers(0, 256, (4, 1, 4, 4), np.uint8)
+    as_bytes = stub.Encode(pb.EncodeRequest(items=tensor(values)))
+    as_floats = stub.Encode(pb.EncodeRequest(items=tensor(values / np.float32(255))))
+    assert as_bytes.mean == as_floats.mean
+
+
+def test_png_items_are_pictures_of_the_uint8_items(stub):
+    png = stub.Sample(pb.SampleRequest(count=2, seed=1, encoding=pb.ENCODING_PNG))
+    raw = stub.Sample(pb.SampleRequest(count=2, seed=1, encoding=pb.ENCODING_UINT8))
+    assert not png.HasField("items")
+    for picture, pixels in zip(png.png, array(raw.items), strict=True):
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(picture))), pixels[0])
+
+
+def test_models_tell_what_they_are(stub):
+    listed = stub.ListModels(pb.ListModelsRequest()).models
+    assert [(m.model.name, m.is_default) for m in listed] == [("learned", False), ("table", False), ("tiny", True)]
+    table = stub.GetModel(pb.GetModelRequest(model=TABLE))
+    assert (list(table.item_shape), table.latent_size, table.likelihood) == ([5], 3, "gaussian")
+    assert table.sigma == 0.25
+    assert not table.HasField("value_min")
+    learned = stub.GetModel(pb.GetModelRequest(model=LEARNED))
+    assert learned.learned_prior
+    assert set(learned.graphs) == {"encoder", "decoder", "prior", "prior_log_density"}
+
+
+def test_answers_say_what_the_serving_took(stub):
+    _, call = stub.Reconstruct.with_call(pb.ReconstructRequest(items=tensor(images(6))))
+    trailers = {key: value for key, value in call.trailing_metadata() if key.startswith("vae-")}
+    assert int(trailers["vae-batch-rows"]) >= 6
+    assert float(trailers["vae-run-seconds"]) > 0
+    assert float(trailers["vae-queue-seconds"]) >= 0
+
+
+def test_64_concurrent_callers_are_batched_and_nobody_gets_anothers_row(models):
+    from support.server import server
+
+    with server(models, "--default-model", "tiny", "--executors", "1") as process:
+        expected = {}
+        with grpc.insecure_channel(process.target) as channel:
+            stub = vaeserve_pb2_grpc.VaeServiceStub(channel)
+            for i in range(64):
+                expected[i] = stub.Encode(pb.EncodeRequest(items=tensor(images(1, seed=i)))).mean.data
+        before = (
+            process.sum("vae_batch_rows_sum", graph="encoder"),
+            process.sum("vae_batch_rows_count", graph="encoder"),
+        )
+        channels = [grpc.insecure_channel(process.target) for _ in range(4)]
+        stubs = [vaeserve_pb2_grpc.VaeServiceStub(channel) for channel in channels]
+        requests = [pb.EncodeRequest(items=tensor(images(1, seed=i))) for i in range(64)]
+        wrong = []
+
+        # A closed loop of 64 callers without 64 Python threads: each answer starts the caller's next call.
+        done = concurrent.futures.Future()
+        left = [64 * 40]
+
+        def next_call(i: int) -> None:
+            call = stubs[i % 4].Encode.future(requests[i], timeout=60)
+
+            def answered(finished) -> None:
+                if finished.exception() or finished.result().mean.data != expected[i]:
+                    wrong.append(i)
+                left[0] -= 1
+                if left[0] == 0:
+                    done.set_result(None)
+                elif left[0] >= 64:
+                    next_call(i)
+
+            call.add_done_callback(answered)
+
+        for i in range(64):
+            next_call(i)
+        done.result(60)
+        rows = process.sum("vae_batch_rows_sum", graph="encoder") - before[0]
+        batches = process.sum("vae_batch_rows_count", graph="encoder") - before[1]
+        for channel in channels:
+            channel.close()
+    assert wrong == []
+    assert rows == 64 * 40
+    assert rows / batches > 4

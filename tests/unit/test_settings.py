@@ -1,0 +1,58 @@
+"""Settings come from flags and variables, and all mistakes are told at once."""
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from server.settings import BadSettings, Settings, cores, read
+
+
+def test_defaults_need_nothing():
+    settings = read([], {})
+    assert settings == Settings()
+    assert (settings.port, settings.metrics_port, settings.device) == (50051, 9464, "cpu")
+
+
+def test_a_flag_beats_its_variable_and_a_variable_the_default():
+    environment = {"VAESERVE_PORT": "1000", "VAESERVE_METRICS_PORT": "2000"}
+    settings = read(["--port", "3000"], environment)
+    assert (settings.port, settings.metrics_port) == (3000, 2000)
+
+
+def test_all_mistakes_are_told_at_once_with_their_source_and_what_is_allowed():
+    with pytest.raises(BadSettings) as refusal:
+        read(["--port", "70000", "--device", "tpu"], {"VAESERVE_MAX_SECONDS": "soon", "VAESERVE_PROT": "1"})
+    assert str(refusal.value).splitlines() == [
+        "--port must be 0..65535, got '70000'",
+        "--device must be one of cpu, cuda, auto, got 'tpu'",
+        "VAESERVE_MAX_SECONDS must be a number 0.01..3600, got 'soon'",
+        "VAESERVE_PROT is no setting",
+    ]
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-1", ""])
+def test_numbers_must_be_numbers_in_bounds(text):
+    with pytest.raises(BadSettings, match="--max-seconds"):
+        read([f"--max-seconds={text}"], {})
+
+
+def test_a_request_that_could_never_be_queued_is_a_mistake():
+    with pytest.raises(BadSettings, match="could never be accepted"):
+        read(["--max-request-rows", "100", "--max-queue-rows", "50"], {})
+
+
+def test_settings_do_not_change():
+    with pytest.raises(FrozenInstanceError):
+        read([], {}).port = 1  # type: ignore[misc]
+
+
+def test_variables_of_the_client_are_left_alone():
+    assert read([], {"VAESERVE_TARGET": "x", "VAESERVE_DATA": "y", "PATH": "z"}) == Settings()
+
+
+@pytest.mark.parametrize(("quota", "expected"), [("max 100000", None), ("50000 100000", 1), ("100000 100000", 1)])
+def test_a_containers_cpu_quota_bounds_the_cores(tmp_path, quota, expected):
+    (tmp_path / "cpu.max").write_text(quota + "\n")
+    everything = cores(cgroup=tmp_path / "absent")
+    assert everything >= 1
+    assert cores(cgroup=tmp_path / "cpu.max") == (expected or everything)
