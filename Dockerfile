@@ -1,0 +1,50 @@
+# The server's image: a venv with the server and its models, nothing else; never torch.
+#   docker build -t vaeserve:cpu .                        the CPU server
+#   docker build -t vaeserve:gpu --build-arg EXTRA=gpu .  the CUDA server (CUDA's libraries come as wheels)
+# Both stages share one base, so that the venv finds the same interpreter in either.
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS build
+ARG EXTRA=cpu
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# The venv gets no pip of its own; the one that fills it stays behind in this stage.
+RUN python3 -m venv /tools && python3 -m venv --without-pip /opt/vaeserve
+WORKDIR /source
+# What is slow to install and seldom changes comes first: the dependencies, at the versions the tests ran with.
+COPY pyproject.toml constraints.txt ./
+RUN python3 -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+print(*project['dependencies'], *project['optional-dependencies']['${EXTRA}'], sep='\n')" > requirements.txt \
+ && /tools/bin/pip --python /opt/vaeserve/bin/python3 install -r requirements.txt -c constraints.txt
+COPY README.md LICENSE ./
+COPY vaeserve vaeserve
+COPY server server
+RUN /tools/bin/pip --python /opt/vaeserve/bin/python3 install --no-deps .
+# A checkout made under a strict umask must still be readable for the server's user.
+COPY exported /exported
+RUN chmod -R u=rwX,go=rX /exported
+
+FROM ${BASE}
+LABEL org.opencontainers.image.title="vaeserve" \
+      org.opencontainers.image.description="Variational autoencoders over gRPC, with Prometheus metrics" \
+      org.opencontainers.image.licenses="Apache-2.0"
+RUN groupadd --gid 10001 vaeserve \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin vaeserve
+COPY --from=build /opt/vaeserve /opt/vaeserve
+COPY --from=build /exported /exported
+# The root file system may be read-only: bytecode is compiled above, onnxruntime's telemetry (it writes under HOME) is off.
+# PYTHONSAFEPATH keeps the working directory out of the import path.
+ENV PATH=/opt/vaeserve/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONSAFEPATH=1 \
+    PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1 \
+    VAESERVE_MODELS=/exported \
+    VAESERVE_HOST=0.0.0.0 \
+    VAESERVE_METRICS_HOST=0.0.0.0 \
+    VAESERVE_LOG_FORMAT=json
+USER 10001:10001
+WORKDIR /exported
+EXPOSE 50051 9464
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["vaeserve-health"]
+ENTRYPOINT ["python3", "-m", "server"]
