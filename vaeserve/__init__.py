@@ -1,0 +1,65 @@
+"""vaeserve: the client of the VAE server. numpy in, numpy out, blocking or asyncio.
+
+    with vaeserve.Client("127.0.0.1:50051") as client:
+        samples = client.sample(64, seed=5)
+
+`Client` and `AsyncClient` have the same methods; `results` says what they return, `errors` what they raise.
+"""
+
+from vaeserve.async_client import AsyncClient
+from vaeserve.client import Client
+from vaeserve.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    EmbeddingSpaceMismatch,
+    FailedPrecondition,
+    FieldViolation,
+    Internal,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    QueueFull,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+    VaeServeError,
+)
+from vaeserve.results import (
+    Decoded,
+    GraphExecution,
+    ModelInfo,
+    ModelRef,
+    ModelSummary,
+    Posteriors,
+    Reconstructions,
+    Samples,
+    Timing,
+)
+
+__all__ = [
+    "AsyncClient",
+    "Cancelled",
+    "Client",
+    "DeadlineExceeded",
+    "Decoded",
+    "EmbeddingSpaceMismatch",
+    "FailedPrecondition",
+    "FieldViolation",
+    "GraphExecution",
+    "Internal",
+    "InvalidInput",
+    "ModelInfo",
+    "ModelRef",
+    "ModelSummary",
+    "NotFound",
+    "PermissionDenied",
+    "Posteriors",
+    "QueueFull",
+    "Reconstructions",
+    "ResourceExhausted",
+    "Samples",
+    "Timing",
+    "Unauthenticated",
+    "Unavailable",
+    "VaeServeError",
+]

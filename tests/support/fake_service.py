@@ -53,6 +53,7 @@ class FakeService(vaeserve_pb2_grpc.VaeServiceServicer, health_pb2_grpc.HealthSe
     trailers: tuple[tuple[str, str], ...] = TRAILERS
     health: int = health_pb2.HealthCheckResponse.SERVING
     holds_calls: bool = False  # until their callers give up
+    entered: threading.Event = field(default_factory=threading.Event)  # a call has arrived
     gone: threading.Event = field(default_factory=threading.Event)  # a held call's caller gave up
 
     def Sample(self, request: pb.SampleRequest, context: grpc.ServicerContext) -> pb.SampleResponse:
@@ -140,6 +141,7 @@ class FakeService(vaeserve_pb2_grpc.VaeServiceServicer, health_pb2_grpc.HealthSe
 
     def _enter(self, request: Message, context: grpc.ServicerContext) -> None:
         self.requests.append(request)
+        self.entered.set()
         if self.holds_calls:
             context.add_callback(self.gone.set)
             self.gone.wait()

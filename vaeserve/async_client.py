@@ -1,0 +1,87 @@
+"""The asyncio client: the blocking client's methods, awaited."""
+
+import asyncio
+import copy
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import grpc
+
+from vaeserve import calls, channel, errors, methods, responses
+from vaeserve.calls import Call
+from vaeserve.v1 import vaeserve_pb2 as pb
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _method(
+    call: Callable[Concatenate[pb.ModelSelector, P], Call[R]],
+) -> "Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, R]]":
+    """The method that makes a call and awaits it."""
+
+    @methods.describes(call)
+    async def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await self._make(call(self._model, *args, **kwargs))
+
+    return method
+
+
+class AsyncClient:
+    """A connection to a server, to be made and used in one event loop. See `Client`.
+
+    A cancelled await cancels the call, on the server too.
+
+        async with vaeserve.AsyncClient("127.0.0.1:50051") as client:
+            samples = await client.sample(64, seed=5)
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        model: str | None = None,
+        version: str | int | None = None,
+        timeout: float | None = 30.0,
+    ) -> None:
+        """As `Client`. Raises RuntimeError outside a running event loop."""
+        asyncio.get_running_loop()  # grpc would bind itself to a loop that never runs
+        self._model = calls.selector(model, version)
+        self._timeout = methods.positive(timeout)
+        self._channel = grpc.aio.insecure_channel(target, options=channel.OPTIONS)
+
+    def using(self, model: str | None, version: str | int | None = None) -> "AsyncClient":
+        """A client of another model over the same connection. Closing one closes both."""
+        other = copy.copy(self)
+        other._model = calls.selector(model, version)
+        return other
+
+    sample = _method(calls.sample)
+    encode = _method(calls.encode)
+    reconstruct = _method(calls.reconstruct)
+    decode = _method(calls.decode)
+    list_models = _method(calls.list_models)
+    get_model = _method(calls.get_model)
+    health = _method(calls.health)
+
+    async def close(self) -> None:
+        """Give up calls in flight and free the connection. May be called again."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> "AsyncClient":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _make(self, call: Call[R]) -> R:
+        rpc = self._channel.unary_unary(call.path, type(call.request).SerializeToString, call.parse)
+        try:
+            ended = rpc(call.request, timeout=self._timeout)
+            response, trailers = await ended, await ended.trailing_metadata()
+        except grpc.aio.AioRpcError as failure:
+            raise errors.from_status(failure.code().name, failure.details(), failure.trailing_metadata()) from failure
+        return call.read(response, responses.timing(trailers))

@@ -1,0 +1,229 @@
+"""The RPCs as pure functions from arguments to a call, ready to be made; the clients add the making.
+
+These functions are the methods of `Client` and `AsyncClient`, less the model, which the client knows. They raise
+InvalidInput for what cannot be sent; everything else is for the server to judge.
+"""
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
+
+from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2
+from numpy.typing import ArrayLike
+
+from vaeserve import responses, tensors
+from vaeserve.errors import InvalidInput
+from vaeserve.results import Decoded, ModelInfo, ModelSummary, Posteriors, Reconstructions, Samples, Timing
+from vaeserve.v1 import vaeserve_pb2 as pb
+
+R = TypeVar("R")
+
+Encoding: TypeAlias = Literal["float32", "uint8", "png"]
+Output: TypeAlias = Literal["mean", "draw"]
+Latent: TypeAlias = Literal["mean", "draw"]
+
+_ENCODINGS = {"float32": pb.ENCODING_FLOAT32, "uint8": pb.ENCODING_UINT8, "png": pb.ENCODING_PNG}
+_OUTPUTS = {"mean": pb.OUTPUT_MODE_MEAN, "draw": pb.OUTPUT_MODE_DRAW}
+_LATENTS = {"mean": pb.LATENT_MODE_MEAN, "draw": pb.LATENT_MODE_DRAW}
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[R]):
+    """One RPC, ready to be made."""
+
+    path: str  # "/package.Service/Method"
+    request: Message
+    parse: Callable[[bytes], Any]  # the response's bytes to its message
+    read: Callable[[Any, Timing], R]  # the response's message to the result
+
+
+def selector(model: str | None, version: str | int | None) -> pb.ModelSelector:
+    """Which model shall answer; None leaves it to the server."""
+    return pb.ModelSelector(name=model or "", version="" if version is None else str(version))
+
+
+def sample(
+    model: pb.ModelSelector,
+    count: int,
+    *,
+    seed: int | None = None,
+    first_row: int = 0,
+    temperature: float = 1.0,
+    output: Output = "mean",
+    encoding: Encoding = "float32",
+    want_latents: bool = False,
+) -> Call[Samples]:
+    """Draw `count` items from the model.
+
+    Row i of a seed is one fixed thing: sample(100, seed=5).items[7] equals sample(1, seed=5, first_row=7).items[0].
+
+    count         1 to the model's `max_request_rows`
+    seed          0 to 2^63 - 1; the server picks one by default and returns it
+    first_row     the place of the first row in the endless sequence that the seed defines
+    temperature   a factor on the prior's standard deviation, 0 to 4; below 1: more typical, less varied
+    output        the "mean" of p(x | z), or a "draw" from it
+    encoding      "float32" in the model's value range, or 0..255 as "uint8" (a quarter of the bytes) or "png" files
+    want_latents  whether `latents` [rows, latent] come back too
+
+    Raises InvalidInput, NotFound (the model), QueueFull, DeadlineExceeded, Unavailable or another VaeServeError.
+    """
+    request = pb.SampleRequest(
+        model=model,
+        count=_integer("count", count),
+        seed=_seed(seed),
+        first_row=_integer("first_row", first_row),
+        temperature=_real("temperature", temperature),
+        output=_chosen("output", output, _OUTPUTS),
+        encoding=_chosen("encoding", encoding, _ENCODINGS),
+        want_latents=want_latents,
+    )
+    return _call("Sample", request, pb.SampleResponse, responses.samples)
+
+
+def encode(
+    model: pb.ModelSelector,
+    items: ArrayLike,
+    *,
+    draws: int = 0,
+    seed: int | None = None,
+    first_row: int = 0,
+    expect_embedding_space: str | None = None,
+    want_kl: bool = False,
+) -> Call[Posteriors]:
+    """The approximate posterior q(z | x) of each item, whose mean serves as its embedding.
+
+    items                   [rows, channels, height, width] or [rows, features]: uint8 meaning 0..255, or floats in the
+                            model's value range; no axis is guessed, so that one item is items[None]
+    draws                   latents to draw from each posterior, 0 to 64
+    seed, first_row         of the draws: pages of one data set under one seed equal the whole
+    expect_embedding_space  the space of the vectors already stored; None takes any
+    want_kl                 whether `kl` [rows], in nats, comes back too
+
+    Raises EmbeddingSpaceMismatch when the model's space is another than the one expected; InvalidInput (wrong type,
+    shape, range, NaN), NotFound, QueueFull, DeadlineExceeded, Unavailable or another VaeServeError.
+    """
+    request = pb.EncodeRequest(
+        model=model,
+        items=tensors.from_items(items),
+        draws=_integer("draws", draws),
+        seed=_seed(seed),
+        first_row=_integer("first_row", first_row),
+        expect_embedding_space=expect_embedding_space or "",
+        want_kl=want_kl,
+    )
+    return _call("Encode", request, pb.EncodeResponse, responses.posteriors)
+
+
+def reconstruct(
+    model: pb.ModelSelector,
+    items: ArrayLike,
+    *,
+    latent: Latent = "mean",
+    seed: int | None = None,
+    first_row: int = 0,
+    encoding: Encoding = "float32",
+) -> Call[Reconstructions]:
+    """Encode items, decode one latent of each, and say in nats how well the model explains them.
+
+    items            as for encode
+    latent           the "mean" of q(z | x), or a "draw" from it
+    seed, first_row  of the draw, which equals draw 0 of encode under the same seed
+    encoding         as for sample
+
+    Raises as encode, without EmbeddingSpaceMismatch.
+    """
+    request = pb.ReconstructRequest(
+        model=model,
+        items=tensors.from_items(items),
+        latent=_chosen("latent", latent, _LATENTS),
+        seed=_seed(seed),
+        first_row=_integer("first_row", first_row),
+        encoding=_chosen("encoding", encoding, _ENCODINGS),
+    )
+    return _call("Reconstruct", request, pb.ReconstructResponse, responses.reconstructions)
+
+
+def decode(
+    model: pb.ModelSelector,
+    latents: ArrayLike,
+    *,
+    output: Output = "mean",
+    seed: int | None = None,
+    first_row: int = 0,
+    encoding: Encoding = "float32",
+) -> Call[Decoded]:
+    """The items of given latents.
+
+    latents          [rows, latent], finite floats
+    output           the "mean" of p(x | z), or a "draw" from it
+    seed, first_row  of the draw
+    encoding         as for sample
+
+    Raises InvalidInput, NotFound, QueueFull, DeadlineExceeded, Unavailable or another VaeServeError.
+    """
+    request = pb.DecodeRequest(
+        model=model,
+        latents=tensors.from_latents(latents),
+        output=_chosen("output", output, _OUTPUTS),
+        seed=_seed(seed),
+        first_row=_integer("first_row", first_row),
+        encoding=_chosen("encoding", encoding, _ENCODINGS),
+    )
+    return _call("Decode", request, pb.DecodeResponse, responses.decoded)
+
+
+def list_models(model: pb.ModelSelector) -> Call[tuple[ModelSummary, ...]]:  # noqa: ARG001 - a list is of all models
+    """Every model version the server knows, ready or not, by name and then newest first."""
+    return _call("ListModels", pb.ListModelsRequest(), pb.ListModelsResponse, responses.summaries)
+
+
+def get_model(model: pb.ModelSelector) -> Call[ModelInfo]:
+    """The client's model in full: shapes, likelihood, metrics, how it runs. Raises NotFound."""
+    return _call("GetModel", pb.GetModelRequest(model=model), pb.GetModelResponse, responses.info)
+
+
+def health(model: pb.ModelSelector, service: str = "") -> Call[str]:  # noqa: ARG001 - health is the server's
+    """The health of the server, or of one gRPC service of it: "SERVING" or "NOT_SERVING". Never retried.
+
+    Raises NotFound for a service the server does not know, Unavailable where no server answers.
+    """
+    return Call(
+        path="/grpc.health.v1.Health/Check",
+        request=health_pb2.HealthCheckRequest(service=service),
+        parse=health_pb2.HealthCheckResponse.FromString,
+        read=lambda response, _: str(health_pb2.HealthCheckResponse.ServingStatus.Name(response.status)),
+    )
+
+
+def _call(method: str, request: Message, response: type[Message], read: Callable[[Any, Timing], R]) -> Call[R]:
+    return Call(path=f"/vaeserve.v1.VaeService/{method}", request=request, parse=response.FromString, read=read)
+
+
+def _integer(field: str, value: int) -> int:
+    """A value that fits the wire's int64; its meaning is the server's to judge."""
+    try:
+        integer = operator.index(value)
+    except TypeError:
+        raise InvalidInput.field(field, f"must be an integer, got {value!r}") from None
+    if not -(2**63) <= integer < 2**63:
+        raise InvalidInput.field(field, f"must be below 2^63, got {integer}")
+    return integer
+
+
+def _real(field: str, value: float) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise InvalidInput.field(field, f"must be a number, got {value!r}") from None
+
+
+def _seed(seed: int | None) -> int | None:
+    return None if seed is None else _integer("seed", seed)
+
+
+def _chosen(field: str, value: str, choices: Mapping[str, R]) -> R:
+    if value not in choices:
+        raise InvalidInput.field(field, f"must be one of {', '.join(map(repr, choices))}, got {value!r}")
+    return choices[value]

@@ -1,0 +1,38 @@
+"""How a client's channel behaves: retries, load balancing, message sizes, keepalive."""
+
+import json
+
+# gRPC retries by itself, inside the call's deadline, and waits as long as the server's `grpc-retry-pushback-ms` says.
+# Every RPC of the service is safe to repeat: it computes an answer and changes nothing. After a storm of failures the
+# throttle lets errors through at once, until calls succeed again. Health is absent: a probe reports what is, now.
+_SERVICE_CONFIG = {
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "methodConfig": [
+        {
+            "name": [{"service": "vaeserve.v1.VaeService"}],
+            "retryPolicy": {
+                "maxAttempts": 5,  # the most that gRPC allows
+                "initialBackoff": "0.1s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+            },
+        }
+    ],
+    "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1},
+}
+
+OPTIONS: tuple[tuple[str, str | int], ...] = (
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    # A request longer than this buffer (256 KB by default) would never be retried.
+    ("grpc.per_rpc_retry_buffer_size", 64 << 20),
+    # How large a response gets is the caller's choice, through the rows asked for; the server bounds requests.
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # Notice a dead peer during a call; idle connections stay silent.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    # A server that restarts is found again soon.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 10_000),
+)

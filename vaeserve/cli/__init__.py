@@ -1,0 +1,24 @@
+"""The command line `vaeserve`.
+
+Exit codes: 0 done; 1 the server is away, refuses or fails; 2 wrong usage or input; 130 interrupted by Ctrl-C.
+Results go to stdout (as JSON with --json), errors as one line to stderr, pictures and arrays to the file of --out.
+"""
+
+import click
+
+from vaeserve.cli.decode import decode
+from vaeserve.cli.encode import encode
+from vaeserve.cli.health import health
+from vaeserve.cli.models import models
+from vaeserve.cli.reconstruct import reconstruct
+from vaeserve.cli.sample import sample
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="vaeserve")
+def main() -> None:
+    """Sample from, encode with and reconstruct through the variational autoencoders of a vaeserve server."""
+
+
+for command in (sample, encode, reconstruct, decode, models, health):
+    main.add_command(command)

@@ -1,0 +1,95 @@
+"""Which server and model a command talks to, and what becomes of the errors it meets."""
+
+import functools
+from collections.abc import Callable
+from typing import Concatenate, NoReturn, ParamSpec
+
+import click
+
+from vaeserve.client import Client
+from vaeserve.errors import DeadlineExceeded, InvalidInput, NotFound, Unavailable, VaeServeError
+from vaeserve.results import ModelInfo
+
+P = ParamSpec("P")
+
+DEFAULT_TARGET = "127.0.0.1:50051"
+TARGET_VARIABLE = "VAESERVE_TARGET"
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+_target = click.option(
+    "--target", envvar=TARGET_VARIABLE, default=DEFAULT_TARGET, show_default=True, show_envvar=True,
+    metavar="HOST:PORT", help="The server.",
+)  # fmt: skip
+_model = click.option("--model", metavar="NAME", help="The model; by default the server's.")
+_version = click.option("--version", metavar="N", help="The model's version; by default the newest ready one.")
+
+
+class BadInput(click.ClickException):
+    """The user's mistake, in one line."""
+
+    exit_code = 2
+
+
+def connected(command: Callable[Concatenate[Client, P], None]) -> Callable[..., None]:
+    """Give a command a client, the options that say of what, and the exit codes of the program."""
+
+    @_target
+    @_model
+    @_version
+    @_timeout(default=30.0)
+    @functools.wraps(command)
+    def run(
+        target: str, model: str | None, version: str | None, timeout: float, *args: P.args, **options: P.kwargs
+    ) -> None:
+        _run(lambda client: command(client, *args, **options), target, model, version, timeout)
+
+    return run
+
+
+def probing(command: Callable[Concatenate[Client, P], None]) -> Callable[..., None]:
+    """As `connected`, for a command that asks no model and is in a hurry."""
+
+    @_target
+    @_timeout(default=5.0)
+    @functools.wraps(command)
+    def run(target: str, timeout: float, *args: P.args, **options: P.kwargs) -> None:
+        _run(lambda client: command(client, *args, **options), target, None, None, timeout)
+
+    return run
+
+
+def pin(client: Client) -> tuple[Client, ModelInfo]:
+    """The model that answers now, and a client of exactly this version: all pages shall come from one model."""
+    model = client.get_model()
+    return client.using(model.summary.model.name, model.summary.model.version), model
+
+
+def _timeout(*, default: float) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(
+        "--timeout", type=click.FloatRange(min=0, min_open=True), default=default, show_default=True,
+        metavar="SECONDS", help="How long one request may take.",
+    )  # fmt: skip
+
+
+def _run(
+    command: Callable[[Client], None], target: str, model: str | None, version: str | None, timeout: float
+) -> None:
+    try:
+        with Client(target, model=model, version=version, timeout=timeout) as client:
+            command(client)
+    except VaeServeError as error:
+        _fail(error, target, timeout)
+    except OSError as error:  # files: not there, not readable, no space left
+        raise BadInput(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
+    except KeyboardInterrupt:
+        click.get_current_context().exit(INTERRUPTED)
+
+
+def _fail(error: VaeServeError, target: str, timeout: float) -> NoReturn:
+    if isinstance(error, InvalidInput | NotFound):
+        raise BadInput(error.message) from error
+    if isinstance(error, DeadlineExceeded):
+        raise click.ClickException(f"no answer from {target} within {timeout:g} s ({error})") from error
+    if isinstance(error, Unavailable):
+        raise click.ClickException(f"{target} is unavailable: {error}") from error
+    raise click.ClickException(error.message) from error

@@ -1,0 +1,58 @@
+"""`vaeserve decode`."""
+
+from pathlib import Path
+
+import click
+
+from vaeserve.cli import noise, output, pages, report, sources
+from vaeserve.cli.connection import BadInput, connected, pin
+from vaeserve.cli.output import Output
+from vaeserve.client import Client
+
+
+@click.command(short_help="Items of latents.")
+@click.argument("latents", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="LATENTS.npy|npz")
+@noise.draw
+@noise.seed
+@noise.first_row
+@output.columns
+@output.writing(
+    default="decoded.png", endings=(".png", ".npy", ".npz"), what="A picture, or the items as .npy or .npz."
+)
+@report.json_option
+@connected
+def decode(
+    client: Client,
+    *,
+    latents: Path,
+    draw: bool,
+    seed: int | None,
+    first_row: int,
+    columns: int | None,
+    out: Output,
+    as_json: bool,
+) -> None:
+    """The items of latents [rows, latent], e.g. of the .npz that `sample` or `encode` wrote."""
+    pinned, model = pin(client)
+    rows = sources.read_array(latents, "latents", "mean")
+    if rows.ndim != 2 or rows.shape[1] != model.latent_size or not len(rows):
+        raise BadInput(f"{latents} has shape {list(rows.shape)}, the model wants [rows, {model.latent_size}]")
+    out.require_pictures(model, rows=len(rows))
+    paged = pages.ask(
+        "decoding",
+        len(rows),
+        model,
+        lambda page, seed: pinned.decode(
+            rows[page.start : page.stop],
+            output="draw" if draw else "mean",
+            seed=seed,
+            first_row=first_row + page.start,
+            encoding=out.encoding(model),
+        ),
+        seed=seed,
+    )
+    if out.is_picture:
+        out.write_picture(output.picture(paged.joined("items"), model, columns=columns))
+    else:
+        out.write_arrays({"items": paged.joined("items")})
+    report.done(paged, model, out, as_json=as_json)

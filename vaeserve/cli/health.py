@@ -1,0 +1,33 @@
+"""`vaeserve health`, and `vaeserve-health` for container health checks, which hold no blanks."""
+
+import os
+import sys
+
+import click
+
+from vaeserve.cli.connection import DEFAULT_TARGET, TARGET_VARIABLE, probing
+from vaeserve.client import Client
+from vaeserve.errors import VaeServeError
+
+PROBE_SECONDS = 3.0  # less than containers allow a check, so that its own words are heard
+
+
+@click.command(short_help="SERVING or not.")
+@click.option("--service", default="", metavar="NAME", help="One gRPC service of the server; by default the whole.")
+@probing
+def health(client: Client, service: str) -> None:
+    """Print SERVING and exit 0 if the server takes traffic; exit 1 if not."""
+    status = client.health(service)
+    click.echo(status)
+    click.get_current_context().exit(0 if status == "SERVING" else 1)
+
+
+def probe() -> None:
+    """The health of the server at VAESERVE_TARGET: 0 if it takes traffic, 1 if not."""
+    try:
+        with Client(os.environ.get(TARGET_VARIABLE, DEFAULT_TARGET), timeout=PROBE_SECONDS) as client:
+            status = client.health()
+    except VaeServeError as error:
+        sys.exit(f"vaeserve-health: {error}")
+    print(status)
+    sys.exit(0 if status == "SERVING" else 1)

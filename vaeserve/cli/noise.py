@@ -1,0 +1,7 @@
+"""The options that make a command's noise replayable."""
+
+import click
+
+seed = click.option("--seed", type=int, metavar="N", help="The same seed gives the same rows; by default a new one.")
+first_row = click.option("--first-row", type=int, default=0, metavar="N", help="Where in the seed's sequence to begin.")
+draw = click.option("--draw", is_flag=True, help="A draw from p(x | z) instead of its mean.")

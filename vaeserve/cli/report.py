@@ -1,0 +1,48 @@
+"""What a command says it did: a line for people, or JSON for scripts."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import click
+
+from vaeserve.cli.output import Output
+from vaeserve.cli.pages import Paged
+from vaeserve.results import ModelInfo
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+
+
+def done(paged: Paged[Any], model: ModelInfo, out: Output, *, as_json: bool, **facts: Any) -> None:
+    """Say what was asked of which model and where it went; `facts` are for scripts."""
+    ref, rate = model.summary.model, paged.rows / paged.seconds
+    if as_json:
+        emit({
+            "out": str(out.path),
+            "rows": paged.rows,
+            "seed": paged.seed,
+            "model": dataclasses.asdict(ref),
+            "rows_per_second": round(rate, 1),
+            **facts,
+        })  # fmt: skip
+    else:
+        rows = f"{paged.rows} row{'s' if paged.rows > 1 else ''}"
+        click.echo(f"{rows} of {ref}, seed {paged.seed}, {rate:.0f} rows/s -> {out.path}")
+
+
+def emit(value: Any) -> None:
+    """A value as one line of JSON."""
+    click.echo(json.dumps(value))
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Aligned columns, numbers to the right."""
+    lines = [tuple(heads), *map(tuple, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        click.echo("  ".join(_aligned(cell)(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _aligned(cell: str) -> Callable[[int], str]:
+    return cell.rjust if cell.replace(".", "").replace("-", "").isdigit() else cell.ljust

@@ -1,0 +1,90 @@
+"""The blocking client."""
+
+import copy
+from collections.abc import Callable
+from types import TracebackType
+from typing import Concatenate, ParamSpec, TypeVar
+
+import grpc
+
+from vaeserve import calls, channel, errors, methods, responses
+from vaeserve.calls import Call
+from vaeserve.v1 import vaeserve_pb2 as pb
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _method(call: Callable[Concatenate[pb.ModelSelector, P], Call[R]]) -> "Callable[Concatenate[Client, P], R]":
+    """The method that makes a call and waits for it."""
+
+    @methods.describes(call)
+    def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._make(call(self._model, *args, **kwargs))
+
+    return method
+
+
+class Client:
+    """A connection to a server. Its methods, documented in `vaeserve.calls`, raise `vaeserve.VaeServeError`.
+
+    Many threads may share one client: calls run side by side, and the server batches them. A process made by fork must
+    make its own: gRPC's connections do not survive a fork.
+
+        with vaeserve.Client("127.0.0.1:50051") as client:
+            samples = client.sample(64, seed=5)
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        model: str | None = None,
+        version: str | int | None = None,
+        timeout: float | None = 30.0,
+    ) -> None:
+        """Connects on the first call.
+
+        target   "HOST:PORT", or any name gRPC can resolve; calls go round all its addresses
+        model    which model shall answer; None leaves it to the server
+        version  which version of it; None means the newest ready one
+        timeout  seconds that a call may take, retries included; None waits for ever
+        """
+        self._model = calls.selector(model, version)
+        self._timeout = methods.positive(timeout)
+        self._channel = grpc.insecure_channel(target, options=channel.OPTIONS)
+
+    def using(self, model: str | None, version: str | int | None = None) -> "Client":
+        """A client of another model over the same connection. Closing one closes both."""
+        other = copy.copy(self)
+        other._model = calls.selector(model, version)
+        return other
+
+    sample = _method(calls.sample)
+    encode = _method(calls.encode)
+    reconstruct = _method(calls.reconstruct)
+    decode = _method(calls.decode)
+    list_models = _method(calls.list_models)
+    get_model = _method(calls.get_model)
+    health = _method(calls.health)
+
+    def close(self) -> None:
+        """Give up calls in flight and free the connection. May be called again."""
+        self._channel.close()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _make(self, call: Call[R]) -> R:
+        rpc = self._channel.unary_unary(call.path, type(call.request).SerializeToString, call.parse)
+        try:
+            response, ended = rpc.with_call(call.request, timeout=self._timeout)
+        except grpc.RpcError as failure:
+            trailers = [(datum.key, datum.value) for datum in failure.trailing_metadata()]
+            raise errors.from_status(failure.code().name, failure.details(), trailers) from failure
+        return call.read(response, responses.timing(ended.trailing_metadata()))

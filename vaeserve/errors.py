@@ -1,0 +1,166 @@
+"""What can go wrong for a caller, one class for each kind of remedy, built from the status of a gRPC call."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+
+# What a gRPC call trails behind its response: pairs of a key and text, or bytes where the key ends in "-bin".
+Trailers: TypeAlias = Iterable[tuple[str, str | bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One fault of a request."""
+
+    field: str  # the field's name in the API, e.g. "items.shape"
+    description: str  # what was got and what is allowed
+
+
+class VaeServeError(Exception):
+    """A call that brought no result. `str()` of it is the server's message, made to be shown.
+
+    code         the gRPC status by name, e.g. "INVALID_ARGUMENT"
+    violations   the fields at fault, where the server named them
+    retry_after  seconds after which the server asks to be called again, or None
+    """
+
+    code = "UNKNOWN"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        violations: tuple[FieldViolation, ...] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).code
+        self.violations = violations
+        self.retry_after = retry_after
+
+
+class InvalidInput(VaeServeError, ValueError):
+    """An argument is wrong; mend it. Raised by the server, and by the client for what it cannot even send."""
+
+    code = "INVALID_ARGUMENT"
+
+    @classmethod
+    def field(cls, field: str, problem: str) -> "InvalidInput":
+        """The error of one field: "count" and "must be an integer, got 1.5"."""
+        return cls(f"{field} {problem}", violations=(FieldViolation(field, problem),))
+
+
+class NotFound(VaeServeError):
+    """No such model, version or health service."""
+
+    code = "NOT_FOUND"
+
+
+class FailedPrecondition(VaeServeError):
+    """What the caller relies on does not hold. The API has one such thing, the embedding space."""
+
+    code = "FAILED_PRECONDITION"
+
+
+class EmbeddingSpaceMismatch(FailedPrecondition):
+    """The model encodes into another space than the one pinned: name the old version, or encode everything anew."""
+
+
+class ResourceExhausted(VaeServeError):
+    """The server may not, or cannot, give that much."""
+
+    code = "RESOURCE_EXHAUSTED"
+
+
+class QueueFull(ResourceExhausted):
+    """The server is busy and refuses at once what it could not keep; `retry_after` says when to come back."""
+
+
+class DeadlineExceeded(VaeServeError):
+    """No answer within the client's timeout, or within the server's own limit."""
+
+    code = "DEADLINE_EXCEEDED"
+
+
+class Unavailable(VaeServeError):
+    """No server there, or one that is loading or draining: a moment later, or another replica, may answer."""
+
+    code = "UNAVAILABLE"
+
+
+class Unauthenticated(VaeServeError):
+    """The server does not know who is calling."""
+
+    code = "UNAUTHENTICATED"
+
+
+class PermissionDenied(VaeServeError):
+    """The server knows who is calling and refuses."""
+
+    code = "PERMISSION_DENIED"
+
+
+class Cancelled(VaeServeError):
+    """The call was given up, by this side or on the way."""
+
+    code = "CANCELLED"
+
+
+class Internal(VaeServeError):
+    """The server failed; its message carries an id under which its log has the cause."""
+
+    code = "INTERNAL"
+
+
+def from_status(code: str, message: str | None, trailers: Trailers) -> VaeServeError:
+    """The exception for a call that ended with status `code`, e.g. "NOT_FOUND"."""
+    violations, retry_after = _details(trailers)
+    kind = _KINDS.get(code, VaeServeError)
+    if kind is ResourceExhausted and retry_after is not None:
+        kind = QueueFull
+    return kind(message or code, code=code, violations=violations, retry_after=retry_after)
+
+
+_KINDS: dict[str, type[VaeServeError]] = {
+    kind.code: kind
+    for kind in (
+        InvalidInput,
+        NotFound,
+        EmbeddingSpaceMismatch,
+        ResourceExhausted,
+        DeadlineExceeded,
+        Unavailable,
+        Unauthenticated,
+        PermissionDenied,
+        Cancelled,
+        Internal,
+    )
+}
+
+
+def _details(trailers: Trailers) -> tuple[tuple[FieldViolation, ...], float | None]:
+    """Field violations and seconds to wait, from the google.rpc.Status that rides in the trailers."""
+    violations: tuple[FieldViolation, ...] = ()
+    retry_after = None
+    for detail in _status(trailers).details:
+        if detail.Is(error_details_pb2.BadRequest.DESCRIPTOR):
+            bad_request = error_details_pb2.BadRequest.FromString(detail.value)
+            violations = tuple(FieldViolation(v.field, v.description) for v in bad_request.field_violations)
+        elif detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR):
+            delay = error_details_pb2.RetryInfo.FromString(detail.value).retry_delay
+            retry_after = delay.seconds + delay.nanos / 1e9
+    return violations, retry_after
+
+
+def _status(trailers: Trailers) -> status_pb2.Status:
+    """The google.rpc.Status among the trailers; an empty one where there is none or a proxy has garbled it."""
+    packed = next((value for key, value in trailers if key == "grpc-status-details-bin"), b"")
+    try:
+        return status_pb2.Status.FromString(packed)
+    except DecodeError:
+        return status_pb2.Status()

@@ -1,0 +1,121 @@
+"""What a client's methods return: frozen values with numpy arrays, axis 0 being rows.
+
+Arrays are read-only views of the response; copy one to write to it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vaeserve.tensors import Floats, Items
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """The model version that answered."""
+
+    name: str
+    version: str
+    digest: str  # SHA-256 over graphs and preprocessing: equal digests and seeds give equal rows
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where the server spent the time; None where it (or a proxy before it) does not say."""
+
+    queue_seconds: float | None  # waiting for a place in a batch
+    run_seconds: float | None  # inside the model
+    batch_rows: int | None  # rows in the batch this call ran in, everybody's together
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """Items drawn from the model."""
+
+    items: Items  # [rows, channels, height, width] or [rows, features]; uint8 where asked for UINT8 or PNG
+    latents: Floats | None  # [rows, latent], where asked for
+    seed: int  # send it back to get the same rows again
+    model: ModelRef
+    timing: Timing
+    png: tuple[bytes, ...] = field(repr=False)  # one file per row where asked for PNG, otherwise empty
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Posteriors:
+    """q(z | x) of each item: a diagonal Gaussian."""
+
+    mean: Floats  # [rows, latent]; use it as the embedding
+    log_var: Floats  # [rows, latent], natural logarithm of the variance
+    draws: Floats | None  # [rows, draws, latent], where asked for
+    kl: Floats | None  # [rows], KL(q(z | x) || p(z)) in nats, where asked for
+    embedding_space: str  # vectors of different spaces cannot be compared
+    seed: int  # of the draws
+    model: ModelRef
+    timing: Timing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reconstructions:
+    """Items encoded and decoded again, and how well the model explains them."""
+
+    items: Items  # in the shape of the items sent; uint8 where asked for UINT8 or PNG
+    reconstruction_nll: Floats  # [rows], -log p(x | z) in nats
+    kl: Floats  # [rows], KL(q(z | x) || p(z)) in nats
+    elbo: Floats  # [rows], -reconstruction_nll - kl in nats
+    elbo_percentile: Floats  # [rows], 0..100 among held-out training rows; low means unlike the training data
+    seed: int
+    model: ModelRef
+    timing: Timing
+    png: tuple[bytes, ...] = field(repr=False)  # one file per row where asked for PNG, otherwise empty
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """The items of given latents."""
+
+    items: Items  # [rows, channels, height, width] or [rows, features]; uint8 where asked for UINT8 or PNG
+    seed: int  # of the draw
+    model: ModelRef
+    timing: Timing
+    png: tuple[bytes, ...] = field(repr=False)  # one file per row where asked for PNG, otherwise empty
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """A model version and whether it takes traffic."""
+
+    model: ModelRef
+    state: str  # "loading", "ready" or "failed"
+    reason: str  # why it failed, otherwise empty
+    is_default: bool  # whether calls that name no model and no version go here
+
+
+@dataclass(frozen=True, slots=True)
+class GraphExecution:
+    """How a graph runs on the server."""
+
+    provider: str  # onnxruntime's execution provider, e.g. "CPUExecutionProvider"
+    max_batch_rows: int
+    executors: int  # batches that may run at the same time
+    threads: int  # inside one run
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model version in full."""
+
+    summary: ModelSummary
+    item_shape: tuple[int, ...]  # (channels, height, width) for images, (features,) for tables
+    value_min: float | None  # None: unbounded
+    value_max: float | None  # None: unbounded
+    latent_size: int
+    likelihood: str  # "bernoulli" or "gaussian"
+    sigma: float | None  # standard deviation of a Gaussian likelihood, in item units
+    learned_prior: bool  # whether samples come from a learned prior rather than N(0, I)
+    embedding_space: str
+    sampling_version: int  # of the noise scheme that makes rows replayable
+    metrics: Mapping[str, float]  # measured in training on held-out rows, e.g. "elbo" in nats
+    graphs: Mapping[str, GraphExecution]  # by graph: "encoder", "decoder", ...
+    max_request_rows: int  # rows that one request may hold
