@@ -28,7 +28,7 @@ from server.runtime.engine import DeviceUnavailable, LoadedGraph
 from server.settings import Settings, cores
 from server.telemetry.metrics import Metrics
 
-EXECUTORS_AT_MOST = 4  # one a core up to here, unless told otherwise
+EXECUTORS_AT_MOST = 4  # one a core that the transport leaves free, up to here, unless told otherwise
 QUIET_SECONDS, QUIET_AT_MOST = 0.1, 2.0  # nobody called for so long; how long to hope for that
 LAST_WORDS_SECONDS = 1.0  # for answers that are written but not yet sent when the server stops
 REQUEST_OVERHEAD_BYTES = 1 << 16  # everything in a request that is not rows
@@ -152,7 +152,7 @@ class App:
             plan=Plan(
                 device=settings.device,
                 threads=settings.threads,
-                executors=settings.executors or min(cores(), EXECUTORS_AT_MOST),
+                executors=settings.executors or max(1, min(cores() - 1, EXECUTORS_AT_MOST)),
                 max_batch_rows=settings.max_batch_rows,
             ),
             make_batcher=self._make_batcher,

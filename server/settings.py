@@ -58,7 +58,9 @@ class Settings:
     device: Literal["cpu", "cuda", "auto"] = _setting(
         "cpu", _choice("cpu", "cuda", "auto"), "where graphs run; auto is CUDA if it works, else the CPU, and says so"
     )
-    executors: int = _setting(0, _number(int, 0, 64), "batches of a graph that run at once; 0: one a core, 4 at most")
+    executors: int = _setting(
+        0, _number(int, 0, 64), "batches of a graph that run at once; 0: one for each core but one, 4 at most"
+    )
     threads: int = _setting(1, _number(int, 1, 64), "threads inside one run on CPU")
     max_batch_rows: int = _setting(0, _number(int, 0, 65536), "rows run at once; 0: measured at start for each graph")
     max_request_rows: int = _setting(4096, _number(int, 1, 1 << 20), "rows that one request may hold")

@@ -1,6 +1,7 @@
 """vaeserve.v1.VaeService: each RPC as request -> checked values -> Vae -> response."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 from google.protobuf.message import Message
 
@@ -16,6 +17,7 @@ from server.errors import EmbeddingSpaceMismatch
 from vaeserve.v1 import vaeserve_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["VaeService"].full_name
+Seeded: TypeAlias = pb.SampleRequest | pb.EncodeRequest | pb.ReconstructRequest | pb.DecodeRequest
 _STATES: dict[State, pb.ModelState] = {
     "loading": pb.MODEL_STATE_LOADING,
     "ready": pb.MODEL_STATE_READY,
@@ -49,7 +51,7 @@ class VaeServicer:
         temperature = wire.temperature(request)
         output = wire.choice("output", request.output, pb.OutputMode, default=pb.OUTPUT_MODE_MEAN)
         chosen = wire.encoding(request.encoding, model.spec)
-        seed = self._seed(request)
+        seed = self._seed(request, draws=True)
         sampled = yield from model.vae.sample(
             rows=rows, seed=seed, first_row=first_row, temperature=temperature, caller=caller
         )
@@ -71,7 +73,7 @@ class VaeServicer:
         items = wire.items(request.items, model.spec, max_rows=self._max_rows)
         draws = wire.integer("draws", request.draws, least=0, most=wire.MAX_DRAWS)
         first_row = wire.rows_at(request.first_row, rows=len(items))
-        seed = self._seed(request)
+        seed = self._seed(request, draws=draws > 0)
         posterior = yield from model.vae.encode(items, caller=caller)
         response = pb.EncodeResponse(
             mean=wire.tensor(posterior.mean),
@@ -94,7 +96,7 @@ class VaeServicer:
         first_row = wire.rows_at(request.first_row, rows=len(items))
         latent = wire.choice("latent", request.latent, pb.LatentMode, default=pb.LATENT_MODE_MEAN)
         chosen = wire.encoding(request.encoding, model.spec)
-        seed = self._seed(request)
+        seed = self._seed(request, draws=latent == pb.LATENT_MODE_DRAW)
         result = yield from model.vae.reconstruct(
             items,
             latent="draw" if latent == pb.LATENT_MODE_DRAW else "mean",
@@ -119,7 +121,7 @@ class VaeServicer:
         first_row = wire.rows_at(request.first_row, rows=len(latents))
         output = wire.choice("output", request.output, pb.OutputMode, default=pb.OUTPUT_MODE_MEAN)
         chosen = wire.encoding(request.encoding, model.spec)
-        seed = self._seed(request)
+        seed = self._seed(request, draws=output == pb.OUTPUT_MODE_DRAW)
         decoded = yield from model.vae.decode(latents, caller=caller)
         response = pb.DecodeResponse(seed=seed, model=_ref(model))
         values = _output(decoded, model.spec, output=output, seed=seed, first_row=first_row)
@@ -163,10 +165,11 @@ class VaeServicer:
     def _find(self, selector: pb.ModelSelector) -> Model:
         return self._models.find(selector.name, selector.version)
 
-    def _seed(self, request: pb.SampleRequest | pb.EncodeRequest | pb.ReconstructRequest | pb.DecodeRequest) -> int:
-        if not request.HasField("seed"):
-            return self._pick_seed()
-        return wire.integer("seed", request.seed, least=0, most=wire.MAX_SEED)
+    def _seed(self, request: Seeded, *, draws: bool) -> int:
+        """The request's seed; without one a new seed for draws, and 0 where nothing but a score could depend on it."""
+        if request.HasField("seed"):
+            return wire.integer("seed", request.seed, least=0, most=wire.MAX_SEED)
+        return self._pick_seed() if draws else 0
 
 
 def _output(decoded: Decoded, spec: Spec, *, output: int, seed: int, first_row: int) -> Floats:

@@ -23,14 +23,18 @@ def write_artifact(
     latent: int = 3,
     likelihood: str = "bernoulli",
     learned_prior: bool = False,
+    encoder_width: int = 0,
     seed: int = 0,
 ) -> Path:
-    """A complete, valid artifact at `path`; different seeds give different models."""
+    """A complete, valid artifact at `path`; different seeds give different models.
+
+    An encoder of some width reads a width x width matrix of weights for every batch: company makes its rows cheaper.
+    """
     path.mkdir(parents=True)
     random = np.random.default_rng(seed)
     size = int(np.prod(item_shape))
     graphs = {
-        "encoder": _encoder(random, item_shape, size, latent),
+        "encoder": _encoder(random, item_shape, size, latent, width=encoder_width),
         "decoder": _decoder(random, item_shape, size, latent, bernoulli=likelihood == "bernoulli"),
     }
     if learned_prior:
@@ -103,18 +107,30 @@ def _write_golden(path: Path, manifest: Manifest, random: np.random.Generator) -
     np.savez(path / artifact.GOLDEN, **arrays)
 
 
-def _encoder(random: np.random.Generator, item_shape: tuple[int, ...], size: int, latent: int) -> onnx.ModelProto:
-    nodes = [
-        helper.make_node("Flatten", ["x"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "w_mean"], ["mean"]),
-        helper.make_node("MatMul", ["flat", "w_logvar"], ["raw"]),
+def _encoder(
+    random: np.random.Generator, item_shape: tuple[int, ...], size: int, latent: int, *, width: int
+) -> onnx.ModelProto:
+    nodes = [helper.make_node("Flatten", ["x"], ["flat"])]
+    weights = {"low": np.float32(-12.0), "high": np.float32(8.0)}
+    features, inputs = "flat", size
+    if width:
+        weights |= {
+            "w_in": random.standard_normal((size, width)).astype(np.float32),
+            "w_wide": random.standard_normal((width, width)).astype(np.float32) / np.float32(width),
+        }
+        nodes += [
+            helper.make_node("MatMul", ["flat", "w_in"], ["hidden"]),
+            helper.make_node("MatMul", ["hidden", "w_wide"], ["wide"]),
+        ]
+        features, inputs = "wide", width
+    nodes += [
+        helper.make_node("MatMul", [features, "w_mean"], ["mean"]),
+        helper.make_node("MatMul", [features, "w_logvar"], ["raw"]),
         helper.make_node("Clip", ["raw", "low", "high"], ["logvar"]),
     ]
-    weights = {
-        "w_mean": random.standard_normal((size, latent)).astype(np.float32),
-        "w_logvar": random.standard_normal((size, latent)).astype(np.float32) * 0.1,
-        "low": np.float32(-12.0),
-        "high": np.float32(8.0),
+    weights |= {
+        "w_mean": random.standard_normal((inputs, latent)).astype(np.float32),
+        "w_logvar": random.standard_normal((inputs, latent)).astype(np.float32) * np.float32(0.1),
     }
     return _graph("encoder", [("x", item_shape)], [("mean", [latent]), ("logvar", [latent])], nodes, weights)
 

@@ -1,0 +1,56 @@
+"""What is checked in under exported/ keeps the promises that were made for it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from server import artifact
+from server.runtime import engine
+
+EXPORTED = Path(__file__).parents[2] / "exported"
+SHIPPED = sorted(path.parent for path in EXPORTED.glob("*/*/manifest.json"))
+NAMES = [f"{path.parent.name}/{path.name}" for path in SHIPPED]
+MAX_MEGABYTES = 20
+
+
+def test_something_is_shipped():
+    assert "mnist/1" in NAMES
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=NAMES)
+def test_it_loads_and_gives_its_golden_outputs(path):
+    # Loading compares every graph with golden.npz: torch's outputs, made by `python -m training export`.
+    loaded = engine.load(artifact.read(path))
+    assert loaded.provider == "CPUExecutionProvider"
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=NAMES)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_row_has_the_same_bits_in_every_batch(path, threads):
+    """Replayable rows rest on this: batch sizes 1 to 64 and one or two threads, every graph."""
+    verified = artifact.read(path)
+    single = engine.load(verified, threads=1)
+    loaded = engine.load(verified, threads=threads)
+    random = np.random.default_rng(0)
+    for name, graph in loaded.graphs.items():
+        shape = verified.manifest.item.shape if name == "encoder" else (verified.manifest.latent_size,)
+        rows = random.random((64, *shape), np.float32)
+        alone = [
+            np.concatenate(o) for o in zip(*(single.graphs[name](rows[i : i + 1]) for i in range(64)), strict=True)
+        ]
+        for size in (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64):
+            for output, expected in zip(graph(rows[:size]), alone, strict=True):
+                assert output.tobytes() == expected[:size].tobytes(), f"{name}, {size} rows, {threads} threads"
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=NAMES)
+def test_its_card_and_pictures_are_there(path):
+    card = (path / "MODEL_CARD.md").read_text()
+    assert "samples.png" in card
+    assert (path / "samples.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_all_artifacts_together_stay_small():
+    megabytes = sum(file.stat().st_size for file in EXPORTED.rglob("*") if file.is_file()) / 1e6
+    assert megabytes < MAX_MEGABYTES
