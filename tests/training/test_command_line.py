@@ -1,0 +1,148 @@
+"""`python -m training`: what it prints, where it writes, and how it fails."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training.__main__ import main
+from training.session import Session
+
+ROOT = Path(__file__).parents[2]
+QUICK = ["--preset", "tiny", "--data", "digits", "--epochs", "1", "--latent-size", "3"]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def failure(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The one line of a command that must fail with 2."""
+    assert main([str(argument) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.strip().splitlines()
+    assert lines[-1].startswith("error: ")
+    return lines[-1]
+
+
+def test_fit_trains_and_exports_what_evaluate_measures(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", *QUICK, "--out", "exported/digits/1"]) == 0
+    out, err = capsys.readouterr()
+    assert "exported exported/digits/1: validation ELBO -" in out
+    assert "digits: 1,437 train" in err
+    assert "epoch 1/1  train ELBO" in err
+    assert sorted(os.listdir(here / "runs" / "digits-1-1")) == ["checkpoint.pt", "journal.jsonl"]
+    assert os.listdir(here / "exported" / "digits") == ["1"]
+
+    arguments = ["evaluate", "exported/digits/1", "--data", "digits", "--importance-samples", "5", "--rows", "20"]
+    assert main([*arguments, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["rows"], result["samples"], result["split"], result["latent_size"]) == (20, 5, "test", 3)
+    assert main(arguments) == 0
+    table = capsys.readouterr().out
+    assert f"{result['nll']['mean']:.3f} ± {result['nll']['standard_error']:.3f}" in table
+
+    assert main(["export", "runs/digits-1-1", "--out", "exported/digits/2"]) == 0
+    one, two = (here / "exported" / "digits" / version / "SHA256SUMS" for version in "12")
+    assert one.read_bytes() == two.read_bytes()
+    capsys.readouterr()
+    assert "exists already" in failure(capsys, "export", "runs/digits-1-1", "--out", "exported/digits/2")
+
+
+def test_without_out_fit_says_how_to_export(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", *QUICK]) == 0
+    assert "export it with: python -m training export runs/digits-tiny-1 --out" in capsys.readouterr().out
+
+
+def test_bad_flags_end_in_one_line_and_two(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "preset 'huge'; allowed: default, tiny, seed, quality" in failure(capsys, "fit", "--preset", "huge")
+    assert "--data is missing; allowed: digits" in failure(capsys, "fit")
+    assert "no such file or folder" in failure(capsys, "fit", "--data", "nowhere")
+    assert "epochs is 0; it must be at least 1" in failure(capsys, "fit", "--data", "digits", "--epochs", 0)
+    assert "learning_rate is 7.0" in failure(capsys, "fit", "--data", "digits", "--lr", 7)
+    assert "'many' is not a valid integer" in failure(capsys, "fit", "--epochs", "many")
+    assert "No such option" in failure(capsys, "fit", "--speed", "3")
+    assert "cannot use missing.toml: No such file" in failure(capsys, "fit", "--config", "missing.toml")
+    assert "missing: has no checkpoint.pt" in failure(capsys, "fit", "--resume", "missing")
+    assert "missing: has no checkpoint.pt" in failure(capsys, "export", "missing", "--out", "x")
+    assert "no such artifact" in failure(capsys, "evaluate", "missing", "--data", "digits")
+    assert os.listdir(here) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_cuda_where_there_is_none_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = failure(capsys, "fit", "--data", "digits", "--device", "cuda", "--out", "exported/x/1")
+    assert "--device cuda: no usable NVIDIA GPU or CUDA build of torch here; use --device cpu or auto" in message
+    assert os.listdir(here) == []
+
+
+def test_an_existing_out_is_refused_before_training(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "exported").mkdir()
+    assert "exists already; versions are never overwritten" in failure(capsys, "fit", *QUICK, "--out", "exported")
+    assert os.listdir(here) == ["exported"]
+
+
+def test_bad_data_writes_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save("rows.npy", np.zeros((30, 4, 4), np.uint8))
+    message = failure(capsys, "fit", "--data", "rows.npy", "--out", "exported/x/1")
+    assert "rows: every value of every row is 0; there is nothing to learn" in message
+    assert os.listdir(here) == ["rows.npy"]
+
+
+def test_a_full_disk_is_one_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "run").mkdir()
+    (here / "run" / ".checkpoint.pt.partial").symlink_to("/dev/full")
+    message = failure(capsys, "fit", *QUICK, "--run-dir", "run", "--out", "exported/x/1")
+    assert "the disk is full: cannot write run/checkpoint.pt; free some space" in message
+    assert not (here / "exported").exists()
+
+
+def test_a_loss_that_is_no_number_is_one_line(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training import fit
+
+    monkeypatch.setattr(fit, "minibatch_loss", lambda terms, weight: terms.kl.sum() * float("nan"))
+    message = failure(capsys, "fit", *QUICK, "--run-dir", "run", "--out", "exported/x/1")
+    assert "the loss is no longer a number at step 20, epoch 1; try a lower --lr, or --precision fp32" in message
+    assert not (here / "exported").exists()
+
+
+def test_resume_refuses_what_would_make_another_run(
+    here: Path, trained: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    resume = ("fit", "--resume", trained.run.path)
+    assert "has optimisation.epochs = 15, the command line says 9" in failure(capsys, *resume, "--epochs", 9)
+    assert "has preset = tiny, the command line says seed" in failure(capsys, *resume, "--preset", "seed")
+    assert "has prior.kind" not in failure(capsys, *resume, "--prior", "normal")
+    assert "drop --config" in failure(capsys, *resume, "--config", "x.toml")
+    assert "drop --run-dir" in failure(capsys, *resume, "--run-dir", "x")
+    assert "was trained in fp32; use --precision fp32" in failure(capsys, *resume, "--precision", "bf16")
+    np.save("rows.npy", np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8))
+    assert "give the same --data" in failure(capsys, *resume, "--data", "rows.npy")
+
+
+def test_control_c_saves_and_says_how_to_go_on(here: Path) -> None:
+    command = [sys.executable, "-m", "training", "fit", "--preset", "tiny", "--data", "digits", "--threads", "1"]
+    command += ["--epochs", "2000", "--run-dir", str(here / "run"), "--out", str(here / "exported" / "1")]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("epoch"):
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait() == 130
+    assert f"saved. To go on: python -m training fit --resume {here / 'run'} --out" in rest
+    assert "Traceback" not in rest
+    assert not (here / "exported").exists()
+    assert main(["export", str(here / "run"), "--out", str(here / "exported" / "1")]) == 0

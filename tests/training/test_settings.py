@@ -1,0 +1,79 @@
+"""Preset, TOML file and flags become one configuration, or one clear line."""
+
+from pathlib import Path
+
+import pytest
+
+from training.config import Config, FlowPrior, MlpArchitecture
+from training.errors import TrainingError
+from training.presets import PRESETS
+from training.settings import resolve, unchanged
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_configuration_survives_its_plain_form(name: str) -> None:
+    assert Config.of(PRESETS[name].to_mapping()) == PRESETS[name]
+
+
+def test_flags_override_the_file_and_the_file_the_preset(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text('preset = "tiny"\nlatent_size = 5\nseed = 3\n[optimisation]\nepochs = 7\nbatch_size = 32\n')
+    config = resolve(name=None, file=file, flags={"seed": 9, "optimisation": {"epochs": 8}})
+    assert config.preset == "tiny"
+    assert (config.latent_size, config.seed) == (5, 9)
+    assert (config.optimisation.epochs, config.optimisation.batch_size) == (8, 32)
+    assert config.optimisation.learning_rate == PRESETS["tiny"].optimisation.learning_rate
+
+
+def test_a_file_may_choose_another_kind_of_architecture(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text('[architecture]\nkind = "mlp"\nhidden = [32]\n')
+    assert resolve(name="default", file=file, flags={}).architecture == MlpArchitecture(hidden=(32,))
+
+
+def test_the_flag_prior_turns_a_learned_prior_on_and_off() -> None:
+    assert resolve(name="default", file=None, flags={"prior": None}).prior is None
+    assert resolve(name="tiny", file=None, flags={"prior": {}}).prior == FlowPrior()
+
+
+@pytest.mark.parametrize(
+    ("written", "complaint"),
+    [
+        ("latent = 5", "unknown setting latent; allowed: preset, architecture, latent_size"),
+        ('latent_size = "five"', "setting latent_size is 'five'; allowed: a whole number"),
+        ("latent_size = true", "setting latent_size is True; allowed: a whole number"),
+        ("latent_size = 0", "latent_size is 0; allowed: 1 to 4096"),
+        ("[optimisation]\nepochs = 0", "epochs is 0; it must be at least 1"),
+        ("[optimisation]\nspeed = 3", "unknown setting optimisation.speed"),
+        ("[optimisation]\nbetas = [0.9]", "betas is (0.9,); two in [0, 1)"),
+        ("optimisation = 3", "setting optimisation is 3; allowed: a table of settings"),
+        (
+            '[architecture]\nkind = "transformer"',
+            "setting architecture.kind is 'transformer'; allowed: conv, mlp, tutorial",
+        ),
+        (
+            '[architecture]\nkind = "mlp"\nhidden = 3',
+            "setting architecture.hidden is 3; allowed: a list of a whole number",
+        ),
+        ("[architecture]\nwidths = [32]", "architecture.residual_blocks is (0, 0); it needs one count per width"),
+        ('likelihood = "poisson"', "setting likelihood is 'poisson'; allowed: bernoulli, gaussian"),
+        ("sigma = 0.1", "sigma belongs to --likelihood gaussian"),
+        ("latent_size = 1", "a learned prior couples at least 2 latents"),
+        ("seed = -1", "seed is -1; allowed: 0 to 2^63 - 1"),
+        ("preset = 5", "preset is 5; it must be a text"),
+        ('preset = "huge"', "unknown preset 'huge'; allowed: default, tiny, seed, quality"),
+        ("epochs = ", "is not TOML"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_is_allowed(written: str, complaint: str, tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text(written + "\n")
+    with pytest.raises(TrainingError) as caught:
+        resolve(name=None, file=file, flags={})
+    assert complaint in str(caught.value)
+
+
+def test_a_changed_setting_is_named_with_both_values() -> None:
+    with pytest.raises(TrainingError, match=r"the run has optimisation.epochs = 60, the command line says 70"):
+        unchanged(PRESETS["tiny"], {"optimisation": {"epochs": 70}})
+    unchanged(PRESETS["tiny"], {"optimisation": {"epochs": 60}})

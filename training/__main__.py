@@ -1,0 +1,64 @@
+"""The command line: `python -m training fit|evaluate|export`. Mistakes end in one line on stderr and exit code 2."""
+
+import signal
+import sys
+from types import FrameType
+
+import click
+import torch
+
+from server.errors import ArtifactError
+from server.runtime.engine import DeviceUnavailable
+from training.commands import cli
+from training.errors import Interrupted, TrainingError, explain
+
+MISTAKE, SIGNALLED = 2, 128
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    try:
+        cli.main(arguments, prog_name="python -m training", standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _say("interrupted", SIGNALLED + signal.SIGINT)
+    except Interrupted as interrupted:
+        return _say(str(interrupted), SIGNALLED + interrupted.signal)
+    except Exception as error:
+        message = _explained(error)
+        if message is None:  # our own bug: show where
+            raise
+        return _say(f"error: {' '.join(message.split())}", MISTAKE)
+    return 0
+
+
+def _explained(error: Exception) -> str | None:
+    """One line that says what to do; None for what the user cannot mend."""
+    message = None
+    match error:
+        case click.ClickException():
+            message = error.format_message()
+        case TrainingError() | ArtifactError() | DeviceUnavailable():
+            message = str(error)
+        case OSError():
+            message = explain(error)
+        case torch.OutOfMemoryError():
+            message = "the GPU's memory is full; try a smaller --batch-size"
+        case MemoryError():
+            message = "this machine's memory is full; try a smaller --batch-size or fewer rows"
+    return message
+
+
+def _say(message: str, code: int) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+def _terminate(number: int, _frame: FrameType | None) -> None:
+    raise Interrupted("terminated", signal=number)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _terminate)  # so that what is half-written is cleared away
+    sys.exit(main())

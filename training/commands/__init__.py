@@ -1,0 +1,17 @@
+"""The verbs of the command line, one a file."""
+
+import click
+
+from training.commands.evaluate import evaluate
+from training.commands.export import export
+from training.commands.fit import fit
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def cli() -> None:
+    """Train variational autoencoders, measure them, export them for `python -m server`."""
+
+
+cli.add_command(fit)
+cli.add_command(evaluate)
+cli.add_command(export)

@@ -1,0 +1,98 @@
+"""`python -m training evaluate`."""
+
+import json
+import os
+from pathlib import Path
+from typing import get_args
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from training import datasets, served
+from training.datasets.dataset import SplitName
+from training.errors import TrainingError
+from training.evaluate import Estimator, Evaluation, Figure
+from training.evaluate import evaluate as measure
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.option("--data", "source", required=True, help=f"One of: {datasets.source.ALLOWED}.")
+@click.option("--split", type=click.Choice(get_args(SplitName)), default="test")
+@click.option("--importance-samples", "samples", type=click.IntRange(1), default=5000, help="Draws a row.")
+@click.option(
+    "--estimator",
+    type=click.Choice(get_args(Estimator)),
+    default="importance",
+    help="Proposal: q(z | x), or the prior alone (Eq. 6-7), which shows why that fails.",
+)
+@click.option("--rows", type=click.IntRange(2), help="Only so many rows, chosen at random.  [default: all]")
+@click.option("--seed", type=int, default=0, help="Decides binarisation, rows and draws.")
+@click.option("--threads", type=click.IntRange(1), help="Inside onnxruntime.  [default: one a core]")
+@click.option("--baselines", "with_baselines", is_flag=True, help="Simpler models beside it: minutes for MNIST.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def evaluate(
+    *,
+    artifact: Path,
+    source: str,
+    split: SplitName,
+    samples: int,
+    estimator: Estimator,
+    rows: int | None,
+    seed: int,
+    threads: int | None,
+    with_baselines: bool,
+    as_json: bool,
+) -> None:
+    """Measure an ARTIFACT by the graphs that are served: -log p(x), ELBO, reconstruction, KL, active units."""
+    if not artifact.is_dir():
+        raise TrainingError(f"{artifact}: no such artifact; give a folder exported/NAME/VERSION")
+    model = served.load(artifact, threads=threads)
+    dataset = datasets.load(source, environment=os.environ)
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("rows"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task("rows", total=None)
+        result = measure(
+            model,
+            dataset,
+            split=split,
+            samples=samples,
+            estimator=estimator,
+            seed=seed,
+            most_rows=rows,
+            with_baselines=with_baselines,
+            begin=lambda count: progress.update(task, total=count),
+            done=lambda count: progress.advance(task, count),
+        )
+    click.echo(json.dumps(result.to_mapping(), indent=1) if as_json else _table(result, dataset.name))
+
+
+def _table(result: Evaluation, name: str) -> str:
+    def line(label: str, figure: Figure) -> str:
+        return f"{label:<36}{figure.mean:10.3f} ± {figure.standard_error:.3f}"
+
+    how = {"importance": "importance samples from q(z | x)", "prior": "draws from the prior, shared by all rows"}
+    return "\n".join(
+        (
+            f"{result.rows:,} {result.split} rows of {name}, binarisation {result.binarisation}, seed {result.seed}; "
+            "nats per row, mean ± standard error over rows",
+            f"{line('-log p(x)', result.nll)}   {result.samples:,} {how[result.estimator]}",
+            line("ELBO", result.elbo),
+            line("reconstruction", result.reconstruction_nll),
+            line("KL", result.kl),
+            *(
+                f"{line(f'-log p(x), {name}', figure)}   worse by {figure.mean - result.nll.mean:.2f}"
+                for name, figure in result.baselines.items()
+            ),
+            f"{'active units':<36}{result.active_units:6d} of {result.latent_size}",
+        )
+    )

@@ -1,0 +1,176 @@
+"""`python -m training fit`."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+from rich.console import Console
+
+from training import checkpoint, datasets, hardware, session
+from training.commands.export import export_run
+from training.config import Config, FlowPrior
+from training.display import Display
+from training.errors import Interrupted, TrainingError
+from training.export import decode_macs, require_free
+from training.interruption import listening
+from training.presets import PRESETS
+from training.run import Run, create, free_name
+from training.session import Session
+from training.settings import resolve, unchanged
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--preset", help=f"One of {', '.join(PRESETS)}.  [default: default]")
+@click.option("--config", "file", type=click.Path(path_type=Path), help="A TOML file of settings on top of the preset.")
+@click.option("--data", "source", help=f"One of: {datasets.source.ALLOWED}.")
+@click.option("--out", type=click.Path(path_type=Path), help="Where to export: exported/NAME/VERSION. Must not exist.")
+@click.option(
+    "--run-dir", type=click.Path(path_type=Path), help="Where checkpoint and journal go.  [default: runs/...]"
+)
+@click.option("--resume", type=click.Path(path_type=Path), help="Go on with the run in this folder.")
+@click.option("--epochs", type=int, help="Passes over the training rows.")
+@click.option("--batch-size", type=int, help="Rows a step.")
+@click.option("--lr", type=float, help="Learning rate at the start; it falls to 1e-5 along half a cosine.")
+@click.option("--latent-size", type=int, help="Dimensions of z.")
+@click.option("--likelihood", type=click.Choice(["bernoulli", "gaussian"]), help="p(x | z).")
+@click.option("--sigma", type=float, help="Gaussian: a fixed sigma in units of 0..1, instead of a learned one.")
+@click.option("--prior", type=click.Choice(["normal", "flow"]), help="N(0, I), or a learned RealNVP.")
+@click.option("--seed", type=int, help="Decides the weights, the order of rows and every draw.")
+@click.option("--device", type=click.Choice(get_args(hardware.Device)), default="auto")
+@click.option("--precision", type=click.Choice(get_args(hardware.Precision)), default="auto")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads; fewer than cores where others work too.")
+def fit(
+    *,
+    source: str | None,
+    out: Path | None,
+    run_dir: Path | None,
+    resume: Path | None,
+    device: hardware.Device,
+    precision: hardware.Precision,
+    threads: int | None,
+    preset: str | None,
+    file: Path | None,
+    **given: Any,
+) -> None:
+    """Train a model and, with --out, export it."""
+    if out is not None:
+        require_free(out)
+    flags = _nested(given)
+    if resume is not None:
+        if run_dir is not None:
+            raise TrainingError("--run-dir and --resume name two folders; drop --run-dir")
+        this = _take_up(
+            resume,
+            source=source,
+            preset=preset,
+            file=file,
+            flags=flags,
+            device=device,
+            precision=precision,
+            threads=threads,
+        )
+    else:
+        config = resolve(name=preset, file=file, flags=flags)
+        this = _begin(
+            config, source=source, out=out, run_dir=run_dir, device=device, precision=precision, threads=threads
+        )
+    console = Console(stderr=True)
+    _introduce(this, console)
+    with listening() as interruption, Display(console) as display:
+        finished = this.fit(observe=display, stopping=interruption.asked, clock=time.perf_counter)
+    if not finished:
+        assert interruption.signal is not None
+        again = f"python -m training fit --resume {this.run.path}" + ("" if out is None else f" --out {out}")
+        raise Interrupted(
+            f"interrupted at step {this.state.step}; saved. To go on: {again}", signal=interruption.signal
+        )
+    if out is not None:
+        _export(this, out)
+    else:
+        click.echo(f"trained: {this.run.path}; export it with: python -m training export {this.run.path} --out ...")
+
+
+def _export(this: Session, out: Path) -> None:
+    try:
+        export_run(this.run, this.dataset, out)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"interrupted while exporting, nothing was written at {out}; the run is complete. "
+            f"To export it: python -m training export {this.run.path} --out {out}",
+            signal=signal.SIGINT,
+        ) from None
+
+
+def _begin(
+    config: Config,
+    *,
+    source: str | None,
+    out: Path | None,
+    run_dir: Path | None,
+    device: hardware.Device,
+    precision: hardware.Precision,
+    threads: int | None,
+) -> Session:
+    if source is None:
+        raise TrainingError(f"--data is missing; allowed: {datasets.source.ALLOWED}")
+    machine = hardware.choose(device, precision, config.architecture, threads=threads)
+    dataset = datasets.load(source, environment=os.environ)
+    name = f"{out.parent.name}-{out.name}" if out is not None else f"{dataset.name}-{config.preset}"
+    run = create(run_dir or free_name(Path("runs"), name))
+    return session.new(config, run=run, source=source, dataset=dataset, hardware=machine)
+
+
+def _take_up(
+    folder: Path,
+    *,
+    source: str | None,
+    preset: str | None,
+    file: Path | None,
+    flags: dict[str, Any],
+    device: hardware.Device,
+    precision: hardware.Precision,
+    threads: int | None,
+) -> Session:
+    if file is not None:
+        raise TrainingError("--resume goes on with the run's own settings; drop --config")
+    run = Run(folder)
+    saved = checkpoint.read(run.checkpoint)
+    unchanged(saved.config, flags if preset is None else {**flags, "preset": preset})
+    was = saved.provenance["hardware"]
+    machine = hardware.choose(
+        device,
+        was["precision"] if precision == "auto" else precision,
+        saved.config.architecture,
+        threads=threads or was["threads"],
+    )
+    dataset = datasets.load(source or saved.source, environment=os.environ)
+    return session.resumed(saved, run=run, dataset=dataset, hardware=machine)
+
+
+def _nested(given: dict[str, Any]) -> dict[str, Any]:
+    """The flags that were given, nested like Config."""
+    names = {"epochs": "epochs", "batch_size": "batch_size", "lr": "learning_rate"}
+    flags = {name: value for name, value in given.items() if value is not None and name not in names}
+    if "prior" in flags:
+        flags["prior"] = None if flags["prior"] == "normal" else {}
+    settings = {names[name]: value for name, value in given.items() if value is not None and name in names}
+    return {**flags, "optimisation": settings} if settings else flags
+
+
+def _introduce(this: Session, console: Console) -> None:
+    config, dataset = this.config, this.dataset
+    rows = ", ".join(f"{count:,} {name}" for name, count in dataset.counts.items())
+    shape = " x ".join(map(str, dataset.item_shape))
+    prior = f"RealNVP of {config.prior.couplings}" if isinstance(config.prior, FlowPrior) else "N(0, I)"
+    for line in (
+        f"data      {dataset.name}: {rows}; items {shape}; validation: {dataset.protocol}",
+        f"model     {config.preset}: {this.state.model.parameters_count:,} parameters, "
+        f"{decode_macs(this.state.average) / 1e6:.2f} million multiply-adds a decode, "
+        f"{config.latent_size} latents, prior {prior}, {config.likelihood} likelihood",
+        f"machine   {this.hardware}",
+        f"run       {this.run.path}, from step {this.state.step}, seed {config.seed}",
+    ):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)

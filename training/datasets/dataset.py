@@ -1,0 +1,137 @@
+"""A data set: uint8 images in memory, split into training, validation and perhaps test rows."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from training.errors import TrainingError
+from training.randomness import generator
+
+SplitName = Literal["train", "validation", "test"]
+FEWEST_ROWS = 20  # a tenth is held out, and a covariance needs two of those
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Rows and, where the source has them, their classes."""
+
+    rows: Tensor  # uint8 [N, C, H, W]; 0..255 stands for 0..1
+    labels: Tensor | None = None  # int64 [N]
+
+    def __len__(self) -> int:
+        return int(self.rows.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a reader found. Missing validation rows are taken from the training rows by `assemble`."""
+
+    name: str
+    train: Split
+    validation: Split | None = None
+    test: Split | None = None
+    # Hold out the last rows instead of a random tenth: the custom of MNIST and its relatives (50,000 / 10,000).
+    hold_out_last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Checked: every split has items of one shape, none is empty."""
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split | None
+    protocol: str  # in words: where the validation rows come from
+    sha256: str  # of all rows of all splits
+
+    @property
+    def item_shape(self) -> tuple[int, ...]:
+        return tuple(self.train.rows.shape[1:])
+
+    @property
+    def counts(self) -> dict[str, int]:
+        counts = {"train": len(self.train), "validation": len(self.validation)}
+        return counts if self.test is None else counts | {"test": len(self.test)}
+
+    @property
+    def static(self) -> bool:
+        """Whether every pixel is black or white: binarised once and for all."""
+        rows = self.train.rows
+        return bool(((rows == 0) | (rows == 255)).all())
+
+    def mean_item(self) -> Tensor:
+        """The mean training item, 0..1; float32 [C, H, W]."""
+        return self.train.rows.double().mean(0).div(255).float()
+
+    def split(self, name: SplitName) -> Split:
+        """Raises TrainingError if the source has no such split."""
+        if name == "test":
+            if self.test is None:
+                raise TrainingError(f"{self.name} has no test rows; use --split validation")
+            return self.test
+        return self.train if name == "train" else self.validation
+
+
+def assemble(source: Source) -> Dataset:
+    """Check what was read and hold out validation rows. Raises TrainingError."""
+    present = {"train": source.train, "validation": source.validation, "test": source.test}
+    shape = tuple(source.train.rows.shape[1:])
+    for name, split in present.items():
+        if split is None:
+            continue
+        if len(split) == 0:
+            raise TrainingError(f"{source.name}: the {name} split is empty; give at least {FEWEST_ROWS} rows")
+        if tuple(split.rows.shape[1:]) != shape:
+            raise TrainingError(
+                f"{source.name}: {name} items are {tuple(split.rows.shape[1:])}, training items {shape}; "
+                "make them equal"
+            )
+        if split.labels is not None and len(split.labels) != len(split):
+            raise TrainingError(f"{source.name}: {len(split)} {name} rows have {len(split.labels)} labels")
+    if len(source.train) < FEWEST_ROWS:
+        raise TrainingError(f"{source.name}: has {len(source.train)} rows; training needs at least {FEWEST_ROWS}")
+    lowest, highest = int(source.train.rows.min()), int(source.train.rows.max())
+    if lowest == highest:
+        raise TrainingError(f"{source.name}: every value of every row is {lowest}; there is nothing to learn")
+    train, validation, protocol = _hold_out(source)
+    test = source.test
+    if highest == 1:  # black and white, written as 0 and 1
+        train, validation = _stretched(train), _stretched(validation)
+        test = None if test is None else _stretched(test)
+    return Dataset(source.name, train, validation, test, protocol, _digest(train, validation, test))
+
+
+def _hold_out(source: Source) -> tuple[Split, Split, str]:
+    if source.validation is not None:
+        return source.train, source.validation, "the source's own validation rows"
+    total = len(source.train)
+    if source.hold_out_last:
+        kept, held = torch.arange(total - total // 6), torch.arange(total - total // 6, total)
+        protocol = f"the last {total // 6} training rows"
+    else:
+        # Always the same rows, whatever the seed of the run: runs on one source can be compared.
+        order = torch.randperm(total, generator=generator(0, "split"))
+        held, kept = order[: total // 10].sort().values, order[total // 10 :].sort().values
+        protocol = f"{total // 10} training rows at random, the same for every run"
+    return _rows(source.train, kept), _rows(source.train, held), protocol
+
+
+def _rows(split: Split, index: Tensor) -> Split:
+    return Split(split.rows[index], None if split.labels is None else split.labels[index])
+
+
+def _stretched(split: Split) -> Split:
+    return Split(split.rows * 255, split.labels)
+
+
+def _digest(*splits: Split | None) -> str:
+    digest = hashlib.sha256()
+    for split in splits:
+        if split is not None:
+            digest.update(repr(tuple(split.rows.shape)).encode())
+            digest.update(split.rows.contiguous().numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,25 @@
+"""scikit-learn's bundled digits: 1,797 of 8x8 pixels, there without a network."""
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+
+from training.datasets.dataset import Source, Split
+from training.randomness import generator
+
+HELD_OUT = 180  # validation rows, and as many test rows
+
+
+def read() -> Source:
+    """Values 0..16 become bytes 0..255. Validation and test rows are drawn once, the same for every run."""
+    bundle = load_digits()
+    rows = torch.from_numpy(np.rint(bundle.images * (255 / 16)).astype(np.uint8)).unsqueeze(1)  # [N, 1, 8, 8]
+    labels = torch.from_numpy(bundle.target.astype(np.int64))
+    order = torch.randperm(len(rows), generator=generator(0, "split"))
+    test, validation, train = order[:HELD_OUT], order[HELD_OUT : 2 * HELD_OUT], order[2 * HELD_OUT :]
+    return Source(
+        "digits",
+        Split(rows[train], labels[train]),
+        Split(rows[validation], labels[validation]),
+        Split(rows[test], labels[test]),
+    )

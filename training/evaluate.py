@@ -1,0 +1,137 @@
+"""`evaluate`: an artifact's figures on the rows of a split, from the exported graphs."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from server.artifact import Item
+from training import estimate
+from training.baselines import baselines
+from training.datasets import Dataset
+from training.datasets.dataset import SplitName
+from training.errors import TrainingError
+from training.held_out import ACTIVE
+from training.minibatches import binarised, grey
+from training.randomness import generator
+from training.served import ServedModel
+
+Estimator = Literal["importance", "prior"]
+ROWS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A mean over rows and its standard error, in nats."""
+
+    mean: float
+    standard_error: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What was measured, and how."""
+
+    split: SplitName
+    rows: int
+    binarisation: Literal["dynamic", "static", "none"]
+    estimator: Estimator
+    samples: int
+    seed: int
+    nll: Figure  # -log p(x)
+    elbo: Figure
+    reconstruction_nll: Figure  # -E_q[log p(x | z)]
+    kl: Figure
+    active_units: int
+    latent_size: int
+    baselines: dict[str, Figure]  # -log p(x) of the same rows under simpler models; empty unless asked for
+
+    def to_mapping(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def evaluate(
+    model: ServedModel,
+    dataset: Dataset,
+    *,
+    split: SplitName,
+    samples: int,
+    estimator: Estimator,
+    seed: int,
+    most_rows: int | None,
+    with_baselines: bool,
+    begin: Callable[[int], None],
+    done: Callable[[int], None],
+) -> Evaluation:
+    """Measure `model` on a split of `dataset`.
+
+    Binarisation, the choice of `most_rows` (None: all) and every draw come from `seed`. `begin` is told the number of
+    rows and `done` how many more are measured. Raises TrainingError if the items do not fit the model.
+    """
+    _require_fit(model.manifest.item, dataset)
+    rows = dataset.split(split).rows
+    if most_rows is not None and most_rows < len(rows):
+        # Some sources are sorted by class: the first rows would be of one kind.
+        chosen = torch.randperm(len(rows), generator=generator(seed, "evaluation", -1))[:most_rows]
+        rows = rows[chosen]
+    x, binarisation = _observed(model, dataset, rows, seed)
+    begin(len(x))
+    draws = generator(seed, "evaluation", -3)
+    evidence, bounds, means = [], [], []
+    for start in range(0, len(x), ROWS_AT_ONCE):
+        part = x[start : start + ROWS_AT_ONCE]
+        posterior = model.encode(part)
+        means.append(posterior.mean)
+        z = estimate.draw(posterior, draws)
+        bounds.append(torch.stack(estimate.bound(model, part, posterior, z=z, draw=z)))
+        if estimator == "importance":
+            evidence.append(
+                estimate.log_evidence(model, part, posterior, samples=samples, seed=seed, first_row=start, done=done)
+            )
+    if estimator == "prior":
+        evidence.append(estimate.log_evidence_from_prior(model, x, samples=samples, seed=seed))
+        done(len(x))
+    elbo, reconstruction, kl = torch.cat(bounds, dim=1)
+    return Evaluation(
+        split=split,
+        rows=len(x),
+        binarisation=binarisation,
+        estimator=estimator,
+        samples=samples,
+        seed=seed,
+        nll=_figure(-torch.cat(evidence)),
+        elbo=_figure(elbo),
+        reconstruction_nll=_figure(reconstruction),
+        kl=_figure(kl),
+        active_units=int((torch.cat(means).var(0) > ACTIVE).sum()),
+        latent_size=model.manifest.latent_size,
+        baselines=_baselines(model, dataset, x, seed) if with_baselines else {},
+    )
+
+
+def _baselines(model: ServedModel, dataset: Dataset, x: Tensor, seed: int) -> dict[str, Figure]:
+    train, binarisation = _observed(model, dataset, dataset.train.rows, seed)
+    found = baselines(train, x, binary=binarisation != "none", seed=seed)
+    return {baseline.name: _figure(-baseline.log_density) for baseline in found}
+
+
+def _observed(
+    model: ServedModel, dataset: Dataset, rows: Tensor, seed: int
+) -> tuple[Tensor, Literal["dynamic", "static", "none"]]:
+    if model.manifest.likelihood.name != "bernoulli":
+        return grey(rows), "none"
+    if dataset.static:
+        return grey(rows), "static"
+    return binarised(rows, generator(seed, "evaluation", -2)), "dynamic"
+
+
+def _require_fit(item: Item, dataset: Dataset) -> None:
+    if item.shape != dataset.item_shape:
+        raise TrainingError(f"the model takes items {item.shape}, {dataset.name} has {dataset.item_shape}")
+
+
+def _figure(values: Tensor) -> Figure:
+    values = values.double()
+    return Figure(float(values.mean()), float(values.std() / len(values) ** 0.5))

@@ -1,0 +1,71 @@
+"""Which rows a step sees, and what is drawn for them: a function of seed and step alone."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from training.config import Config
+from training.hardware import Hardware
+from training.randomness import generator
+
+
+@dataclass(frozen=True, slots=True)
+class Minibatch:
+    x: Tensor  # float32 [rows, *item], 0..1
+    noise: Tensor  # float32 [rows, latent], N(0, I)
+
+
+@dataclass(slots=True)
+class Minibatches:
+    """The steps of a run over uint8 `rows` [N, *item] on the training device.
+
+    Every epoch is a fresh permutation; the rows left over by its last full minibatch wait for the next epoch.
+    """
+
+    rows: Tensor
+    config: Config
+    hardware: Hardware
+    _epoch: int = -1
+    _order: Tensor | None = None
+
+    @property
+    def batch_size(self) -> int:
+        return min(self.config.optimisation.batch_size, len(self.rows))
+
+    @property
+    def per_epoch(self) -> int:
+        return len(self.rows) // self.batch_size
+
+    @property
+    def total(self) -> int:
+        return self.per_epoch * self.config.optimisation.epochs
+
+    def at(self, step: int) -> Minibatch:
+        """The minibatch of step 0, 1, 2, ..."""
+        epoch, position = divmod(step, self.per_epoch)
+        if self._order is None or self._epoch != epoch:
+            order = torch.randperm(len(self.rows), generator=generator(self.config.seed, "order", epoch))
+            self._epoch, self._order = epoch, order.to(self.rows.device)
+        index = self._order[position * self.batch_size : (position + 1) * self.batch_size]
+        draws = generator(self.config.seed, "step", step, device=self.rows.device)
+        x = self.hardware.rows(observed(self.rows[index], self.config, draws))
+        noise = torch.randn(len(index), self.config.latent_size, generator=draws, device=self.rows.device)
+        return Minibatch(x, noise)
+
+
+def observed(rows: Tensor, config: Config, draws: torch.Generator) -> Tensor:
+    """What the likelihood sees of uint8 rows: fresh black and white for a Bernoulli, grey for a Gaussian; float32."""
+    return binarised(rows, draws) if config.likelihood == "bernoulli" else grey(rows)
+
+
+def grey(rows: Tensor) -> Tensor:
+    """0..255 as 0..1."""
+    return rows.float().div_(255)
+
+
+def binarised(rows: Tensor, draws: torch.Generator) -> Tensor:
+    """Each pixel 1 with probability value / 255, else 0: dynamic binarisation (Burda et al. 2016)."""
+    # r is uniform over 0..254, so P(r < value) = value / 255 exactly; 0 stays 0 and 255 stays 255.
+    r = torch.empty_like(rows).random_(0, 255, generator=draws)
+    return (r < rows).float()

@@ -1,0 +1,136 @@
+"""The variational autoencoder: q(z | x), p(x | z), p(z), and how they begin."""
+
+import math
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from training.config import Config
+from training.flow import Coupling, RealNvp
+from training.likelihood import SMALLEST_LOG_SIGMA, bernoulli_log_likelihood, gaussian_log_likelihood
+from training.networks import build
+from training.networks.layers import ResidualBlock
+from training.objective import (
+    Posterior,
+    Terms,
+    kl_along_path,
+    kl_to_learned_prior,
+    kl_to_standard_normal,
+    log_standard_normal,
+    reparameterise,
+)
+
+LOG_VAR_LIMITS = (-12.0, 8.0)
+
+
+class Encoder(nn.Module):
+    """q(z | x): a network gives the mean and log-variance of a diagonal Gaussian (Eq. 10)."""
+
+    def __init__(self, body: nn.Module, features: int, latent_size: int) -> None:
+        super().__init__()
+        self.body = body
+        self.mean = nn.Linear(features, latent_size)
+        self.log_var = nn.Linear(features, latent_size)
+
+    def forward(self, x: Tensor) -> Posterior:
+        """x [rows, *item] in value range -> mean and log_var [rows, latent], log_var within LOG_VAR_LIMITS."""
+        features = self.body(x)
+        return Posterior(self.mean(features).float(), self.log_var(features).float().clamp(*LOG_VAR_LIMITS))
+
+
+class Decoder(nn.Module):
+    """g(z) of Eq. 5: the logits of a Bernoulli, or the mean of a Gaussian, per dimension of an item."""
+
+    def __init__(self, body: nn.Module, item_shape: tuple[int, ...], *, item_bias: bool) -> None:
+        super().__init__()
+        self.body = body
+        self.bias = nn.Parameter(torch.zeros(item_shape)) if item_bias else None
+
+    def forward(self, z: Tensor) -> Tensor:
+        """z [rows, latent] -> [rows, *item]."""
+        out = cast(Tensor, self.body(z)).float()
+        return out if self.bias is None else out + self.bias
+
+
+class Vae(nn.Module):
+    """Encoder, decoder, prior and likelihood of one configuration, for items of one shape."""
+
+    def __init__(self, config: Config, item_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        bodies = build(config.architecture, item_shape, config.latent_size)
+        self.config = config
+        self.item_shape = item_shape
+        self.encoder = Encoder(bodies.encoder, bodies.features, config.latent_size)
+        self.decoder = Decoder(bodies.decoder, item_shape, item_bias=bodies.item_bias)
+        self.prior = RealNvp(config.latent_size, config.prior) if config.prior else None
+        # One sigma for all dimensions; meaningless, and absent, for a Bernoulli.
+        self.log_sigma = (
+            nn.Parameter(torch.tensor(math.log(config.sigma or 0.3)), requires_grad=config.sigma is None)
+            if config.likelihood == "gaussian"
+            else None
+        )
+
+    def terms(self, x: Tensor, noise: Tensor, *, autocast: torch.autocast) -> Terms:
+        """The parts of the ELBO of x [rows, *item] at the draw that `noise` [rows, latent] makes."""
+        with autocast:
+            posterior: Posterior = self.encoder(x)
+        z = reparameterise(posterior, noise)
+        with autocast:
+            output: Tensor = self.decoder(z)
+        return Terms(self.log_likelihood(x, output), self.kl(posterior, z))
+
+    def log_likelihood(self, x: Tensor, output: Tensor) -> Tensor:
+        """log p(x | z) from the decoder's output; [rows]."""
+        if self.log_sigma is None:
+            return bernoulli_log_likelihood(x, output)
+        return gaussian_log_likelihood(x, output, self.log_sigma.clamp(min=SMALLEST_LOG_SIGMA))
+
+    def kl(self, posterior: Posterior, z: Tensor) -> Tensor:
+        """KL(q(z | x), p(z)): closed form for N(0, I), at the one draw z for a learned prior; [rows].
+
+        In training with the path gradient always at the draw: the same mean, another gradient.
+        """
+        if self.training and self.config.optimisation.gradient == "path":
+            return kl_along_path(posterior, z, self.log_prior(z))
+        if self.prior is None:
+            return kl_to_standard_normal(posterior)
+        return kl_to_learned_prior(posterior, self.prior.log_density(z))
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """log p(z); [rows]."""
+        return log_standard_normal(z) if self.prior is None else self.prior.log_density(z)
+
+    @property
+    def sigma(self) -> float | None:
+        """The Gaussian's sigma in item units."""
+        if self.log_sigma is None:
+            return None
+        return math.exp(max(float(self.log_sigma.detach()), SMALLEST_LOG_SIGMA))
+
+    @property
+    def parameters_count(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def initialise(model: Vae, *, mean_item: Tensor, generator: torch.Generator) -> None:
+    """Draw the weights from `generator`, and let the decoder begin with the mean of the training items.
+
+    mean_item [*item], 0..1. The distribution is torch's default (uniform within 1 / sqrt(fan in)); blocks and couplings
+    begin as the identity.
+    """
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+                fan_in = nn.init._calculate_correct_fan(module.weight, "fan_in")
+                module.weight.uniform_(-1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in), generator=generator)
+                if module.bias is not None:
+                    module.bias.uniform_(-1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in), generator=generator)
+        for module in model.modules():
+            if isinstance(module, (ResidualBlock, Coupling)):
+                module.start_as_identity()
+        if model.decoder.bias is not None:
+            bernoulli = model.config.likelihood == "bernoulli"
+            # A pixel that is always black has no finite logit; 1/510 is half a grey value.
+            inside = mean_item.clamp(1 / 510, 1 - 1 / 510)
+            model.decoder.bias.copy_(torch.logit(inside) if bernoulli else mean_item)

@@ -1,0 +1,30 @@
+"""The bodies of encoder and decoder, one architecture a file; `build` takes the one a configuration names."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from training.config import Architecture, ConvArchitecture, MlpArchitecture
+from training.networks import conv, mlp, tutorial
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """Two networks and what lies between them."""
+
+    encoder: nn.Module  # x [rows, *item] -> features [rows, features]
+    features: int
+    decoder: nn.Module  # z [rows, latent] -> [rows, *item]
+    item_bias: bool  # whether an offset per pixel is to be added to the decoder's output
+
+
+def build(architecture: Architecture, item_shape: tuple[int, ...], latent_size: int) -> Bodies:
+    """Raises TrainingError if the architecture cannot take such items."""
+    if isinstance(architecture, ConvArchitecture):
+        encoder: nn.Module = conv.ConvEncoder(architecture, item_shape)
+        return Bodies(encoder, architecture.hidden, conv.ConvDecoder(architecture, item_shape, latent_size), True)
+    if isinstance(architecture, MlpArchitecture):
+        encoder = mlp.MlpEncoder(architecture, item_shape)
+        return Bodies(encoder, architecture.hidden[-1], mlp.MlpDecoder(architecture, item_shape, latent_size), True)
+    encoder = tutorial.TutorialEncoder(architecture, item_shape)
+    return Bodies(encoder, architecture.hidden, tutorial.TutorialDecoder(architecture, item_shape, latent_size), False)

@@ -1,0 +1,23 @@
+"""How the learning rate, the weight of KL and the average of the weights move over a run."""
+
+import math
+
+from training.config import Optimisation
+
+
+def learning_rate(settings: Optimisation, *, step: int, steps: int) -> float:
+    """Half a cosine from learning_rate at step 0 to final_learning_rate at the last of `steps`."""
+    progress = step / max(1, steps - 1)
+    span = settings.learning_rate - settings.final_learning_rate
+    return settings.final_learning_rate + 0.5 * span * (1 + math.cos(math.pi * progress))
+
+
+def kl_weight(settings: Optimisation, *, step: int, steps: int) -> float:
+    """Rises evenly to 1 over the first `kl_warmup` of the steps, so that latents find a use before they cost."""
+    ramp = settings.kl_warmup * steps
+    return 1.0 if step >= ramp else (step + 1) / (ramp + 1)
+
+
+def average_decay(settings: Optimisation, *, step: int) -> float:
+    """The decay of the moving average; shorter at first, so that it forgets the initial weights."""
+    return min(settings.average, (1 + step) / (10 + step))

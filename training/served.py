@@ -1,0 +1,70 @@
+"""An exported model as training's mathematics wants it: tensors in, tensors out, run by the server's own engine."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from server import artifact
+from server.artifact import GraphName, Manifest
+from server.runtime import engine
+from server.runtime.engine import Engine
+from training.likelihood import bernoulli_log_likelihood, gaussian_log_likelihood
+from training.objective import Posterior, log_standard_normal
+
+DECODER_ROWS = 64  # per run: convolutions on a CPU get slower beyond
+ENCODER_ROWS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """What is served is what is measured."""
+
+    engine: Engine
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.engine.manifest
+
+    def encode(self, x: Tensor) -> Posterior:
+        """x float32 [rows, *item] -> mean, log_var [rows, latent]."""
+        mean, log_var = self._run("encoder", x, ENCODER_ROWS)
+        return Posterior(mean, log_var)
+
+    def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """z [rows, latent] -> mean [rows, *item], and what the likelihood takes: logits, or a Gaussian's mean."""
+        outputs = self._run("decoder", z, DECODER_ROWS)
+        return outputs[0], outputs[-1]
+
+    def from_noise(self, eps: Tensor) -> Tensor:
+        """eps ~ N(0, I) [rows, latent] -> z ~ p(z) [rows, latent]."""
+        return self._run("prior", eps, DECODER_ROWS)[0] if self.manifest.learned_prior else eps
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """log p(z); [rows]."""
+        if not self.manifest.learned_prior:
+            return log_standard_normal(z)
+        return self._run("prior_log_density", z, 1024)[0]
+
+    def log_likelihood(self, x: Tensor, output: Tensor) -> Tensor:
+        """log p(x | z) of x [rows, *item] from the second result of `decode`; [rows]."""
+        sigma = self.manifest.likelihood.sigma
+        if sigma is None:
+            return bernoulli_log_likelihood(x, output)
+        return gaussian_log_likelihood(x, output, torch.tensor(sigma).log())
+
+    def _run(self, name: GraphName, rows: Tensor, at_once: int) -> tuple[Tensor, ...]:
+        chunks = [self.engine.run(name, chunk.contiguous().numpy()) for chunk in torch.split(rows, at_once)]
+        return tuple(torch.cat([torch.from_numpy(chunk) for chunk in output]) for output in zip(*chunks, strict=True))
+
+
+def load(path: Path, *, threads: int | None = None) -> ServedModel:
+    """An artifact, verified by the server's reader and loader, on the CPU.
+
+    Raises server.errors.ArtifactError for whatever the server would refuse.
+    """
+    threads = threads or cast(int, os.cpu_count())
+    return ServedModel(engine.load(artifact.read(path), device="cpu", threads=threads))

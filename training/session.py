@@ -1,0 +1,103 @@
+"""One run with all that belongs to it: new, or taken up again from its checkpoint."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from training import checkpoint, fit
+from training.checkpoint import Checkpoint
+from training.config import Config
+from training.datasets import Dataset
+from training.errors import TrainingError
+from training.hardware import Hardware
+from training.model import Vae
+from training.progress import EpochDone, Event
+from training.provenance import describe
+from training.run import Run
+from training.state import State, begin, restore, to_mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A run in memory."""
+
+    run: Run
+    source: str  # --data
+    dataset: Dataset
+    hardware: Hardware
+    provenance: dict[str, Any]
+    state: State
+
+    @property
+    def config(self) -> Config:
+        return self.state.model.config
+
+    def fit(
+        self, *, observe: Callable[[Event], None], stopping: Callable[[], bool], clock: Callable[[], float]
+    ) -> bool:
+        """Train to the end, or until `stopping`; whether the end was reached."""
+
+        def note(event: Event) -> None:
+            observe(event)
+            if isinstance(event, EpochDone):
+                self.run.note(event)
+
+        return fit.fit(
+            self.state,
+            self.dataset,
+            hardware=self.hardware,
+            save=self.save,
+            observe=note,
+            stopping=stopping,
+            clock=clock,
+        )
+
+    def save(self) -> None:
+        checkpoint.save(
+            self.run.checkpoint,
+            Checkpoint(self.config, self.source, self.dataset.item_shape, self.provenance, to_mapping(self.state)),
+        )
+
+
+def new(config: Config, *, run: Run, source: str, dataset: Dataset, hardware: Hardware) -> Session:
+    """A run before its first step."""
+    state = begin(config, item_shape=dataset.item_shape, mean_item=dataset.mean_item(), hardware=hardware)
+    return Session(run, source, dataset, hardware, describe(config, dataset, hardware), state)
+
+
+def resumed(saved: Checkpoint, *, run: Run, dataset: Dataset, hardware: Hardware) -> Session:
+    """A run where its checkpoint left it: what follows is what would have followed, bit for bit on a CPU.
+
+    Raises TrainingError if the data or the precision are not those of the run.
+    """
+    require_same_data(saved, dataset)
+    was = saved.provenance["hardware"]["precision"]
+    if hardware.precision != was:
+        raise TrainingError(f"--resume: the run was trained in {was}; use --precision {was}, or start a new run")
+    session = new(saved.config, run=run, source=saved.source, dataset=dataset, hardware=hardware)
+    restore(session.state, saved.state)
+    run.forget_after(session.state.step)
+    return replace(session, provenance=saved.provenance)
+
+
+def require_same_data(saved: Checkpoint, dataset: Dataset) -> None:
+    """Raises TrainingError if `dataset` is not what the run was trained on."""
+    was = saved.provenance["data"]["sha256"]
+    if dataset.sha256 != was:
+        raise TrainingError(
+            f"{dataset.name}: its rows have sha256 {dataset.sha256[:12]}..., the run was trained on {was[:12]}...; "
+            "give the same --data, or start a new run"
+        )
+
+
+def trained_model(saved: Checkpoint) -> tuple[Vae, dict[str, Any]]:
+    """The averaged weights to export, fp32 on the CPU, and what to say of them: epochs done and the epoch chosen."""
+    model = Vae(saved.config, saved.item_shape)
+    best = saved.state["best"]
+    model.load_state_dict(saved.state["average"] if best is None else best["weights"])
+    rows = saved.provenance["data"]["rows"]["train"]
+    per_epoch = rows // min(saved.config.optimisation.batch_size, rows)
+    return model.requires_grad_(False).eval(), {
+        "epochs": saved.state["step"] // per_epoch,
+        "chosen_epoch": None if best is None else best["epoch"],
+    }

@@ -1,0 +1,65 @@
+"""From preset, TOML file and flags to one Config; what comes later overrides what came before."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from training.config import Config
+from training.errors import TrainingError
+from training.presets import preset
+
+Facts = Mapping[str, Any]
+
+
+def resolve(*, name: str | None, file: Path | None, flags: Facts) -> Config:
+    """The configuration of a new run. `flags` is nested like Config and holds only what was given.
+
+    Raises TrainingError naming the setting that is unknown or out of bounds.
+    """
+    written = {} if file is None else _read(file)
+    chosen = name or written.get("preset", "default")
+    if not isinstance(chosen, str):
+        raise TrainingError(f"{file}: preset is {chosen!r}; it must be a text")
+    facts = merged(merged(preset(chosen).to_mapping(), written), flags)
+    return Config.of({**facts, "preset": chosen})
+
+
+def unchanged(config: Config, flags: Facts) -> None:
+    """Raises TrainingError if `flags` ask for something else than `config`, naming the first difference."""
+    wanted = Config.of(merged(config.to_mapping(), flags)).to_mapping()
+    for name, (was, asked) in _differences(config.to_mapping(), wanted).items():
+        raise TrainingError(
+            f"--resume: the run has {name} = {was}, the command line says {asked}; drop that flag, or start a new run"
+        )
+
+
+def merged(base: Facts, changes: Facts) -> dict[str, Any]:
+    """`base` with `changes`, table by table; a table of another kind replaces the old one whole."""
+    result = dict(base)
+    for name, value in changes.items():
+        old = result.get(name)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        if both and value.get("kind", old.get("kind")) == old.get("kind"):  # type: ignore[union-attr]  # both are tables
+            result[name] = merged(old, value)  # type: ignore[arg-type]
+        else:
+            result[name] = value
+    return result
+
+
+def _differences(old: Facts, new: Facts, where: str = "") -> dict[str, tuple[Any, Any]]:
+    found: dict[str, tuple[Any, Any]] = {}
+    for name in {**old, **new}:
+        was, asked = old.get(name), new.get(name)
+        if isinstance(was, Mapping) and isinstance(asked, Mapping):
+            found |= _differences(was, asked, f"{where}{name}.")
+        elif was != asked:
+            found[f"{where}{name}"] = (was, asked)
+    return found
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TrainingError(f"{file}: is not TOML: {error}") from None

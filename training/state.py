@@ -1,0 +1,85 @@
+"""Everything that changes while training: what a checkpoint keeps and `fit` moves forward."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.config import Config
+from training.hardware import Hardware
+from training.model import Vae, initialise
+from training.randomness import generator
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The averaged weights with the highest validation ELBO."""
+
+    epoch: int
+    elbo: float
+    weights: dict[str, Tensor]
+
+
+@dataclass(slots=True)
+class State:
+    """A run between two steps."""
+
+    model: Vae
+    average: Vae  # the moving average of the model's weights: what is validated and exported
+    optimiser: torch.optim.AdamW
+    step: int  # steps done
+    sums: Tensor  # float64 [3] on the device: log-likelihood, KL and rows of this epoch so far
+    best: Best | None
+
+
+def begin(config: Config, *, item_shape: tuple[int, ...], mean_item: Tensor, hardware: Hardware) -> State:
+    """The state before step 0."""
+    model = Vae(config, item_shape)
+    initialise(model, mean_item=mean_item, generator=generator(config.seed, "weights"))
+    model.to(hardware.device)
+    if hardware.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+    average = copy.deepcopy(model).requires_grad_(False).eval()
+    settings = config.optimisation
+    optimiser = torch.optim.AdamW(
+        [parameter for parameter in model.parameters() if parameter.requires_grad],
+        lr=settings.learning_rate,
+        betas=(settings.betas[0], settings.betas[1]),
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+    return State(model, average, optimiser, 0, torch.zeros(3, dtype=torch.float64, device=hardware.device), None)
+
+
+def update_average(state: State, decay: float) -> None:
+    """average = decay * average + (1 - decay) * weights."""
+    with torch.no_grad():
+        for average, weight in zip(state.average.parameters(), state.model.parameters(), strict=True):
+            average.lerp_(weight, 1 - decay)
+
+
+def to_mapping(state: State) -> dict[str, Any]:
+    """Tensors and plain values, for torch.save."""
+    return {
+        "model": state.model.state_dict(),
+        "average": state.average.state_dict(),
+        "optimiser": state.optimiser.state_dict(),
+        "step": state.step,
+        "sums": state.sums,
+        "best": None
+        if state.best is None
+        else {"epoch": state.best.epoch, "elbo": state.best.elbo, "weights": state.best.weights},
+    }
+
+
+def restore(state: State, facts: dict[str, Any]) -> None:
+    """Put a mapping of to_mapping back into a fresh state of the same configuration."""
+    state.model.load_state_dict(facts["model"])
+    state.average.load_state_dict(facts["average"])
+    state.optimiser.load_state_dict(facts["optimiser"])
+    state.step = int(facts["step"])
+    state.sums.copy_(facts["sums"])
+    best = facts["best"]
+    state.best = None if best is None else Best(best["epoch"], best["elbo"], best["weights"])
