@@ -1,8 +1,8 @@
 """The method table: everything a transport must know to serve an RPC."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
 
 from google.protobuf.message import Message
 
@@ -32,10 +32,10 @@ class Unary:
     path: str  # /package.Service/Method
     request: type[Message]
     handler: UnaryHandler
+    rpc: Rpc = field(init=False)
 
-    @property
-    def rpc(self) -> Rpc:
-        return Rpc("unary", *_names(self.path))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rpc", _rpc("unary", self.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,10 @@ class ServerStream:
     path: str
     request: type[Message]
     handler: StreamHandler
+    rpc: Rpc = field(init=False)
 
-    @property
-    def rpc(self) -> Rpc:
-        return Rpc("server_stream", *_names(self.path))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rpc", _rpc("server_stream", self.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,10 @@ class Dialogue:
     path: str
     request: type[Message]
     handler: UnaryHandler
+    rpc: Rpc = field(init=False)
 
-    @property
-    def rpc(self) -> Rpc:
-        return Rpc("bidi_stream", *_names(self.path))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rpc", _rpc("bidi_stream", self.path))
 
 
 Method: TypeAlias = Unary | ServerStream | Dialogue
@@ -73,6 +73,6 @@ def table(*methods: Method) -> MethodTable:
     return {method.path: method for method in methods}
 
 
-def _names(path: str) -> tuple[str, str]:
+def _rpc(grpc_type: Literal["unary", "server_stream", "bidi_stream"], path: str) -> Rpc:
     service, _, name = path.strip("/").partition("/")
-    return service, name
+    return Rpc(grpc_type, service, name)

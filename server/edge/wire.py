@@ -46,7 +46,7 @@ def temperature(request: pb.SampleRequest) -> float:
 
 def choice(field: str, value: int, enum: Any, *, default: int) -> int:
     """An enum's value, `default` if unspecified. Raises InvalidInput for a number without a name."""
-    if value not in enum.values():
+    if value not in enum.DESCRIPTOR.values_by_number:
         raise InvalidInput(field, f"must be one of {', '.join(enum.keys()[1:])}, got {value}")
     return value or default
 
