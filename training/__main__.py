@@ -13,6 +13,7 @@ from training.commands import cli
 from training.errors import Interrupted, TrainingError, explain
 
 MISTAKE, SIGNALLED = 2, 128
+MEMORY_FULL = "this machine's memory is full; try a smaller --batch-size or fewer rows"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,7 +47,9 @@ def _explained(error: Exception) -> str | None:
         case torch.OutOfMemoryError():
             message = "the GPU's memory is full; try a smaller --batch-size"
         case MemoryError():
-            message = "this machine's memory is full; try a smaller --batch-size or fewer rows"
+            message = MEMORY_FULL
+        case RuntimeError() if "DefaultCPUAllocator" in str(error):  # torch has no type of its own for it
+            message = MEMORY_FULL
     return message
 
 

@@ -67,6 +67,12 @@ def require_free(out: Path) -> None:
         raise TrainingError(f"--out {out}: exists already; versions are never overwritten, choose the next one")
 
 
+def require_version(out: Path) -> None:
+    """Raises TrainingError if the server would not look at `out`: versions are whole numbers, newest highest."""
+    if not (out.name.isascii() and out.name.isdigit()):
+        raise TrainingError(f"--out {out}: the last part is the version, a whole number: exported/NAME/1")
+
+
 def decode_macs(model: Vae) -> int:
     """Multiply-adds of decoding one row."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():

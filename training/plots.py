@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.style
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ def pairs(file: Path, originals: Tensor, reconstructions: Tensor, *, columns: in
 
 def bars(file: Path, values: tuple[float, ...], *, title: str, horizontal: str, vertical: str) -> None:
     """One bar a value, in descending order."""
-    with mpl.rc_context({"font.family": "DejaVu Sans", "font.size": 10}):
+    with mpl.style.context("default"):  # whatever the user has set for other plots
         figure = Figure(figsize=(8, 3.2), dpi=100, layout="constrained")
         axes = figure.subplots()
         axes.bar(range(1, len(values) + 1), sorted(values, reverse=True), color="#35618f", width=0.8)

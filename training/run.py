@@ -1,6 +1,7 @@
 """A run's folder: its checkpoint and its journal."""
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,11 +29,19 @@ class Run:
             stream.write(json.dumps(asdict(event), sort_keys=True) + "\n")
 
     def forget_after(self, step: int) -> None:
-        """Drop what the journal says of steps that a resumed run will do again."""
+        """Drop what the journal says of steps that a resumed run will do again, and a line cut off by a crash."""
         if not self.journal.exists():
             return
-        lines = [line for line in self.journal.read_text().splitlines() if json.loads(line)["step"] <= step]
-        self.journal.write_text("".join(line + "\n" for line in lines))
+        kept = [line for line in self.journal.read_text().splitlines() if _step(line) <= step]
+        self.journal.write_text("".join(line + "\n" for line in kept))
+
+
+def _step(line: str) -> float:
+    """The step that a line of the journal speaks of; beyond every step if it cannot be read."""
+    try:
+        return int(json.loads(line)["step"])
+    except ValueError:
+        return math.inf
 
 
 def create(path: Path) -> Run:

@@ -73,7 +73,9 @@ def test_bad_flags_end_in_one_line_and_two(here: Path, capsys: pytest.CaptureFix
     assert "No such option" in failure(capsys, "fit", "--speed", "3")
     assert "cannot use missing.toml: No such file" in failure(capsys, "fit", "--config", "missing.toml")
     assert "missing: has no checkpoint.pt" in failure(capsys, "fit", "--resume", "missing")
-    assert "missing: has no checkpoint.pt" in failure(capsys, "export", "missing", "--out", "x")
+    assert "missing: has no checkpoint.pt" in failure(capsys, "export", "missing", "--out", "x/1")
+    for command in (("fit", "--data", "digits"), ("export", "missing")):
+        assert "a whole number: exported/NAME/1" in failure(capsys, *command, "--out", "exported/mnist")
     assert "no such artifact" in failure(capsys, "evaluate", "missing", "--data", "digits")
     assert os.listdir(here) == []
 
@@ -86,9 +88,9 @@ def test_cuda_where_there_is_none_is_refused(here: Path, capsys: pytest.CaptureF
 
 
 def test_an_existing_out_is_refused_before_training(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (here / "exported").mkdir()
-    assert "exists already; versions are never overwritten" in failure(capsys, "fit", *QUICK, "--out", "exported")
-    assert os.listdir(here) == ["exported"]
+    (here / "1").mkdir()
+    assert "exists already; versions are never overwritten" in failure(capsys, "fit", *QUICK, "--out", "1")
+    assert os.listdir(here) == ["1"]
 
 
 def test_bad_data_writes_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,6 +117,31 @@ def test_a_loss_that_is_no_number_is_one_line(
     message = failure(capsys, "fit", *QUICK, "--run-dir", "run", "--out", "exported/x/1")
     assert "the loss is no longer a number at step 20, epoch 1; try a lower --lr, or --precision fp32" in message
     assert not (here / "exported").exists()
+
+
+def test_full_memory_is_one_line(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training import fit
+
+    monkeypatch.setattr(fit, "minibatch_loss", lambda terms, weight: torch.empty(2**60))
+    message = failure(capsys, "fit", *QUICK, "--run-dir", "run")
+    assert "this machine's memory is full; try a smaller --batch-size or fewer rows" in message
+
+
+def test_an_interrupted_export_says_how_to_repeat_it(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training import export
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export, "_fill", interrupted)
+    assert main(["fit", *QUICK, "--run-dir", "run", "--out", "exported/x/1"]) == 130
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "To export it: python -m training export run --out exported/x/1" in last
+    assert list((here / "exported" / "x").iterdir()) == []
 
 
 def test_resume_refuses_what_would_make_another_run(

@@ -40,6 +40,26 @@ def test_a_network_takes_items_of_any_size_and_gives_them_back(
     assert torch.isfinite(terms.log_likelihood - terms.kl).all()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"decoder_widths": [3, 5], "decoder_blocks": [1, 0]},
+        {"last_kernel": 6},
+        {"upsampling": "subpixel"},
+        {"block_convolutions": 1, "residual_blocks": [1, 1], "activation": "relu"},
+        {"widths": [4, 4, 4], "residual_blocks": [0, 0, 0]},
+    ],
+    ids=str,
+)
+def test_every_part_of_a_convolutional_network_may_be_changed(change: dict[str, object]) -> None:
+    config = small("default").to_mapping()
+    config["architecture"] |= {"decoder_widths": [], "decoder_blocks": [], "last_kernel": 4} | change
+    model = Vae(Config.of(config), (3, 17, 30))
+    initialise(model, mean_item=torch.full((3, 17, 30), 0.5), generator=generator(0, "weights"))
+    assert model.encoder(torch.zeros(2, 3, 17, 30)).mean.shape == (2, 4)
+    assert model.decoder(torch.zeros(2, 4)).shape == (2, 3, 17, 30)
+
+
 def test_preset_seed_has_the_parameters_of_the_tutorial() -> None:
     assert Vae(PRESETS["seed"], (1, 28, 28)).parameters_count == 3_450_502
 

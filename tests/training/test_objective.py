@@ -65,6 +65,30 @@ def test_both_estimates_of_the_kl_to_a_learned_prior_average_to_the_closed_form(
     torch.testing.assert_close(objective.kl_to_learned_prior(q, log_prior[0]), with_entropy[0])
 
 
+def test_the_gradient_along_the_path_is_that_of_the_kl_on_average() -> None:
+    q = posterior(rows=1)
+    mean, log_var = (part.expand(200_000, -1).clone().requires_grad_() for part in q)
+    every = Posterior(mean, log_var)
+    noise = torch.randn(200_000, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    z = objective.reparameterise(every, noise)
+    kl = objective.kl_along_path(every, z, objective.log_standard_normal(z))
+    torch.testing.assert_close(kl, objective.kl_at_draw(every, z, objective.log_standard_normal(z)))
+    inputs = [part.clone().requires_grad_() for part in q]
+    exact = torch.autograd.grad(objective.kl_to_standard_normal(Posterior(*inputs)).sum(), inputs)
+    for samples, expected in zip(torch.autograd.grad(kl.sum(), [mean, log_var]), exact, strict=True):
+        standard_error = samples.std(0) / math.sqrt(len(samples))
+        assert torch.all((samples.mean(0) - expected[0]).abs() < 4 * standard_error)
+
+
+def test_the_gradient_along_the_path_is_still_once_q_is_right() -> None:
+    """Not on average: at every single draw."""
+    q = Posterior(torch.zeros(5, 3, requires_grad=True), torch.zeros(5, 3, requires_grad=True))
+    z = objective.reparameterise(q, torch.randn(5, 3, generator=torch.Generator().manual_seed(1)))
+    kl = objective.kl_along_path(q, z, objective.log_standard_normal(z))
+    for gradient in torch.autograd.grad(kl.sum(), list(q)):
+        assert gradient.abs().max().item() < 1e-6
+
+
 def test_a_reparameterised_draw_has_the_standard_deviation_of_its_log_variance() -> None:
     q = Posterior(torch.zeros(1, 1), torch.full((1, 1), math.log(9.0)))
     assert objective.reparameterise(q, torch.ones(1, 1)).item() == pytest.approx(3.0)

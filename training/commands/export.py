@@ -18,6 +18,7 @@ from training.session import require_same_data, trained_model
 @click.option("--data", "source", help="Where the data are now, if they moved.")
 def export(run: Path, out: Path, source: str | None) -> None:
     """Export the best weights of a run, finished or interrupted."""
+    exporting.require_version(out)
     exporting.require_free(out)
     saved = checkpoint.read(Run(run).checkpoint)
     export_run(Run(run), datasets.load(source or saved.source, environment=os.environ), out)

@@ -14,7 +14,7 @@ from training.commands.export import export_run
 from training.config import Config, FlowPrior
 from training.display import Display
 from training.errors import Interrupted, TrainingError
-from training.export import decode_macs, require_free
+from training.export import decode_macs, require_free, require_version
 from training.interruption import listening
 from training.presets import PRESETS
 from training.run import Run, create, free_name
@@ -57,6 +57,7 @@ def fit(
 ) -> None:
     """Train a model and, with --out, export it."""
     if out is not None:
+        require_version(out)
         require_free(out)
     flags = _nested(given)
     if resume is not None:
