@@ -1,10 +1,20 @@
 """MODEL_CARD.md: what the model is, what it was measured to do, and how to check that."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from server.artifact import Manifest
 
 
-def text(manifest: Manifest, *, parameters: int, decode_macs: int, trained: str) -> str:
-    """The card in Markdown; `trained` says in words how far training went."""
+def text(
+    manifest: Manifest,
+    *,
+    parameters: int,
+    decode_macs: int,
+    trained: str,
+    evaluations: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """The card in Markdown; `trained` says in words how far training went, `evaluations` are of this model."""
     item, provenance, metrics = manifest.item, manifest.provenance, manifest.metrics
     data, config = provenance["data"], provenance["config"]
     prior = "learned (RealNVP)" if manifest.learned_prior else "N(0, I)"
@@ -58,9 +68,9 @@ when higher, the others when lower.
 | KL(q(z given x), p(z)) | {metrics["kl"]:.2f} |
 | active latents (posterior mean varies by more than 0.01) | {metrics["active_units"]:.0f} of {manifest.latent_size} |
 
-The validation rows chose the epoch that is exported, so these figures flatter a little. For the published protocol on
-test rows: `python -m training evaluate FOLDER --data DATA --split test --importance-samples 5000`.
+The validation rows chose the epoch that is exported, so these figures flatter a little.
 
+{_measured(evaluations)}
 ![KL per latent](latent_kl.png)
 
 ## Use and limits
@@ -69,3 +79,27 @@ Serve it with `python -m server --models exported`. It knows only images like th
 its reconstructions and likelihoods mean little, and a high likelihood does not show that an image belongs to the data.
 Samples repeat whatever the training rows contain.
 """
+
+
+def _measured(evaluations: Sequence[Mapping[str, Any]]) -> str:
+    if not evaluations:
+        return (
+            "For the published protocol on test rows: "
+            "`python -m training evaluate FOLDER --data DATA --split test --importance-samples 5000`.\n"
+        )
+    lines = [
+        "Measured afterwards on rows that neither training nor choice has seen, by `python -m training evaluate`; "
+        "mean ± standard error over rows:\n",
+        "| rows | -log p(x) | ELBO | reconstruction | KL |",
+        "|---|---|---|---|---|",
+    ]
+    for found in evaluations:
+        figures = " | ".join(
+            f"{found[name]['mean']:.2f} ± {found[name]['standard_error']:.2f}"
+            for name in ("nll", "elbo", "reconstruction_nll", "kl")
+        )
+        lines.append(
+            f"| {found['rows']:,} {found['split']} rows of {found['data']}, binarisation {found['binarisation']}, "
+            f"seed {found['seed']}, {found['samples']:,} importance samples | {figures} |"
+        )
+    return "\n".join(lines) + "\n"

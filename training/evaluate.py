@@ -34,6 +34,8 @@ class Figure:
 class Evaluation:
     """What was measured, and how."""
 
+    model_digest: str  # of the artifact: graphs and preprocessing
+    data: str  # the data set's name
     split: SplitName
     rows: int
     binarisation: Literal["dynamic", "static", "none"]
@@ -95,6 +97,8 @@ def evaluate(
         done(len(x))
     elbo, reconstruction, kl = torch.cat(bounds, dim=1)
     return Evaluation(
+        model_digest=model.manifest.digest,
+        data=dataset.name,
         split=split,
         rows=len(x),
         binarisation=binarisation,

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from server import artifact
 from server.artifact import GOLDEN, GRAPH_INPUT, MANIFEST, PERCENTILES, Graph, Item, Likelihood, Manifest, graph_outputs
-from training import card, golden, graphs, held_out, parity, plots, served
+from training import card, golden, graphs, held_out, parity, plots, record, served
 from training.datasets import Dataset
 from training.errors import TrainingError
 from training.held_out import HeldOut
@@ -35,11 +35,20 @@ class Exported:
     manifest: Manifest
 
 
-def export(model: Vae, dataset: Dataset, *, provenance: Mapping[str, Any], trained: str, out: Path) -> Exported:
+def export(
+    model: Vae,
+    dataset: Dataset,
+    *,
+    provenance: Mapping[str, Any],
+    trained: str,
+    out: Path,
+    evaluations: Sequence[Mapping[str, Any]] = (),
+) -> Exported:
     """Write `model` (fp32, on the CPU) as an artifact at `out`, which must not exist.
 
-    The same model and data give the same bytes. What appears at `out` has been read back by the server's own reader,
-    run by its loader and compared with torch. Raises TrainingError or OSError; `out` then does not exist.
+    `evaluations` are what `evaluate --json` printed of this very model: they go into the manifest and onto the card.
+    The same model, data and evaluations give the same bytes. What appears at `out` has been read back by the server's
+    own reader, run by its loader and compared with torch. Raises TrainingError or OSError; `out` then does not exist.
     """
     require_free(out)
     model = model.eval()
@@ -47,7 +56,7 @@ def export(model: Vae, dataset: Dataset, *, provenance: Mapping[str, Any], train
     # A name with a dot in front is no version to the server.
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
-        manifest = _fill(folder, model, dataset, provenance, trained)
+        manifest = _fill(folder, model, dataset, provenance=provenance, trained=trained, evaluations=evaluations)
         _sync(folder)
         folder.chmod(0o755)
         try:
@@ -80,7 +89,15 @@ def decode_macs(model: Vae) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def _fill(folder: Path, model: Vae, dataset: Dataset, provenance: Mapping[str, Any], trained: str) -> Manifest:
+def _fill(
+    folder: Path,
+    model: Vae,
+    dataset: Dataset,
+    *,
+    provenance: Mapping[str, Any],
+    trained: str,
+    evaluations: Sequence[Mapping[str, Any]],
+) -> Manifest:
     modules = graphs.modules(model)
     rows = golden.inputs(model, dataset.validation.rows, count=max(parity.BATCHES))
     for name in modules:
@@ -89,20 +106,27 @@ def _fill(folder: Path, model: Vae, dataset: Dataset, provenance: Mapping[str, A
     # First a draft, so that the server's loader can run the graphs; then what they were measured to do.
     draft = _draft(folder, model, {**provenance, "libraries": libraries(), "parameters": model.parameters_count})
     _write_manifest(folder, draft)
+    recorded = record.metrics(evaluations, digest=draft.digest)
     proof = parity.prove(folder, modules, rows)
     measured = served.load(folder)
     figures = held_out.measure(measured, dataset.validation.rows, model.config)
     manifest = replace(
         draft,
         provenance={**draft.provenance, "parity": proof.to_mapping()},
-        metrics=figures.metrics,
+        metrics={**figures.metrics, **recorded},
         held_out=figures.percentiles,
         latent_mean=figures.latent_mean,
         latent_covariance=figures.latent_covariance,
     )
     _draw(folder, measured, dataset, figures)
     (folder / "MODEL_CARD.md").write_text(
-        card.text(manifest, parameters=model.parameters_count, decode_macs=decode_macs(model), trained=trained)
+        card.text(
+            manifest,
+            parameters=model.parameters_count,
+            decode_macs=decode_macs(model),
+            trained=trained,
+            evaluations=evaluations,
+        )
     )
     _write_manifest(folder, manifest)
     served.load(folder)
