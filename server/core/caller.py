@@ -1,6 +1,10 @@
 """Who waits for rows, until when, and what the waiting has cost so far."""
 
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+# Bulk work takes the rows that interactive callers leave, and a ninth of them otherwise (waiting.WEIGHTS).
+Priority: TypeAlias = Literal["interactive", "bulk"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,8 @@ class Caller:
     """One call on behalf of somebody."""
 
     deadline: float  # on the server's monotonic clock, seconds
+    tenant: str = ""  # on whose account
+    priority: Priority = "interactive"
     served: list[Served] = field(default_factory=list)
 
     def total(self) -> Served:

@@ -1,20 +1,21 @@
 """Decides which waiting rows run next. Pure: no thread, no event loop, and the time is an argument.
 
 The unit is the row. A job is a range of rows that one caller waits for; a batch may hold parts of many jobs, and a
-job may be spread over many batches. Jobs are served first come, first served.
+job may be spread over many batches. Who goes first among the waiting: see waiting.
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from server.core.arrays import Floats
-from server.core.caller import Caller, Served
+from server.core.caller import Caller, Priority, Served
 from server.core.ticket import Ticket
+from server.core.waiting import Waiting
 from server.errors import DeadlineExceeded, QueueFull
 
+BULK_BATCHES = 4  # a job that fills more batches than this is bulk, whatever its caller says
 Reason = Literal["full", "idle"]  # why a batch left: it could hold no more, or an executor had nothing else to do
 
 
@@ -26,6 +27,7 @@ class Job:
     caller: Caller
     submitted: float  # clock, seconds
     ticket: Ticket[tuple[Floats, ...]] = field(default_factory=Ticket)
+    priority: Priority = "interactive"  # decided when admitted
     taken: int = 0  # rows handed to batches
     finished: int = 0  # rows that came back
     first_taken: float | None = None
@@ -90,7 +92,7 @@ class Scheduler:
         self.max_queued_bytes = max_queued_bytes
         self.queued_rows = 0
         self.queued_bytes = 0
-        self._queue: OrderedDict[Job, None] = OrderedDict()
+        self._queue = Waiting()
         self._seconds_per_row = 1e-4  # a first guess; learned from every batch
 
     def admit(self, job: Job, *, now: float) -> list[Job]:
@@ -114,40 +116,43 @@ class Scheduler:
                 reason=reason,
                 retry_after=min(max(self.queued_rows * self._seconds_per_row, 0.001), 10.0),
             )
-        self._queue[job] = None
+        job.priority = "bulk" if len(job.rows) > BULK_BATCHES * self.max_batch_rows else job.caller.priority
+        self._queue.add(job)
         self.queued_rows += len(job.rows)
         self.queued_bytes += job.rows.nbytes
         return expired
 
     def take(self, *, now: float) -> tuple[Batch | None, list[Job]]:
         """The next batch, if any row waits; and the jobs whose time ran out, for the caller to fail."""
-        parts: list[Part] = []
         expired: list[Job] = []
+        begun: dict[Job, int] = {}  # each job's first row in this batch, in the order of their turns
         room = self.max_batch_rows
         while room and self._queue:
-            job = next(iter(self._queue))
+            job, quantum = self._queue.next()
             if job.caller.deadline <= now:
                 self.withdraw(job)
                 expired.append(job)
                 continue
-            part = Part(job, job.taken, min(job.taken + room, len(job.rows)))
             if job.first_taken is None:
                 job.first_taken = now
-            job.taken = part.stop
-            room -= len(part)
-            self._leave(job, len(part))
+            begun.setdefault(job, job.taken)
+            rows = min(quantum, room, job.waiting)
+            job.taken += rows
+            room -= rows
+            self._leave(job, rows)
+            self._queue.took(job, rows)
             if not job.waiting:
-                del self._queue[job]
-            parts.append(part)
-        if not parts:
+                self._queue.remove(job)
+        if not begun:
             return None, expired
-        return Batch(tuple(parts), "idle" if room else "full"), expired
+        parts = tuple(Part(job, first, job.taken) for job, first in begun.items())
+        return Batch(parts, "idle" if room else "full"), expired
 
     def withdraw(self, job: Job) -> int:
         """Forget a job's waiting rows; how many they were."""
         if job not in self._queue:
             return 0
-        del self._queue[job]
+        self._queue.remove(job)
         waiting = job.waiting
         self._leave(job, waiting)
         return waiting

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.core.caller import Caller
+from server.core.caller import Caller, Priority
 from server.core.scheduler import Job, Scheduler
 from server.errors import DeadlineExceeded, QueueFull
 
@@ -16,8 +16,17 @@ def scheduler(*, max_batch_rows: int = 8, max_queued_rows: int = 100, max_queued
     return Scheduler(max_batch_rows=max_batch_rows, max_queued_rows=max_queued_rows, max_queued_bytes=max_queued_bytes)
 
 
-def job(rows: int, *, deadline: float = math.inf, now: float = 0.0, width: int = 2) -> Job:
-    return Job(np.zeros((rows, width), np.float32), Caller(deadline), submitted=now)
+def job(
+    rows: int,
+    *,
+    deadline: float = math.inf,
+    now: float = 0.0,
+    width: int = 2,
+    tenant: str = "",
+    priority: Priority = "interactive",
+) -> Job:
+    caller = Caller(deadline, tenant=tenant, priority=priority)
+    return Job(np.zeros((rows, width), np.float32), caller, submitted=now)
 
 
 def taken(s: Scheduler, *, now: float = 0.0) -> list[tuple[Job, int, int]]:
@@ -39,16 +48,18 @@ def test_a_job_larger_than_a_batch_is_spread_over_several():
 
 
 @given(sizes=st.lists(st.integers(1, 20), max_size=15), max_batch_rows=st.integers(1, 9))
-def test_every_row_is_taken_exactly_once_and_in_order(sizes, max_batch_rows):
+def test_every_row_is_taken_exactly_once_and_in_the_order_of_its_job(sizes, max_batch_rows):
     s = scheduler(max_batch_rows=max_batch_rows, max_queued_rows=10**6)
     jobs = [job(n) for n in sizes]
     for one in jobs:
         s.admit(one, now=0)
-    seen = []
+    seen: list[tuple[int, int]] = []
     while parts := taken(s):
         assert sum(stop - start for _, start, stop in parts) <= max_batch_rows
         seen += [(jobs.index(one), row) for one, start, stop in parts for row in range(start, stop)]
-    assert seen == [(i, row) for i, n in enumerate(sizes) for row in range(n)]
+    assert sorted(seen) == [(i, row) for i, n in enumerate(sizes) for row in range(n)]
+    for i, n in enumerate(sizes):
+        assert [row for who, row in seen if who == i] == list(range(n))
     assert (s.queued_rows, s.queued_bytes) == (0, 0)
 
 
@@ -106,3 +117,67 @@ def test_the_reason_of_a_batch_is_full_or_idle():
     s = scheduler(max_batch_rows=4)
     s.admit(job(5), now=0)
     assert [s.take(now=0)[0].reason for _ in range(2)] == ["full", "idle"]
+
+
+def rows_by(batches: list[list[tuple[Job, int, int]]], *jobs: Job) -> list[int]:
+    return [sum(stop - start for parts in batches for who, start, stop in parts if who is one) for one in jobs]
+
+
+def test_a_huge_request_does_not_keep_a_small_one_waiting():
+    s = scheduler(max_batch_rows=8, max_queued_rows=10_000)
+    huge, small = job(4096), job(1)
+    s.admit(huge, now=0)
+    taken(s)
+    s.admit(small, now=0)
+    assert rows_by([taken(s)], small) == [1], "the next batch holds the small one"
+
+
+def test_interactive_and_bulk_share_the_rows_eight_to_one():
+    s = scheduler(max_batch_rows=9, max_queued_rows=10_000)
+    bulk = job(3000, priority="bulk")
+    s.admit(bulk, now=0)
+    interactive = [job(30) for _ in range(60)]
+    for one in interactive:
+        s.admit(one, now=0)
+    taken_rows = rows_by([taken(s) for _ in range(100)], bulk)[0]
+    assert 90 <= taken_rows <= 110  # of 900
+
+
+def test_bulk_work_takes_everything_that_nobody_else_wants():
+    s = scheduler(max_batch_rows=8)
+    bulk = job(20, priority="bulk")
+    s.admit(bulk, now=0)
+    assert [rows_by([taken(s)], bulk) for _ in range(3)] == [[8], [8], [4]]
+
+
+def test_a_job_of_many_batches_is_bulk_whatever_its_caller_says():
+    s = scheduler(max_batch_rows=2)
+    small, large = job(8), job(9)
+    s.admit(small, now=0)
+    s.admit(large, now=0)
+    assert (small.priority, large.priority) == ("interactive", "bulk")
+
+
+def test_tenants_take_turns_however_much_one_of_them_asks_for():
+    s = scheduler(max_batch_rows=8, max_queued_rows=10_000)
+    greedy = [job(8, tenant="greedy") for _ in range(50)]
+    modest = [job(8, tenant="modest") for _ in range(5)]
+    for one in (*greedy, *modest):
+        s.admit(one, now=0)
+    batches = [taken(s) for _ in range(10)]
+    assert sum(rows_by(batches, *modest)) == 40, "half of 80 rows, though 10 of 55 jobs are the modest one's"
+
+
+def test_a_class_that_was_idle_has_saved_nothing_up():
+    s = scheduler(max_batch_rows=8, max_queued_rows=10_000)
+    early = job(800, priority="bulk")
+    s.admit(early, now=0)
+    for _ in range(50):
+        taken(s)
+    late = [job(8) for _ in range(100)]
+    for one in late:
+        s.admit(one, now=0)
+    batches = [taken(s) for _ in range(18)]
+    assert 8 <= rows_by(batches, early)[0] <= 24, (
+        "a ninth of 144, not nothing until the bulk work of before is paid for"
+    )

@@ -1,0 +1,100 @@
+"""The jobs that wait, in two classes of many tenants: nobody's large job keeps another's small one waiting.
+
+Classes share the rows of every batch by weight, as far as both have any waiting (stride scheduling); inside a class the
+tenants take turns, a quantum of rows each (deficit round robin, whose deficit is never more than a quantum here because
+a job may be split anywhere). Pure: no lock, no clock of its own.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from server.core.caller import Priority
+
+if TYPE_CHECKING:
+    from server.core.scheduler import Job
+
+WEIGHTS: dict[Priority, int] = {"interactive": 8, "bulk": 1}
+QUANTUM_ROWS = 4  # of one tenant before the next one's turn
+
+
+class Waiting:
+    """Jobs by class and tenant, first come first served inside a tenant."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[Priority, _Lane] = {name: _Lane(weight) for name, weight in WEIGHTS.items()}
+
+    def __iter__(self) -> "Iterator[Job]":
+        for lane in self._lanes.values():
+            yield from lane
+
+    def __contains__(self, job: "Job") -> bool:
+        return job in self._lanes[job.priority]
+
+    def __bool__(self) -> bool:
+        return any(self._lanes.values())
+
+    def add(self, job: "Job") -> None:
+        lane = self._lanes[job.priority]
+        if not lane:
+            # Time spent without work earns nothing: a lane that returns starts where the others are.
+            busy = [other.served for other in self._lanes.values() if other]
+            lane.served = max(lane.served, min(busy, default=lane.served))
+        lane.add(job)
+
+    def remove(self, job: "Job") -> None:
+        self._lanes[job.priority].remove(job)
+
+    def next(self) -> "tuple[Job, int]":
+        """The job whose rows go next, and how many of them at most before somebody else's turn.
+
+        Tell `took` how many were taken. There must be a job waiting.
+        """
+        busy = [lane for lane in self._lanes.values() if lane]
+        lane = min(busy, key=lambda lane: lane.served)
+        job = lane.next()
+        alone = len(busy) == 1 and lane.tenants == 1
+        return job, job.waiting if alone else QUANTUM_ROWS
+
+    def took(self, job: "Job", rows: int) -> None:
+        """`rows` of the job of `next` are on their way; the turn passes on."""
+        self._lanes[job.priority].took(job, rows)
+
+
+class _Lane:
+    """One class: its tenants in the order of their turns."""
+
+    def __init__(self, weight: int) -> None:
+        self.served = 0.0  # rows, divided by the weight
+        self._weight = weight
+        self._tenants: OrderedDict[str, OrderedDict[Job, None]] = OrderedDict()
+
+    def __iter__(self) -> "Iterator[Job]":
+        for jobs in self._tenants.values():
+            yield from jobs
+
+    def __contains__(self, job: "Job") -> bool:
+        return job in self._tenants.get(job.caller.tenant, ())
+
+    def __bool__(self) -> bool:
+        return bool(self._tenants)
+
+    def add(self, job: "Job") -> None:
+        self._tenants.setdefault(job.caller.tenant, OrderedDict())[job] = None
+
+    def remove(self, job: "Job") -> None:
+        jobs = self._tenants[job.caller.tenant]
+        del jobs[job]
+        if not jobs:
+            del self._tenants[job.caller.tenant]
+
+    @property
+    def tenants(self) -> int:
+        return len(self._tenants)
+
+    def next(self) -> "Job":
+        return next(iter(next(iter(self._tenants.values()))))
+
+    def took(self, job: "Job", rows: int) -> None:
+        self.served += rows / self._weight
+        self._tenants.move_to_end(job.caller.tenant)
