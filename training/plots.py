@@ -31,6 +31,8 @@ def grid(file: Path, items: Tensor, *, columns: int) -> None:
 
 def pairs(file: Path, originals: Tensor, reconstructions: Tensor, *, columns: int) -> None:
     """Lines of originals, each above the line of its reconstructions; both [N, C, H, W] in 0..1."""
+    paper = originals.new_ones((-len(originals) % columns, *originals.shape[1:]))  # fills the last line
+    originals, reconstructions = cat((originals, paper)), cat((reconstructions, paper))
     lines = []
     for start in range(0, len(originals), columns):
         lines += [originals[start : start + columns], reconstructions[start : start + columns]]

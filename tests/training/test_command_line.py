@@ -134,7 +134,7 @@ def test_an_interrupted_export_says_how_to_repeat_it(
 ) -> None:
     from training import export
 
-    def interrupted(*arguments: object) -> None:
+    def interrupted(*arguments: object, **named: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(export, "_fill", interrupted)

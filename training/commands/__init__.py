@@ -5,6 +5,7 @@ import click
 from training.commands.evaluate import evaluate
 from training.commands.export import export
 from training.commands.fit import fit
+from training.commands.report import report
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -15,3 +16,4 @@ def cli() -> None:
 cli.add_command(fit)
 cli.add_command(evaluate)
 cli.add_command(export)
+cli.add_command(report)

@@ -1,0 +1,43 @@
+"""The VAE beside models that it must beat, on the same validation rows."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from training.baselines import baselines
+from training.datasets import Dataset
+from training.held_out import ROWS_AT_ONCE
+from training.minibatches import observed
+from training.model import Vae
+from training.objective import elbo
+from training.randomness import generator
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A model's -log p(x) of the validation rows, in nats; for the VAE its bound, -ELBO."""
+
+    name: str
+    mean: float
+    standard_error: float
+
+
+def comparisons(model: Vae, dataset: Dataset, x: Tensor) -> tuple[Comparison, ...]:
+    """The VAE first; x [rows, *item] as its likelihood sees them. Minutes for MNIST."""
+    draws = generator(0, "evaluation")
+    bounds = []
+    for part in torch.split(x, ROWS_AT_ONCE):
+        noise = torch.randn(len(part), model.config.latent_size, generator=draws)
+        bounds.append(elbo(model.terms(part, noise, autocast=torch.autocast("cpu", enabled=False))))
+    train = observed(dataset.train.rows, model.config, draws)
+    simpler = baselines(train, x, binary=model.config.likelihood == "bernoulli", seed=0)
+    return (
+        _comparison("this VAE, at most (−ELBO)", torch.cat(bounds)),
+        *(_comparison(baseline.name, baseline.log_density) for baseline in simpler),
+    )
+
+
+def _comparison(name: str, log_density: Tensor) -> Comparison:
+    values = -log_density.double()
+    return Comparison(name, float(values.mean()), float(values.std() / len(values) ** 0.5))

@@ -1,0 +1,61 @@
+"""How a run went: six charts over its epochs, and the same as a table."""
+
+from html import escape
+
+from training.progress import EpochDone
+from training.report import table
+from training.report.axis import number
+from training.report.lines import Chart, Series, lines
+
+LEFT_OUT = 0.1  # of all epochs, at the beginning: their ELBO is so low that the rest would look flat
+HEAD = ("epoch", "ELBO", "reconstruction", "KL", "training ELBO", "reconstruction", "KL", "images/s", "rate", "")
+
+
+def curves(epochs: tuple[EpochDone, ...]) -> str:
+    """HTML."""
+    settled = round(LEFT_OUT * len(epochs))
+    cut = f" Epochs up to {settled} may lie below the ELBO's chart." if settled else ""
+    numbers = tuple(epoch.epoch for epoch in epochs)
+    return (
+        '<p class="caption">Validation is of the averaged weights, training of the moving ones under fresh noise. '
+        f'Beside each name: its last value.{cut}</p><div class="charts">'
+        + "".join(
+            f"<figure><h3>{escape(chart.title)}</h3>{lines(chart, epochs=numbers)}</figure>"
+            for chart in _charts(epochs, settled)
+        )
+        + f"</div><details><summary>All epochs as a table</summary>{table.figures(HEAD, map(_row, epochs))}</details>"
+    )
+
+
+def _charts(epochs: tuple[EpochDone, ...], settled: int) -> tuple[Chart, ...]:
+    validation, train = [epoch.validation for epoch in epochs], [epoch.train for epoch in epochs]
+
+    def both(of_validation: list[float], of_train: list[float]) -> tuple[Series, ...]:
+        return Series("validation", tuple(of_validation)), Series("training", tuple(of_train))
+
+    return (
+        Chart(title="ELBO, nats", series=both([m.elbo for m in validation], [m.elbo for m in train]), settled=settled),
+        Chart(
+            title="Reconstruction, −E log p(x | z), nats",
+            series=both([m.reconstruction for m in validation], [m.reconstruction for m in train]),
+        ),
+        Chart(title="KL(q(z | x), p(z)), nats", series=both([m.kl for m in validation], [m.kl for m in train])),
+        _setting("Images per second", "training", [epoch.images_per_second for epoch in epochs]),
+        _setting("Learning rate", "at the epoch's end", [epoch.learning_rate for epoch in epochs]),
+        _setting("Weight of KL", "at the epoch's end", [epoch.kl_weight for epoch in epochs]),
+    )
+
+
+def _setting(title: str, name: str, values: list[float]) -> Chart:
+    return Chart(title=title, series=(Series(name, tuple(values)),), from_zero=True)
+
+
+def _row(epoch: EpochDone) -> tuple[str, ...]:
+    means = (epoch.validation, epoch.train)
+    return (
+        str(epoch.epoch),
+        *(f"{value:.2f}".replace("-", "−") for each in means for value in (each.elbo, each.reconstruction, each.kl)),
+        f"{epoch.images_per_second:,.0f}",
+        number(epoch.learning_rate, digits=3),
+        "best so far" if epoch.best else "",
+    )

@@ -1,0 +1,114 @@
+"""What a page tells of a run: read, encoded, decoded and measured, with the weights that `export` would take."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.checkpoint import Checkpoint
+from training.config import Config
+from training.datasets import Dataset
+from training.errors import TrainingError
+from training.export import decode_macs
+from training.held_out import ACTIVE, MOST_ROWS
+from training.minibatches import grey, observed
+from training.objective import kl_per_latent
+from training.progress import EpochDone
+from training.randomness import generator
+from training.report.comparison import Comparison, comparisons
+from training.report.interpolation import slerp
+from training.report.latent_map import LatentMap, project
+from training.report.networks import Networks
+from training.session import require_same_data, trained_model
+
+COLUMNS = 8  # of the pictures
+SAMPLES, RECONSTRUCTED = 64, 32
+PATHS, STEPS = 8, 8  # interpolations, and latents on each
+MAPPED = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Everything that is shown. Pictures are [N, C, H, W] in 0..1; rows are validation rows at random."""
+
+    name: str  # the run's
+    config: Config
+    provenance: Mapping[str, Any]
+    item_shape: tuple[int, ...]
+    epochs: tuple[EpochDone, ...]
+    chosen: EpochDone  # whose averaged weights are shown
+    parameters: int
+    decode_macs: int
+    samples: Tensor
+    originals: Tensor
+    reconstructions: Tensor
+    interpolations: tuple[Tensor, ...]  # each: a row, STEPS decoded latents, another row
+    latent_map: LatentMap
+    kl_per_latent: tuple[float, ...]  # KL(q(z_i | x), N(0, 1)) in nats, the mean over `measured_rows`
+    active: tuple[bool, ...]  # by latent, as evaluate counts them
+    measured_rows: int
+    comparisons: tuple[Comparison, ...]  # the VAE first; empty unless asked for
+
+    @property
+    def finished(self) -> bool:
+        return self.epochs[-1].epoch == self.config.optimisation.epochs
+
+
+def gather(
+    name: str, saved: Checkpoint, epochs: tuple[EpochDone, ...], dataset: Dataset, *, with_baselines: bool
+) -> Findings:
+    """Raises TrainingError if `dataset` or `epochs` are not the run's or too few. Draws come from fixed seeds."""
+    require_same_data(saved, dataset)
+    if len(dataset.validation) < 2:
+        raise TrainingError(f"{dataset.name}: has one validation row; a report, like a variance, needs two")
+    model, facts = trained_model(saved)
+    chosen = next((epoch for epoch in epochs if epoch.epoch == facts["chosen_epoch"]), None)
+    if chosen is None:
+        raise TrainingError(
+            f"{name}: the checkpoint holds the weights of epoch {facts['chosen_epoch']}, which the journal does not "
+            "know; put back the journal of this run"
+        )
+    networks = Networks(model)
+    with torch.inference_mode():
+        # The rows, their order and their binarisation are those of held_out.measure, the pictures those of the card.
+        draws = generator(0, "held_out")
+        order = torch.randperm(len(dataset.validation), generator=draws)[:MOST_ROWS]
+        rows, labels = dataset.validation.rows[order], dataset.validation.labels
+        x = observed(rows, saved.config, draws)
+        posterior = networks.encode(x)
+        pictures = generator(0, "pictures")
+        samples = networks.decode(
+            networks.from_noise(torch.randn(SAMPLES, model.config.latent_size, generator=pictures))
+        )
+        some = torch.randperm(len(dataset.validation), generator=pictures)[:RECONSTRUCTED]
+        some = some[: len(some) // COLUMNS * COLUMNS or None]  # whole lines, or the one there is
+        originals = grey(dataset.validation.rows[some])
+        return Findings(
+            name=name,
+            config=saved.config,
+            provenance=saved.provenance,
+            item_shape=saved.item_shape,
+            epochs=epochs,
+            chosen=chosen,
+            parameters=model.parameters_count,
+            decode_macs=decode_macs(model),
+            samples=samples,
+            originals=originals,
+            reconstructions=networks.decode(networks.encode(originals).mean),
+            interpolations=tuple(
+                _path(networks, grey(rows[2 * path : 2 * path + 2])) for path in range(min(PATHS, len(rows) // 2))
+            ),
+            latent_map=project(posterior.mean[:MAPPED], None if labels is None else labels[order[:MAPPED]]),
+            kl_per_latent=tuple(kl_per_latent(posterior).double().mean(0).tolist()),
+            active=tuple((posterior.mean.var(0) > ACTIVE).tolist()),
+            measured_rows=len(x),
+            comparisons=comparisons(model, dataset, x) if with_baselines else (),
+        )
+
+
+def _path(networks: Networks, ends: Tensor) -> Tensor:
+    """From one row to the other, [2 + STEPS, *item]; the arc runs in the noise that the prior makes latents of."""
+    eps = networks.to_noise(networks.encode(ends).mean)
+    return torch.cat((ends[:1], networks.decode(networks.from_noise(slerp(*eps, steps=STEPS))), ends[1:]))

@@ -1,0 +1,36 @@
+"""Reading a run's journal: one EpochDone a line."""
+
+import json
+
+from training.errors import TrainingError
+from training.progress import EpochDone, Means
+from training.run import Run
+
+
+def read(run: Run, *, until: int) -> tuple[EpochDone, ...]:
+    """The epochs, at least one, that ended at or before step `until`: a run that goes on notes one before it saves.
+
+    A last line cut off by a crash, or half written, is left out.
+
+    Raises TrainingError if there is none or a line is damaged, OSError if the file cannot be read.
+    """
+    file = run.journal
+    lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
+    epochs = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            epochs.append(_epoch(line))
+        except (ValueError, TypeError, KeyError):
+            if number < len(lines):
+                raise TrainingError(f"{file}: line {number} is damaged; put back a copy of the file") from None
+    saved = tuple(epoch for epoch in epochs if epoch.step <= until)
+    if not saved:
+        raise TrainingError(
+            f"{run.path}: no epoch is complete in {file.name}; go on with fit --resume, or put back a copy of the file"
+        )
+    return saved
+
+
+def _epoch(line: str) -> EpochDone:
+    facts = json.loads(line)
+    return EpochDone(**{**facts, "train": Means(**facts["train"]), "validation": Means(**facts["validation"])})

@@ -1,0 +1,36 @@
+"""A trained model's networks in torch, as the graphs that would be exported."""
+
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from training.graphs import modules
+from training.held_out import ROWS_AT_ONCE
+from training.model import Vae
+from training.objective import Posterior
+
+
+class Networks:
+    """Rows in, rows out."""
+
+    def __init__(self, model: Vae) -> None:
+        self._graphs = modules(model)
+        self._flow = model.prior
+
+    def encode(self, x: Tensor) -> Posterior:
+        """x [rows, *item] -> mean, log_var [rows, latent]."""
+        parts = [Posterior(*self._graphs["encoder"](part)) for part in torch.split(x, ROWS_AT_ONCE)]
+        return Posterior(*map(torch.cat, zip(*parts, strict=True)))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """z [rows, latent] -> the mean of p(x | z), [rows, *item]."""
+        return cast(Tensor, self._graphs["decoder"](z)[0])
+
+    def from_noise(self, eps: Tensor) -> Tensor:
+        """eps ~ N(0, I) -> z ~ p(z), both [rows, latent]."""
+        return eps if self._flow is None else cast(Tensor, self._flow(eps))
+
+    def to_noise(self, z: Tensor) -> Tensor:
+        """The inverse of from_noise."""
+        return z if self._flow is None else self._flow.inverse(z)[0]

@@ -1,0 +1,26 @@
+"""The page: findings in, one HTML text out that needs nothing else."""
+
+from html import escape
+from importlib.resources import files
+from string import Template
+
+from training.report.findings import Findings
+from training.report.heading import heading
+from training.report.sections import sections
+
+PACKAGE = "training.report"
+
+
+def text(findings: Findings) -> str:
+    """Images and styles are inside; nothing is fetched, from the network or from disk."""
+    parts = sections(findings)
+    folder = files(PACKAGE)
+    return Template((folder / "page.html").read_text(encoding="utf-8")).substitute(
+        title=escape(f"Run {findings.name}"),
+        style=(folder / "page.css").read_text(encoding="utf-8"),
+        header=heading(findings),
+        contents="".join(f'<li><a href="#{part.anchor}">{part.title}</a></li>' for part in parts),
+        sections="".join(
+            f'<section id="{part.anchor}">\n<h2>{part.title}</h2>\n{part.body}\n</section>\n' for part in parts
+        ),
+    )

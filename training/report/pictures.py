@@ -1,0 +1,34 @@
+"""Grids of images that travel inside the page."""
+
+import base64
+import tempfile
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+
+from torch import Tensor, cat
+
+from training import plots
+
+
+def grid(items: Tensor, *, columns: int, alt: str) -> str:
+    """Items [N, C, H, W] in 0..1, row by row."""
+    return _image(lambda file: plots.grid(file, items, columns=columns), alt)
+
+
+def pairs(originals: Tensor, reconstructions: Tensor, *, columns: int, alt: str) -> str:
+    """Lines of originals above lines of their reconstructions; both [N, C, H, W] in 0..1."""
+    return _image(lambda file: plots.pairs(file, originals, reconstructions, columns=columns), alt)
+
+
+def paths(lines: tuple[Tensor, ...], *, alt: str) -> str:
+    """One line of images [N, C, H, W] under the other."""
+    return grid(cat(lines), columns=len(lines[0]), alt=alt)
+
+
+def _image(draw: Callable[[Path], None], alt: str) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "picture.png"
+        draw(file)
+        content = base64.b64encode(file.read_bytes()).decode()
+    return f'<img alt="{escape(alt)}" src="data:image/png;base64,{content}">'
