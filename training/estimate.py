@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import torch
@@ -19,7 +20,9 @@ from training.objective import (
 from training.randomness import generator
 from training.served import ServedModel
 
-DECODES_AT_ONCE = 1000  # importance samples decoded before they are summed up: bounds the memory
+# Importance samples decoded before they are summed up: few enough to stay in the processor's cache, where a thousand
+# spend four times as long in memory as in the decoder.
+DECODES_AT_ONCE = 64
 
 
 class Bound(NamedTuple):
@@ -57,15 +60,16 @@ def log_evidence(
     samples: int,
     seed: int,
     first_row: int = 0,
+    workers: int = 1,
     done: Callable[[int], None] | None = None,
 ) -> Tensor:
     """log p(x) by importance sampling with q(z | x) as proposal; [rows].
 
-    Row i draws from its own generator, (seed, first_row + i): the result does not depend on how rows are split.
-    `done` is told after each row.
+    Row i draws from its own generator, (seed, first_row + i): the result does not depend on how rows are split, nor on
+    `workers`, the rows measured at the same time. `done` is told after each row.
     """
-    result = torch.empty(len(x))
-    for row in range(len(x)):
+
+    def measure(row: int) -> Tensor:
         noise = torch.randn(samples, posterior.mean.shape[1], generator=generator(seed, "evaluation", first_row + row))
         here = Posterior(posterior.mean[row : row + 1], posterior.log_var[row : row + 1])
         weights = []
@@ -77,9 +81,15 @@ def log_evidence(
                     model.log_likelihood(x[row : row + 1], output), model.log_prior(z), log_normal(z, here)
                 ).double()
             )
-        result[row] = importance_weighted_bound(torch.cat(weights)[None])[0]
-        if done is not None:
-            done(1)
+        return importance_weighted_bound(torch.cat(weights)[None])[0]
+
+    result = torch.empty(len(x))
+    with ThreadPoolExecutor(workers) as pool:
+        # The graphs and torch's operators let go of the interpreter's lock while they work.
+        for row, value in enumerate(pool.map(measure, range(len(x)))):
+            result[row] = value
+            if done is not None:
+                done(1)
     return result
 
 

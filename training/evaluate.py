@@ -64,13 +64,15 @@ def evaluate(
     seed: int,
     most_rows: int | None,
     with_baselines: bool,
+    workers: int = 1,
     begin: Callable[[int], None],
     done: Callable[[int], None],
 ) -> Evaluation:
     """Measure `model` on a split of `dataset`.
 
-    Binarisation, the choice of `most_rows` (None: all) and every draw come from `seed`. `begin` is told the number of
-    rows and `done` how many more are measured. Raises TrainingError if the items do not fit the model.
+    `workers` rows are measured at the same time. Binarisation, the choice of `most_rows` (None: all) and every draw
+    come from `seed`. `begin` is told the number of rows and `done` how many more are measured. Raises TrainingError if
+    the items do not fit the model.
     """
     _require_fit(model.manifest.item, dataset)
     rows = dataset.split(split).rows
@@ -90,7 +92,9 @@ def evaluate(
         bounds.append(torch.stack(estimate.bound(model, part, posterior, z=z, draw=z)))
         if estimator == "importance":
             evidence.append(
-                estimate.log_evidence(model, part, posterior, samples=samples, seed=seed, first_row=start, done=done)
+                estimate.log_evidence(
+                    model, part, posterior, samples=samples, seed=seed, first_row=start, workers=workers, done=done
+                )
             )
     if estimator == "prior":
         evidence.append(estimate.log_evidence_from_prior(model, x, samples=samples, seed=seed))

@@ -58,6 +58,8 @@ class ServedModel:
 
     def _run(self, name: GraphName, rows: Tensor, at_once: int) -> tuple[Tensor, ...]:
         chunks = [self.engine.run(name, chunk.contiguous().numpy()) for chunk in torch.split(rows, at_once)]
+        if len(chunks) == 1:
+            return tuple(torch.from_numpy(output) for output in chunks[0])
         return tuple(torch.cat([torch.from_numpy(chunk) for chunk in output]) for output in zip(*chunks, strict=True))
 
 
