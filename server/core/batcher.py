@@ -18,6 +18,10 @@ from server.core.scheduler import Batch, Job, Part, Scheduler
 from server.core.ticket import Ticket
 from server.errors import DeadlineExceeded, EngineFailure, QueueFull, Unavailable
 
+# The longest, in seconds, that executors let a burst go on: requests that arrive together cross an event loop one by
+# one, and taking the first of them at once would leave each to run alone.
+LONGEST_BURST = 0.002
+QUIET_TURN = 0.00005  # seconds; a longer turn had other requests to look after, and their rows may follow
 # How a piece of work reaches the thread on which callers live, e.g. loop.call_soon_threadsafe.
 Deliver: TypeAlias = Callable[[Callable[[], None]], object]
 _Result: TypeAlias = tuple[Part, tuple[Floats, ...] | EngineFailure]
@@ -43,8 +47,8 @@ class Batcher:
     ) -> None:
         """`deliver` brings results to the thread on which callers live, once for each batch.
 
-        `soon` runs a piece of work when the submitting thread has nothing more at hand: with an event loop's call_soon,
-        all requests that arrived together reach an idle executor together.
+        `soon` runs a piece of work in the submitting thread's next turn, e.g. loop.call_soon: executors take what has
+        arrived once a turn has brought no more, so that requests which arrive together run together.
         """
         self._run = run
         self._scheduler = scheduler
@@ -57,7 +61,10 @@ class Batcher:
         self._closed = False
         self._running_rows = 0
         self._idle_executors = 0
-        self._waking = False
+        self._in_burst = False  # rows are arriving turn by turn; executors leave them alone
+        self._burst_over = False  # executors may take what has arrived
+        self._burst_rows = 0
+        self._turn_began = self._burst_ends = 0.0  # clock
         self._threads = [
             threading.Thread(target=self._executor, name=f"{name}-{i}", daemon=True) for i in range(executors)
         ]
@@ -93,16 +100,17 @@ class Batcher:
                 if self._closed:
                     raise Unavailable("the model is being shut down")
                 expired = self._scheduler.admit(job, now=job.submitted)
-                wake = self._idle_executors > 0 and not self._waking
-                self._waking |= wake
+                burst_begins = self._idle_executors > 0 and not self._in_burst
+                if burst_begins:
+                    self._begin_burst(job.submitted)
         except QueueFull as full:
             self._observe(Refused(len(rows), "rows" if full.reason == "rows" else "bytes"))
             raise
         except DeadlineExceeded:
             self._observe(Refused(len(rows), "deadline"))
             raise
-        if wake:
-            self._soon(self._wake)
+        if burst_begins:
+            self._soon(self._end_of_turn)
         self._fail_expired(expired)
         return job.ticket
 
@@ -114,10 +122,22 @@ class Batcher:
         for thread in self._threads:
             thread.join()
 
-    def _wake(self) -> None:
+    def _end_of_turn(self) -> None:
+        """Let executors take the burst once the callers' thread has had a quiet turn: no new rows, little to do."""
         with self._lock:
-            self._waking = False
-            self._work_or_close.notify()
+            now, rows = self._clock(), self._scheduler.queued_rows
+            quiet = rows == self._burst_rows and now - self._turn_began < QUIET_TURN
+            over = quiet or rows >= self._scheduler.max_batch_rows or now >= self._burst_ends
+            self._burst_rows, self._turn_began = rows, now
+            if over:
+                self._in_burst, self._burst_over = False, True
+                self._work_or_close.notify()
+        if not over:
+            self._soon(self._end_of_turn)
+
+    def _begin_burst(self, now: float) -> None:
+        self._in_burst, self._turn_began, self._burst_ends = True, now, now + LONGEST_BURST
+        self._burst_rows = self._scheduler.queued_rows
 
     def _executor(self) -> None:
         batch: Batch | None = None
@@ -130,18 +150,32 @@ class Batcher:
 
     def _next(self) -> Batch | None:
         while True:
+            batch: Batch | None = None
+            expired: list[Job] = []
+            burst_begins = False
             with self._lock:
-                batch, expired = self._scheduler.take(now=self._clock())
+                now = self._clock()
+                full = self._scheduler.queued_rows >= self._scheduler.max_batch_rows
+                if full or self._burst_over or self._closed:
+                    batch, expired = self._scheduler.take(now=now)
                 if batch is not None:
                     self._running_rows += len(batch)
-                    if self._scheduler.queued_rows:
+                    self._burst_over = self._scheduler.queued_rows > 0
+                    if self._burst_over:
                         self._work_or_close.notify()
                 elif not expired:
+                    self._burst_over = False
                     if self._closed:
                         return None
-                    self._idle_executors += 1
-                    self._work_or_close.wait()
-                    self._idle_executors -= 1
+                    burst_begins = self._scheduler.queued_rows > 0 and not self._in_burst
+                    if burst_begins:
+                        self._begin_burst(now)
+                    else:
+                        self._idle_executors += 1
+                        self._work_or_close.wait()
+                        self._idle_executors -= 1
+            if burst_begins:
+                self._deliver(self._end_of_turn)
             self._deliver_expired(expired)
             if batch is not None:
                 return batch

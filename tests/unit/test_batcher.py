@@ -1,6 +1,7 @@
 """The batcher's promises (docs/architecture.md), with a graph that shows who got whose row."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -51,11 +52,10 @@ class Clock:
 @contextmanager
 def running(graph: Callable, **options) -> Iterator[tuple[Batcher, list[Event]]]:
     events: list[Event] = []
-    clock = options.pop("clock", None)
+    clock = options.pop("clock", time.monotonic)
+    soon = options.pop("soon", lambda work: work())
     limits = {"max_batch_rows": 8, "max_queued_rows": 100, "max_queued_bytes": 10**6} | options
-    batcher = Batcher(
-        graph, scheduler=Scheduler(**limits), observe=events.append, **({"clock": clock} if clock else {})
-    )
+    batcher = Batcher(graph, scheduler=Scheduler(**limits), observe=events.append, soon=soon, clock=clock)
     try:
         yield batcher, events
     finally:
@@ -222,6 +222,7 @@ def test_a_dead_executor_fails_its_callers_instead_of_hanging_them():
     for ticket in tickets:
         with pytest.raises(EngineFailure):
             ticket.wait(WAIT)
+    batcher.close()  # waits for the threads, whose last words this test must hear
     assert any(isinstance(event, ExecutorDied) for event in events)
 
 
@@ -253,3 +254,77 @@ def test_many_callers_from_many_threads_all_get_their_own():
             thread.join()
     assert wrong == []
     assert sum(e.rows for e in events if isinstance(e, BatchDone)) == 800
+
+
+class Turns:
+    """The turns of an event loop, taken one by one."""
+
+    def __init__(self) -> None:
+        self._next: list[Callable[[], None]] = []
+
+    def __call__(self, work: Callable[[], None]) -> None:
+        self._next.append(work)
+
+    def turn(self) -> None:
+        works, self._next = self._next, []
+        for work in works:
+            work()
+
+    @property
+    def quiet(self) -> bool:
+        return not self._next
+
+
+def idle(batcher: Batcher) -> None:
+    """Wait for the executor to have nothing to do."""
+    end = time.monotonic() + WAIT
+    while batcher._idle_executors == 0:
+        assert time.monotonic() < end
+
+
+def test_rows_that_arrive_turn_by_turn_run_together_once_a_turn_is_quiet():
+    graph, turns, clock = Graph(), Turns(), Clock()
+    with running(graph, soon=turns, clock=clock) as (batcher, _):
+        idle(batcher)
+        tickets = []
+        for i in range(3):
+            tickets.append(batcher.submit(rows(i), caller()))
+            turns.turn()
+        assert graph.sizes == []
+        clock.now += 0.0001  # a turn in which the thread had other things to do
+        turns.turn()
+        assert graph.sizes == []
+        turns.turn()
+        assert [t.wait(WAIT)[0].item() for t in tickets] == [0, 10, 20]
+        assert graph.sizes == [3]
+        assert turns.quiet
+
+
+def test_a_single_row_waits_for_one_quiet_turn_and_no_timer():
+    graph, turns = Graph(), Turns()
+    with running(graph, soon=turns, clock=Clock()) as (batcher, _):
+        idle(batcher)
+        ticket = batcher.submit(rows(1), caller())
+        turns.turn()
+        assert ticket.wait(WAIT)[0].item() == 10
+
+
+def test_a_burst_that_does_not_end_is_cut():
+    graph, turns, clock = Graph(), Turns(), Clock()
+    with running(graph, soon=turns, clock=clock, max_batch_rows=1000, max_queued_rows=1000) as (batcher, _):
+        idle(batcher)
+        tickets = []
+        for _ in range(5):
+            tickets.append(batcher.submit(rows(1), caller()))
+            clock.now += 0.001
+            turns.turn()
+        assert tickets[0].wait(WAIT)[0].item() == 10
+
+
+def test_a_burst_that_fills_a_batch_leaves_at_once():
+    graph, turns = Graph(), Turns()
+    with running(graph, soon=turns, clock=Clock(), max_batch_rows=2) as (batcher, _):
+        idle(batcher)
+        tickets = [batcher.submit(rows(i), caller()) for i in range(2)]
+        turns.turn()
+        assert [t.wait(WAIT)[0].item() for t in tickets] == [0, 10]
