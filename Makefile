@@ -41,6 +41,9 @@ test-slow: .venv/.full ## the tests that take minutes
 test-gpu: .venv/.full ## the tests that need an NVIDIA GPU
 	$(PY) -m pytest -m gpu --timeout 1800 $(ARGS)
 
+bench-train: .venv/.full ## images/s of preset seed beside the tutorial's network in Keras (installs it, about 1 GB)
+	$(PY) bench/train.py $(ARGS)
+
 lint: .venv/.full ## ruff, mypy, import-linter, buf, compose schema, hadolint
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
 	.venv/bin/mypy
@@ -62,4 +65,4 @@ lock: .venv/bin/uv ## recompute constraints.txt (torch stays out: its pin is in 
 clean: ## remove what the verbs made
 	rm -rf .venv demo runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help setup demo serve train test test-slow test-gpu lint format proto lock clean
+.PHONY: help setup demo serve train test test-slow test-gpu bench-train lint format proto lock clean

@@ -1,5 +1,6 @@
-"""The command line: `python -m training fit|evaluate|export`. Mistakes end in one line on stderr and exit code 2."""
+"""The command line: `python -m training VERB`. Mistakes end in one line on stderr and exit code 2."""
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -11,6 +12,7 @@ from server.errors import ArtifactError
 from server.runtime.engine import DeviceUnavailable
 from training.commands import cli
 from training.errors import Interrupted, TrainingError, explain
+from training.ranks import among
 
 MISTAKE, SIGNALLED = 2, 128
 MEMORY_FULL = "this machine's memory is full; try a smaller --batch-size or fewer rows"
@@ -54,7 +56,8 @@ def _explained(error: Exception) -> str | None:
 
 
 def _say(message: str, code: int) -> int:
-    print(message, file=sys.stderr)
+    here = among(os.environ)
+    print(message if here.first else f"rank {here.rank}: {message}", file=sys.stderr)
     return code
 
 

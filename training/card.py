@@ -24,6 +24,12 @@ def text(
     else:
         likelihood = f"Gaussian, one sigma = {manifest.likelihood.sigma:.4f} for all dimensions"
         seen = "grey"
+    if config.get("train_on") == "all":  # absent before there was a choice
+        shown = "Trained on the training and the validation rows."
+        flatters = "The validation rows were trained on, so these figures flatter, as do the manifest's percentiles."
+    else:
+        shown = "Trained on the training rows."
+        flatters = "The validation rows chose the epoch that is exported, so these figures flatter a little."
     rows = ", ".join(f"{count:,} {name}" for name, count in data["rows"].items())
     return f"""# Model card: a variational autoencoder of {data["name"]}
 
@@ -49,7 +55,7 @@ Validation rows (odd lines) above their reconstructions from the mean of q(z | x
 
 ## Data and training
 
-{data["name"]}: {rows}; validation rows are {data["validation"]}. Rows are {seen}.
+{data["name"]}: {rows}; validation rows are {data["validation"]}. {shown} Rows are {seen}.
 sha256 of all rows: `{data["sha256"]}`.
 
 {trained} Code: commit {provenance["git_commit"] or "unknown"}.
@@ -68,7 +74,7 @@ when higher, the others when lower.
 | KL(q(z given x), p(z)) | {metrics["kl"]:.2f} |
 | active latents (posterior mean varies by more than 0.01) | {metrics["active_units"]:.0f} of {manifest.latent_size} |
 
-The validation rows chose the epoch that is exported, so these figures flatter a little.
+{flatters}
 
 {_measured(evaluations)}
 ![KL per latent](latent_kl.png)

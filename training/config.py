@@ -10,6 +10,8 @@ from training.mapping import from_mapping
 Activation = Literal["silu", "relu"]
 Upsampling = Literal["transposed", "subpixel"]
 Gradient = Literal["total", "path"]
+Bound = Literal["elbo", "iwae", "dreg"]
+TrainOn = Literal["train", "all"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +99,17 @@ class Optimisation:
     final_learning_rate: float = 1e-5
     betas: tuple[float, ...] = (0.9, 0.999)
     weight_decay: float = 1e-4
-    kl_warmup: float = 0.1  # the fraction of all steps over which the weight of KL rises from 0 to 1
+    beta: float = (
+        1.0  # the weight of KL after warm-up; only with 1 is a bound of log p(x) climbed (Higgins et al. 2017)
+    )
+    kl_warmup: float = 0.1  # the fraction of all steps over which the weight of KL rises from 0 to beta
+    free_bits: float = (
+        0.0  # nats of KL per latent, averaged over a minibatch, that cost nothing (objective.free_bits_kl)
+    )
+    bound: Bound = (
+        "elbo"  # what is climbed: the ELBO or, by its own or its DReG gradient, the importance-weighted bound
+    )
+    importance_draws: int = 1  # z per row and step, for iwae and dreg
     gradient_norm: float = 100.0  # gradients of a loss in nats per row; their norm is clipped here
     gradient: Gradient = "total"  # of the ELBO, or of its path through z alone (objective.kl_along_path)
     average: float = 0.999  # decay of the exponential moving average that is validated and exported
@@ -115,6 +127,21 @@ class Optimisation:
         )
         require(self.weight_decay >= 0, f"weight_decay is {self.weight_decay}; it must not be negative")
         require(0 <= self.kl_warmup <= 1, f"kl_warmup is {self.kl_warmup}; allowed: 0 to 1")
+        require(self.beta >= 0, f"beta is {self.beta}; it must not be negative")
+        require(self.free_bits >= 0, f"free_bits is {self.free_bits}; it must not be negative")
+        require(1 <= self.importance_draws <= 1000, f"importance_draws is {self.importance_draws}; allowed: 1 to 1000")
+        require(
+            self.bound != "elbo" or self.importance_draws == 1,
+            f"importance_draws is {self.importance_draws}, which bound elbo has no use for; take bound iwae or dreg",
+        )
+        require(
+            self.bound != "iwae" or self.gradient == "total",
+            "gradient path is biased for bound iwae (arXiv 1810.04152); take bound dreg, or gradient total",
+        )
+        require(
+            self.free_bits == 0 or (self.bound == "elbo" and self.gradient == "total"),
+            f"free_bits needs KL in closed form: bound elbo and gradient total, not {self.bound} and {self.gradient}",
+        )
         require(self.gradient_norm > 0, f"gradient_norm is {self.gradient_norm}; it must be above 0")
         require(0 <= self.average < 1, f"average is {self.average}; allowed: 0 up to, not including, 1")
 
@@ -130,12 +157,17 @@ class Config:
     sigma: float | None = None  # Gaussian only: fixed, in item units; None: learned
     prior: FlowPrior | None = None  # None: N(0, I)
     optimisation: Optimisation = field(default_factory=Optimisation)
+    train_on: TrainOn = "train"  # all: validation rows too, which then choose no epoch: the last one is exported
     seed: int = 0
 
     def __post_init__(self) -> None:
         require(1 <= self.latent_size <= 4096, f"latent_size is {self.latent_size}; allowed: 1 to 4096")
         require(
             self.prior is None or self.latent_size >= 2, "latent_size is 1; a learned prior couples at least 2 latents"
+        )
+        require(
+            self.prior is None or self.optimisation.free_bits == 0,
+            "free_bits is defined for KL(q, N(0, I)) in closed form; a learned prior has none: drop one of the two",
         )
         require(0 <= self.seed < 2**63, f"seed is {self.seed}; allowed: 0 to 2^63 - 1")
         require(self.sigma is None or self.sigma > 0, f"sigma is {self.sigma}; it must be above 0")

@@ -56,5 +56,6 @@ def _line(event: EpochDone) -> str:
         f"epoch {event.epoch:>{len(str(event.epochs))}}/{event.epochs}  "
         f"train ELBO {train.elbo:8.2f}  validation ELBO {validation.elbo:8.2f} "
         f"(reconstruction {validation.reconstruction:.2f}, KL {validation.kl:.2f})  "
+        f"{'' if event.bound is None else f'bound {event.bound:.2f}  '}"
         f"{event.images_per_second:,.0f} images/s{'  best' if event.best else ''}"
     )

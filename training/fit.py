@@ -1,4 +1,8 @@
-"""The training loop: draw a minibatch, climb its ELBO, average the weights; validate and save once an epoch."""
+"""The training loop: draw a minibatch, climb its ELBO, average the weights; validate and save once an epoch.
+
+Where several processes train together (ranks.py) each runs this loop on its part of every minibatch; sums over the
+minibatch are made in three places, and between them all states are equal.
+"""
 
 import math
 from collections.abc import Callable
@@ -6,12 +10,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from training.climb import bound, climb
 from training.datasets import Dataset
 from training.errors import TrainingError
 from training.hardware import Hardware
-from training.minibatches import Minibatches, observed
+from training.minibatches import Minibatches, noise_shape, observed
 from training.model import Vae
-from training.objective import minibatch_loss
 from training.progress import EpochDone, Event, Means, Stepped
 from training.randomness import generator
 from training.schedule import average_decay, kl_weight, learning_rate
@@ -31,13 +35,13 @@ def fit(
     stopping: Callable[[], bool],
     clock: Callable[[], float],
 ) -> bool:
-    """Move `state` to the end of its run; True if it got there, False if `stopping` said so first.
+    """Move `state` to the end of its run; True if it got there, False if `stopping` said so first, in any process.
 
     `save` is called after every epoch and when stopping. Raises TrainingError when the loss is no longer a number;
     `save` has then not been called with it.
     """
     config = state.model.config
-    batches = Minibatches(dataset.train.rows.to(hardware.device), config, hardware)
+    batches = Minibatches(hardware.near(dataset.rows(config.train_on)), config, hardware)
     epochs = config.optimisation.epochs
     started, first = clock(), state.step  # of this epoch
     state.model.train()
@@ -46,7 +50,7 @@ def fit(
         return (state.step - first) * batches.batch_size / max(clock() - started, 1e-9)
 
     while state.step < batches.total:
-        if stopping():
+        if hardware.ranks.any(stopping()):
             save()
             return False
         epoch = state.step // batches.per_epoch + 1
@@ -58,12 +62,13 @@ def fit(
             observe(Stepped(state.step, batches.total, epoch, epochs, means, speed()))
         if ended:
             rate = speed()  # before validation, which is not training
-            validation = validate(state.average, dataset, hardware)
+            validation, weighted = validate(state.average, dataset, hardware)
             _require_finite(validation, state.step, epoch)
-            best = state.best is None or validation.elbo > state.best.elbo
+            reached = validation.elbo if weighted is None else weighted
+            best = config.train_on == "train" and (state.best is None or reached > state.best.bound)
             if best:
                 weights = {name: value.clone() for name, value in state.average.state_dict().items()}
-                state.best = Best(epoch, validation.elbo, weights)
+                state.best = Best(epoch, reached, weights)
             state.sums.zero_()
             settings = config.optimisation
             observe(
@@ -77,6 +82,7 @@ def fit(
                     kl_weight=kl_weight(settings, step=state.step - 1, steps=batches.total),
                     images_per_second=rate,
                     best=best,
+                    bound=weighted,
                 )
             )
             save()
@@ -84,18 +90,24 @@ def fit(
     return True
 
 
-def validate(model: Vae, dataset: Dataset, hardware: Hardware) -> Means:
-    """The ELBO of the validation rows, with the same binarisation and noise every time."""
+def validate(model: Vae, dataset: Dataset, hardware: Hardware) -> tuple[Means, float | None]:
+    """The ELBO of the validation rows and, where it is climbed, the importance-weighted bound; the noise is fixed."""
     config = model.config
+    weighted = config.optimisation.bound != "elbo"
     draws = generator(0, "validation", device=hardware.device)
-    sums = torch.zeros(3, dtype=torch.float64, device=hardware.device)
+    sums = torch.zeros(4, dtype=torch.float64, device=hardware.device)
     with torch.inference_mode():
         for rows in torch.split(dataset.validation.rows, VALIDATION_ROWS):
-            x = hardware.rows(observed(rows.to(hardware.device), config, draws))
-            noise = torch.randn(len(x), config.latent_size, generator=draws, device=hardware.device)
-            terms = model.terms(x, noise, autocast=hardware.autocast())
-            sums += _sums(terms.log_likelihood, terms.kl)
-    return _means(sums)
+            x = observed(rows.to(hardware.device), config, draws)
+            noise = torch.randn(len(x), *noise_shape(config), generator=draws, device=hardware.device)
+            part = hardware.ranks.part(len(x))
+            drawn = model.drawn(hardware.rows(x[part]), noise[part], autocast=hardware.autocast())
+            terms = model.parts(drawn)
+            sums[:3] += _sums(terms.log_likelihood, terms.kl)
+            if weighted:
+                sums[3] += bound(model, drawn).sum(dtype=torch.float64)
+    hardware.ranks.add([sums])
+    return _means(sums[:3]), float(sums[3] / sums[2]) if weighted else None
 
 
 def _step(state: State, batches: Minibatches, hardware: Hardware) -> None:
@@ -103,14 +115,17 @@ def _step(state: State, batches: Minibatches, hardware: Hardware) -> None:
     batch = batches.at(state.step)
     for group in state.optimiser.param_groups:
         group["lr"] = learning_rate(settings, step=state.step, steps=batches.total)
-    terms = state.model.terms(batch.x, batch.noise, autocast=hardware.autocast())
-    loss = minibatch_loss(terms, kl_weight(settings, step=state.step, steps=batches.total))
+    weight_of_kl = kl_weight(settings, step=state.step, steps=batches.total)
+    loss, terms = climb(state.model, batch, kl_weight=weight_of_kl, hardware=hardware)
     state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]  # torch
+    (loss * batch.weight).backward()  # type: ignore[no-untyped-call]  # torch
+    hardware.ranks.add([weight.grad for weight in state.model.parameters() if weight.grad is not None])
     torch.nn.utils.clip_grad_norm_(state.model.parameters(), settings.gradient_norm)
     state.optimiser.step()
     update_average(state, average_decay(settings, step=state.step))
-    state.sums += _sums(terms.log_likelihood.detach(), terms.kl.detach())
+    sums = _sums(terms.log_likelihood.detach(), terms.kl.detach())
+    hardware.ranks.add([sums])
+    state.sums += sums
     state.step += 1
 
 

@@ -12,15 +12,19 @@ from training.randomness import generator
 
 @dataclass(frozen=True, slots=True)
 class Minibatch:
+    """This process's part of a minibatch."""
+
     x: Tensor  # float32 [rows, *item], 0..1
-    noise: Tensor  # float32 [rows, latent], N(0, I)
+    noise: Tensor  # float32 [rows, importance draws, latent], N(0, I)
+    weight: float  # its rows as a fraction of the whole minibatch's
 
 
 @dataclass(slots=True)
 class Minibatches:
-    """The steps of a run over uint8 `rows` [N, *item] on the training device.
+    """The steps of a run over uint8 `rows` [N, *item], on the training device or, where they are too many, beside it.
 
-    Every epoch is a fresh permutation; the rows left over by its last full minibatch wait for the next epoch.
+    Every epoch is a fresh permutation; the rows left over by its last full minibatch wait for the next epoch. Several
+    processes draw the same minibatch, rows and noise, and take a part each: what they see together is what one would.
     """
 
     rows: Tensor
@@ -48,10 +52,16 @@ class Minibatches:
             order = torch.randperm(len(self.rows), generator=generator(self.config.seed, "order", epoch))
             self._epoch, self._order = epoch, order.to(self.rows.device)
         index = self._order[position * self.batch_size : (position + 1) * self.batch_size]
-        draws = generator(self.config.seed, "step", step, device=self.rows.device)
-        x = self.hardware.rows(observed(self.rows[index], self.config, draws))
-        noise = torch.randn(len(index), self.config.latent_size, generator=draws, device=self.rows.device)
-        return Minibatch(x, noise)
+        device, part = self.hardware.device, self.hardware.ranks.part(len(index))
+        draws = generator(self.config.seed, "step", step, device=device)
+        x = observed(self.rows[index].to(device), self.config, draws)
+        noise = torch.randn(len(index), *noise_shape(self.config), generator=draws, device=device)
+        return Minibatch(self.hardware.rows(x[part]), noise[part], weight=(part.stop - part.start) / len(index))
+
+
+def noise_shape(config: Config) -> tuple[int, int]:
+    """What is drawn for one row: [importance draws, latent]."""
+    return config.optimisation.importance_draws, config.latent_size
 
 
 def observed(rows: Tensor, config: Config, draws: torch.Generator) -> Tensor:

@@ -1,7 +1,7 @@
 """The variational autoencoder: q(z | x), p(x | z), p(z), and how they begin."""
 
 import math
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,14 @@ class Decoder(nn.Module):
         return out if self.bias is None else out + self.bias
 
 
+class Drawn(NamedTuple):
+    """Items, k draws of z ~ q(z | x) for each, and how well these explain them."""
+
+    posterior: Posterior  # [rows, latent]
+    z: Tensor  # [rows, k, latent]
+    log_likelihood: Tensor  # log p(x | z), [rows, k]
+
+
 class Vae(nn.Module):
     """Encoder, decoder, prior and likelihood of one configuration, for items of one shape."""
 
@@ -73,12 +81,22 @@ class Vae(nn.Module):
 
     def terms(self, x: Tensor, noise: Tensor, *, autocast: torch.autocast) -> Terms:
         """The parts of the ELBO of x [rows, *item] at the draw that `noise` [rows, latent] makes."""
+        return self.parts(self.drawn(x, noise[:, None], autocast=autocast))
+
+    def drawn(self, x: Tensor, noise: Tensor, *, autocast: torch.autocast) -> Drawn:
+        """x [rows, *item] explained by the draws that `noise` [rows, k, latent] makes."""
+        rows, draws, _ = noise.shape
         with autocast:
             posterior: Posterior = self.encoder(x)
-        z = reparameterise(posterior, noise)
+        z = reparameterise(Posterior(posterior.mean[:, None], posterior.log_var[:, None]), noise)
         with autocast:
-            output: Tensor = self.decoder(z)
-        return Terms(self.log_likelihood(x, output), self.kl(posterior, z))
+            output: Tensor = self.decoder(z.flatten(0, 1))
+        log_likelihood = self.log_likelihood(x if draws == 1 else x.repeat_interleave(draws, 0), output)
+        return Drawn(posterior, z, log_likelihood.view(rows, draws))
+
+    def parts(self, drawn: Drawn) -> Terms:
+        """The parts of the ELBO, averaged over the draws."""
+        return Terms(drawn.log_likelihood.mean(1), self.kl(drawn.posterior, drawn.z))
 
     def log_likelihood(self, x: Tensor, output: Tensor) -> Tensor:
         """log p(x | z) from the decoder's output; [rows]."""
@@ -87,19 +105,22 @@ class Vae(nn.Module):
         return gaussian_log_likelihood(x, output, self.log_sigma.clamp(min=SMALLEST_LOG_SIGMA))
 
     def kl(self, posterior: Posterior, z: Tensor) -> Tensor:
-        """KL(q(z | x), p(z)): closed form for N(0, I), at the one draw z for a learned prior; [rows].
+        """KL(q(z | x), p(z)): closed form for N(0, I), at the draws z [rows, k, latent] for a learned prior; [rows].
 
-        In training with the path gradient always at the draw: the same mean, another gradient.
+        In training with the path gradient always at the draws: the same mean, another gradient.
         """
         if self.training and self.config.optimisation.gradient == "path":
-            return kl_along_path(posterior, z, self.log_prior(z))
+            here = Posterior(posterior.mean[:, None], posterior.log_var[:, None])
+            return kl_along_path(here, z, self.log_prior(z)).mean(1)
         if self.prior is None:
             return kl_to_standard_normal(posterior)
-        return kl_to_learned_prior(posterior, self.prior.log_density(z))
+        return kl_to_learned_prior(posterior, self.log_prior(z).mean(1))
 
     def log_prior(self, z: Tensor) -> Tensor:
-        """log p(z); [rows]."""
-        return log_standard_normal(z) if self.prior is None else self.prior.log_density(z)
+        """log p(z); z [rows, k, latent], the result [rows, k]."""
+        if self.prior is None:
+            return log_standard_normal(z)
+        return self.prior.log_density(z.flatten(0, 1)).view(z.shape[:2])
 
     @property
     def sigma(self) -> float | None:

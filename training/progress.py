@@ -37,7 +37,8 @@ class EpochDone:
     learning_rate: float
     kl_weight: float
     images_per_second: float
-    best: bool  # whether this is the best validation ELBO so far
+    best: bool  # whether this is the best bound so far; never, if the validation rows are trained on too
+    bound: float | None = None  # the importance-weighted one of the validation rows, nats, where that is climbed
 
 
 Event: TypeAlias = Stepped | EpochDone

@@ -26,7 +26,12 @@ def describe(config: Config, dataset: Dataset, hardware: Hardware) -> dict[str, 
             "static": dataset.static,
         },
         "git_commit": git_commit(Path(__file__).parent),
-        "hardware": {"device": hardware.device.type, "precision": hardware.precision, "threads": hardware.threads},
+        "hardware": {
+            "device": hardware.device.type,
+            "precision": hardware.precision,
+            "threads": hardware.threads,
+            "processes": hardware.ranks.count,
+        },
     }
 
 

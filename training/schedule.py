@@ -13,9 +13,9 @@ def learning_rate(settings: Optimisation, *, step: int, steps: int) -> float:
 
 
 def kl_weight(settings: Optimisation, *, step: int, steps: int) -> float:
-    """Rises evenly to 1 over the first `kl_warmup` of the steps, so that latents find a use before they cost."""
+    """Rises evenly to beta over the first `kl_warmup` of the steps, so that latents find a use before they cost."""
     ramp = settings.kl_warmup * steps
-    return 1.0 if step >= ramp else (step + 1) / (ramp + 1)
+    return settings.beta * (1.0 if step >= ramp else (step + 1) / (ramp + 1))
 
 
 def average_decay(settings: Optimisation, *, step: int) -> float:

@@ -39,7 +39,7 @@ class Session:
 
         def note(event: Event) -> None:
             observe(event)
-            if isinstance(event, EpochDone):
+            if isinstance(event, EpochDone) and self.hardware.ranks.first:
                 self.run.note(event)
 
         return fit.fit(
@@ -53,14 +53,19 @@ class Session:
         )
 
     def save(self) -> None:
-        checkpoint.save(
-            self.run.checkpoint,
-            Checkpoint(self.config, self.source, self.dataset.item_shape, self.provenance, to_mapping(self.state)),
-        )
+        """Write the checkpoint. Of several processes the first does: their states are equal."""
+        if self.hardware.ranks.first:
+            checkpoint.save(
+                self.run.checkpoint,
+                Checkpoint(self.config, self.source, self.dataset.item_shape, self.provenance, to_mapping(self.state)),
+            )
 
 
 def new(config: Config, *, run: Run, source: str, dataset: Dataset, hardware: Hardware) -> Session:
-    """A run before its first step."""
+    """A run before its first step. Raises TrainingError if a minibatch has fewer rows than there are processes."""
+    rows, processes = min(config.optimisation.batch_size, len(dataset.train)), hardware.ranks.count
+    if rows < processes:
+        raise TrainingError(f"a minibatch of {rows} rows cannot be shared by {processes} processes; start fewer")
     state = begin(config, item_shape=dataset.item_shape, mean_item=dataset.mean_item(), hardware=hardware)
     return Session(run, source, dataset, hardware, describe(config, dataset, hardware), state)
 
@@ -68,6 +73,7 @@ def new(config: Config, *, run: Run, source: str, dataset: Dataset, hardware: Ha
 def resumed(saved: Checkpoint, *, run: Run, dataset: Dataset, hardware: Hardware) -> Session:
     """A run where its checkpoint left it: what follows is what would have followed, bit for bit on a CPU.
 
+    With another number of processes it is the same but for rounding.
     Raises TrainingError if the data or the precision are not those of the run.
     """
     require_same_data(saved, dataset)
@@ -76,7 +82,8 @@ def resumed(saved: Checkpoint, *, run: Run, dataset: Dataset, hardware: Hardware
         raise TrainingError(f"--resume: the run was trained in {was}; use --precision {was}, or start a new run")
     session = new(saved.config, run=run, source=saved.source, dataset=dataset, hardware=hardware)
     restore(session.state, saved.state)
-    run.forget_after(session.state.step)
+    if hardware.ranks.first:
+        run.forget_after(session.state.step)
     return replace(session, provenance=saved.provenance)
 
 
@@ -95,7 +102,8 @@ def trained_model(saved: Checkpoint) -> tuple[Vae, dict[str, Any]]:
     model = Vae(saved.config, saved.item_shape)
     best = saved.state["best"]
     model.load_state_dict(saved.state["average"] if best is None else best["weights"])
-    rows = saved.provenance["data"]["rows"]["train"]
+    counts = saved.provenance["data"]["rows"]
+    rows = counts["train"] + (counts["validation"] if saved.config.train_on == "all" else 0)
     per_epoch = rows // min(saved.config.optimisation.batch_size, rows)
     return model.requires_grad_(False).eval(), {
         "epochs": saved.state["step"] // per_epoch,

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.config import Config
+from training.errors import TrainingError
 from training.hardware import Hardware
 from training.model import Vae, initialise
 from training.randomness import generator
@@ -15,10 +16,10 @@ from training.randomness import generator
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The averaged weights with the highest validation ELBO."""
+    """The averaged weights with the highest bound on the validation rows."""
 
     epoch: int
-    elbo: float
+    bound: float  # nats; what the run climbs: the ELBO, or the importance-weighted bound
     weights: dict[str, Tensor]
 
 
@@ -44,13 +45,24 @@ def begin(config: Config, *, item_shape: tuple[int, ...], mean_item: Tensor, har
     average = copy.deepcopy(model).requires_grad_(False).eval()
     settings = config.optimisation
     optimiser = torch.optim.AdamW(
-        [parameter for parameter in model.parameters() if parameter.requires_grad],
+        parameter_groups(model, settings.weight_decay),
         lr=settings.learning_rate,
         betas=(settings.betas[0], settings.betas[1]),
-        weight_decay=settings.weight_decay,
         fused=True,
     )
     return State(model, average, optimiser, 0, torch.zeros(3, dtype=torch.float64, device=hardware.device), None)
+
+
+def parameter_groups(model: Vae, weight_decay: float) -> list[dict[str, Any]]:
+    """For an optimiser: the layers' weights, which decay, and what must not be drawn to 0: biases and log_sigma.
+
+    The decoder's offset per pixel is a bias too: 0 would be a grey pixel.
+    """
+    layers = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+    decaying = [module.weight for module in model.modules() if isinstance(module, layers)]
+    known = set(map(id, decaying))
+    others = [weight for weight in model.parameters() if weight.requires_grad and id(weight) not in known]
+    return [{"params": decaying, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
 def update_average(state: State, decay: float) -> None:
@@ -70,16 +82,24 @@ def to_mapping(state: State) -> dict[str, Any]:
         "sums": state.sums,
         "best": None
         if state.best is None
-        else {"epoch": state.best.epoch, "elbo": state.best.elbo, "weights": state.best.weights},
+        else {"epoch": state.best.epoch, "bound": state.best.bound, "weights": state.best.weights},
     }
 
 
 def restore(state: State, facts: dict[str, Any]) -> None:
-    """Put a mapping of to_mapping back into a fresh state of the same configuration."""
+    """Put a mapping of to_mapping back into a fresh state of the same configuration.
+
+    Raises TrainingError if another version of training, with other groups of parameters, has written it.
+    """
+    if len(facts["optimiser"]["param_groups"]) != len(state.optimiser.param_groups):
+        raise TrainingError(
+            "the run was begun by another version of training, whose optimiser cannot be continued; "
+            "export it as it is, or start a new run"
+        )
     state.model.load_state_dict(facts["model"])
     state.average.load_state_dict(facts["average"])
     state.optimiser.load_state_dict(facts["optimiser"])
     state.step = int(facts["step"])
     state.sums.copy_(facts["sums"])
     best = facts["best"]
-    state.best = None if best is None else Best(best["epoch"], best["elbo"], best["weights"])
+    state.best = None if best is None else Best(best["epoch"], best["bound"], best["weights"])

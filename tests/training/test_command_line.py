@@ -111,9 +111,9 @@ def test_a_full_disk_is_one_line(here: Path, capsys: pytest.CaptureFixture[str])
 def test_a_loss_that_is_no_number_is_one_line(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training import fit
+    from training import climb
 
-    monkeypatch.setattr(fit, "minibatch_loss", lambda terms, weight: terms.kl.sum() * float("nan"))
+    monkeypatch.setattr(climb, "minibatch_loss", lambda terms, weight: terms.kl.sum() * float("nan"))
     message = failure(capsys, "fit", *QUICK, "--run-dir", "run", "--out", "exported/x/1")
     assert "the loss is no longer a number at step 20, epoch 1; try a lower --lr, or --precision fp32" in message
     assert not (here / "exported").exists()
@@ -122,9 +122,9 @@ def test_a_loss_that_is_no_number_is_one_line(
 def test_full_memory_is_one_line(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training import fit
+    from training import climb
 
-    monkeypatch.setattr(fit, "minibatch_loss", lambda terms, weight: torch.empty(2**60))
+    monkeypatch.setattr(climb, "minibatch_loss", lambda terms, weight: torch.empty(2**60))
     message = failure(capsys, "fit", *QUICK, "--run-dir", "run")
     assert "this machine's memory is full; try a smaller --batch-size or fewer rows" in message
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from training.likelihood import gaussian_log_likelihood
 from training.objective import (
     Posterior,
+    doubly_reparameterised_bound,
     importance_weighted_bound,
     kl_to_standard_normal,
     log_normal,
@@ -95,3 +96,38 @@ def test_plain_monte_carlo_over_the_prior_is_right_where_it_is_affordable() -> N
     assert importance_weighted_bound(weights(prior, 100_000)).mean().item() == pytest.approx(
         evidence().mean().item(), abs=0.05
     )
+
+
+@pytest.mark.parametrize("kl_weight", [1.0, 0.3])
+@pytest.mark.parametrize("k", [1, 2, 8])
+def test_the_doubly_reparameterised_gradient_is_that_of_the_bound_on_average_and_quieter(
+    k: int, kl_weight: float
+) -> None:
+    """For q; decoder and prior get the very gradient of the bound."""
+    count = 40_000
+    q = Posterior(*(part[:1].expand(count, -1).clone().requires_grad_() for part in approximate()))
+    every = Posterior(q.mean[:, None], q.log_var[:, None])
+    decoder = W.clone().requires_grad_()
+    noise = torch.randn(count, k, LATENT, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+
+    def gradients(*, doubly: bool) -> tuple[Tensor, Tensor]:
+        """Of the bound: by q [count, 2 latent], one sample a row, and by the decoder."""
+        z = reparameterise(every, noise)
+        explained = gaussian_log_likelihood(
+            X[:1].expand(count * k, -1), z.flatten(0, 1) @ decoder.T + B, torch.tensor(math.log(SIGMA))
+        ).view(count, k)
+        given = Posterior(every.mean.detach(), every.log_var.detach()) if doubly else every
+        log_w = log_weights(explained, kl_weight * log_standard_normal(z), kl_weight * log_normal(z, given))
+        bound = doubly_reparameterised_bound(log_w, z, kl_weight) if doubly else importance_weighted_bound(log_w)
+        torch.testing.assert_close(bound, importance_weighted_bound(log_w))
+        mean, log_var, by_decoder = torch.autograd.grad(bound.sum(), [*q, decoder])
+        return torch.cat((mean, log_var), 1), by_decoder
+
+    plain, by_decoder = gradients(doubly=False)
+    doubly, by_decoder_too = gradients(doubly=True)
+    difference = doubly - plain
+    standard_error = difference.std(0) / math.sqrt(count)
+    assert torch.all(difference.mean(0).abs() < 4 * standard_error)
+    torch.testing.assert_close(by_decoder_too, by_decoder)
+    if kl_weight == 1.0:
+        assert torch.all(doubly.var(0) < plain.var(0))

@@ -41,6 +41,14 @@ def test_a_step_draws_the_same_whatever_came_before_it(quick: Config, cpu: Hardw
         assert torch.equal(one, other)
 
 
+def test_a_row_has_as_many_draws_as_the_bound_asks_for(quick: Config, cpu: Hardware) -> None:
+    settings = {**quick.to_mapping()["optimisation"], "bound": "iwae", "importance_draws": 3}
+    several = batches(Config.of({**quick.to_mapping(), "optimisation": settings}), cpu).at(0)
+    assert batches(quick, cpu).at(0).noise.shape == (64, 1, 7)
+    assert several.noise.shape == (64, 3, 7)
+    assert several.noise.unique().numel() == several.noise.numel()
+
+
 def test_a_batch_larger_than_the_data_is_the_data(quick: Config, cpu: Hardware) -> None:
     some = batches(quick, cpu, rows=50)
     assert (some.batch_size, some.per_epoch) == (50, 1)
@@ -71,6 +79,12 @@ def test_the_kl_weight_rises_to_one_over_the_warm_up() -> None:
     weights = [kl_weight(settings, step=step, steps=100) for step in range(100)]
     assert 0 < weights[0] < weights[5] < weights[9] < 1
     assert weights[10:] == [1.0] * 90
+
+
+def test_the_kl_weight_rises_to_beta_where_that_is_another() -> None:
+    weights = [kl_weight(Optimisation(kl_warmup=0.1, beta=4.0), step=step, steps=100) for step in range(100)]
+    assert 0 < weights[0] < weights[9] < 4
+    assert weights[10:] == [4.0] * 90
 
 
 def test_without_warm_up_the_kl_counts_from_the_first_step() -> None:

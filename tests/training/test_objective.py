@@ -143,6 +143,29 @@ def test_warm_up_weighs_only_the_kl() -> None:
     assert objective.minibatch_loss(terms, 0.25).item() == pytest.approx(11.0)
 
 
+def test_free_bits_cost_nothing_up_to_their_number_and_have_no_gradient_there() -> None:
+    q = Posterior(torch.tensor([[0.1, 2.0, 0.0], [0.3, -2.0, 0.0]], requires_grad=True), torch.zeros(2, 3))
+    per_latent = objective.kl_per_latent(q)  # means over rows: 0.025, 2, 0
+    kl = objective.free_bits_kl(per_latent, per_latent.mean(0), 0.5)
+    assert kl.item() == pytest.approx(0.5 + 2.0 + 0.5)
+    (gradient,) = torch.autograd.grad(kl, [q.mean])
+    assert gradient.tolist() == [[0.0, 1.0, 0.0], [0.0, -1.0, 0.0]]
+
+
+def test_without_a_floor_free_bits_are_the_kl() -> None:
+    per_latent = objective.kl_per_latent(posterior())
+    whole = objective.free_bits_kl(per_latent, per_latent.mean(0), 0.0)
+    torch.testing.assert_close(whole, objective.kl_to_standard_normal(posterior()).mean())
+
+
+def test_free_bits_look_at_the_whole_minibatch_of_which_these_rows_may_be_a_part() -> None:
+    per_latent = objective.kl_per_latent(posterior(rows=4))
+    mean = per_latent.mean(0)
+    whole = objective.free_bits_kl(per_latent, mean, 0.6)
+    parts = [objective.free_bits_kl(per_latent[rows], mean, 0.6) for rows in (slice(0, 1), slice(1, 4))]
+    torch.testing.assert_close(parts[0] / 4 + parts[1] * 3 / 4, whole)
+
+
 def test_one_importance_sample_is_the_elbo_at_that_draw() -> None:
     weights = objective.log_weights(torch.tensor([[-5.0]]), torch.tensor([[-2.0]]), torch.tensor([[-1.0]]))
     assert objective.importance_weighted_bound(weights).tolist() == [-6.0]

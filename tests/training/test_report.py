@@ -129,7 +129,7 @@ def test_the_page_says_what_the_run_is(written: str, trained: Session, digits: D
     words = Parsed(written).words
     assert trained.state.best is not None
     assert f"validation ELBO, epoch {trained.state.best.epoch}" in words
-    assert f"{number(trained.state.best.elbo)} nats" in words
+    assert f"{number(trained.state.best.bound)} nats" in words
     for fact in (digits.sha256, "1,437 train, 180 validation, 180 test", "RealNVP, 2 couplings", "15 of 15"):
         assert fact in words
     assert "not finished" not in words

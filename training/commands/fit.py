@@ -3,20 +3,22 @@
 import os
 import signal
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 from rich.console import Console
 
-from training import checkpoint, datasets, hardware, session
+from training import checkpoint, datasets, hardware, ranks, session
 from training.commands.export import export_run
-from training.config import Config, FlowPrior
+from training.config import Bound, Config, FlowPrior, Gradient, Optimisation, TrainOn
 from training.display import Display
 from training.errors import Interrupted, TrainingError
 from training.export import decode_macs, require_free, require_version
 from training.interruption import listening
 from training.presets import PRESETS
+from training.ranks import Ranks
 from training.run import Run, create, free_name
 from training.session import Session
 from training.settings import resolve, unchanged
@@ -34,6 +36,16 @@ from training.settings import resolve, unchanged
 @click.option("--epochs", type=int, help="Passes over the training rows.")
 @click.option("--batch-size", type=int, help="Rows a step.")
 @click.option("--lr", type=float, help="Learning rate at the start; it falls to 1e-5 along half a cosine.")
+@click.option(
+    "--bound", type=click.Choice(get_args(Bound)), help="What is climbed; iwae and dreg: importance-weighted."
+)
+@click.option("--importance-draws", type=int, help="Draws of z per row and step, for iwae and dreg.")
+@click.option("--gradient", type=click.Choice(get_args(Gradient)), help="Of the ELBO: all of it, or along z alone.")
+@click.option("--beta", type=float, help="Weight of KL after warm-up.")
+@click.option("--free-bits", type=float, help="Nats of KL per latent that cost nothing.")
+@click.option(
+    "--train-on", type=click.Choice(get_args(TrainOn)), help="all: validation rows too; the last epoch counts."
+)
 @click.option("--latent-size", type=int, help="Dimensions of z.")
 @click.option("--likelihood", type=click.Choice(["bernoulli", "gaussian"]), help="p(x | z).")
 @click.option("--sigma", type=float, help="Gaussian: a fixed sigma in units of 0..1, instead of a learned one.")
@@ -55,7 +67,11 @@ def fit(
     file: Path | None,
     **given: Any,
 ) -> None:
-    """Train a model and, with --out, export it."""
+    """Train a model and, with --out, export it.
+
+    On several processors: torchrun --nproc-per-node N -m training fit ...
+    """
+    processes = ranks.among(os.environ)
     if out is not None:
         require_version(out)
         require_free(out)
@@ -72,21 +88,32 @@ def fit(
             device=device,
             precision=precision,
             threads=threads,
+            processes=processes,
         )
     else:
         config = resolve(name=preset, file=file, flags=flags)
         this = _begin(
-            config, source=source, out=out, run_dir=run_dir, device=device, precision=precision, threads=threads
+            config,
+            source=source,
+            out=out,
+            run_dir=run_dir,
+            device=device,
+            precision=precision,
+            threads=threads,
+            processes=processes,
         )
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=not processes.first)
     _introduce(this, console)
-    with listening() as interruption, Display(console) as display:
+    with processes.connected(this.hardware.device), listening() as interruption, Display(console) as display:
         finished = this.fit(observe=display, stopping=interruption.asked, clock=time.perf_counter)
+    if not processes.first:
+        return
     if not finished:
-        assert interruption.signal is not None
-        again = f"python -m training fit --resume {this.run.path}" + ("" if out is None else f" --out {out}")
+        launcher = "python" if processes.count == 1 else f"torchrun --nproc-per-node {processes.local_count}"
+        again = f"{launcher} -m training fit --resume {this.run.path}" + ("" if out is None else f" --out {out}")
         raise Interrupted(
-            f"interrupted at step {this.state.step}; saved. To go on: {again}", signal=interruption.signal
+            f"interrupted at step {this.state.step}; saved. To go on: {again}",
+            signal=interruption.signal or signal.SIGTERM,  # none here: another process was asked
         )
     if out is not None:
         _export(this, out)
@@ -114,13 +141,15 @@ def _begin(
     device: hardware.Device,
     precision: hardware.Precision,
     threads: int | None,
+    processes: Ranks,
 ) -> Session:
     if source is None:
         raise TrainingError(f"--data is missing; allowed: {datasets.source.ALLOWED}")
-    machine = hardware.choose(device, precision, config.architecture, threads=threads)
+    machine = hardware.choose(device, precision, config.architecture, threads=threads, ranks=processes)
     dataset = datasets.load(source, environment=os.environ)
     name = f"{out.parent.name}-{out.name}" if out is not None else f"{dataset.name}-{config.preset}"
-    run = create(run_dir or free_name(Path("runs"), name))
+    path = run_dir or free_name(Path("runs"), name)
+    run = create(path) if processes.first else Run(path)
     return session.new(config, run=run, source=source, dataset=dataset, hardware=machine)
 
 
@@ -134,6 +163,7 @@ def _take_up(
     device: hardware.Device,
     precision: hardware.Precision,
     threads: int | None,
+    processes: Ranks,
 ) -> Session:
     if file is not None:
         raise TrainingError("--resume goes on with the run's own settings; drop --config")
@@ -141,11 +171,13 @@ def _take_up(
     saved = checkpoint.read(run.checkpoint)
     unchanged(saved.config, flags if preset is None else {**flags, "preset": preset})
     was = saved.provenance["hardware"]
+    as_many = was.get("processes", 1) == processes.count  # a run from before there were several says nothing
     machine = hardware.choose(
         device,
         was["precision"] if precision == "auto" else precision,
         saved.config.architecture,
-        threads=threads or was["threads"],
+        threads=threads or (was["threads"] if as_many else None),
+        ranks=processes,
     )
     dataset = datasets.load(source or saved.source, environment=os.environ)
     return session.resumed(saved, run=run, dataset=dataset, hardware=machine)
@@ -153,7 +185,7 @@ def _take_up(
 
 def _nested(given: dict[str, Any]) -> dict[str, Any]:
     """The flags that were given, nested like Config."""
-    names = {"epochs": "epochs", "batch_size": "batch_size", "lr": "learning_rate"}
+    names = {field.name: field.name for field in fields(Optimisation)} | {"lr": "learning_rate"}
     flags = {name: value for name, value in given.items() if value is not None and name not in names}
     if "prior" in flags:
         flags["prior"] = None if flags["prior"] == "normal" else {}
@@ -171,7 +203,21 @@ def _introduce(this: Session, console: Console) -> None:
         f"model     {config.preset}: {this.state.model.parameters_count:,} parameters, "
         f"{decode_macs(this.state.average) / 1e6:.2f} million multiply-adds a decode, "
         f"{config.latent_size} latents, prior {prior}, {config.likelihood} likelihood",
+        f"climbs    {_objective(config)}",
         f"machine   {this.hardware}",
         f"run       {this.run.path}, from step {this.state.step}, seed {config.seed}",
     ):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _objective(config: Config) -> str:
+    """What is climbed, in words."""
+    settings, draws = config.optimisation, config.optimisation.importance_draws
+    if settings.bound == "elbo":
+        what = "ELBO" + (", gradient along the path" if settings.gradient == "path" else "")
+    else:
+        what = f"importance-weighted bound of {draws} draws" + (", DReG" if settings.bound == "dreg" else "")
+    beta = f", beta {settings.beta:g}" if settings.beta != 1 else ""
+    free = f", {settings.free_bits:g} nats free per latent" if settings.free_bits else ""
+    rows = "; validation rows are trained on too and choose nothing" if config.train_on == "all" else ""
+    return what + beta + free + rows

@@ -1,5 +1,6 @@
 """Images in .npy and .npz files."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,25 @@ def read(file: Path) -> Source:
     return Source(file.stem, train, splits["validation"], splits["test"])
 
 
+def mapped(file: Path) -> Source:
+    """A .npy file of bytes, [N, H, W], [N, H, W, C] or [N, C, H, W], that stays on the disk: rows are read when they
+    are looked at, and whoever trains on them together shares what the system keeps of them. Raises TrainingError.
+    """
+    try:
+        array = np.load(file, mmap_mode="r")
+    except ValueError as error:
+        raise TrainingError(f"{file}: numpy cannot read it: {str(error).splitlines()[0]}") from None
+    if array.dtype != np.uint8:
+        raise TrainingError(
+            f"{file}: is {array.dtype} and {file.stat().st_size / 1e9:.1f} GB; a file too large for this machine's "
+            "memory must hold bytes, 0..255"
+        )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # nobody writes into a data set
+        rows = torch.from_numpy(_with_channels_first(array, str(file)))
+    return Source(file.stem, Split(rows), mapped=True)
+
+
 def images(array: NDArray[np.generic], where: str) -> Tensor:
     """Any accepted array as uint8 [N, C, H, W]. Raises TrainingError."""
     if array.size == 0:
@@ -57,6 +77,11 @@ def images(array: NDArray[np.generic], where: str) -> Tensor:
         if not np.issubdtype(array.dtype, np.integer) or array.min() < 0 or array.max() > 255:
             raise TrainingError(f"{where}: is {array.dtype}; allowed: values 0..255, booleans, or floats in 0..1")
         array = array.astype(np.uint8)
+    return torch.from_numpy(np.ascontiguousarray(_with_channels_first(array, where)))
+
+
+def _with_channels_first(array: NDArray[np.generic], where: str) -> NDArray[np.generic]:
+    """A view [N, C, H, W]."""
     if array.ndim == 3:
         array = array[:, None]
     elif array.ndim == 4 and array.shape[1] not in (1, 3) and array.shape[3] in (1, 3):
@@ -66,7 +91,7 @@ def images(array: NDArray[np.generic], where: str) -> Tensor:
             f"{where}: has shape {array.shape}; allowed: [N, H, W], or [N, H, W, C] or [N, C, H, W] with 1 or 3 "
             "channels"
         )
-    return torch.from_numpy(np.ascontiguousarray(array))
+    return array
 
 
 def _bytes_of(array: NDArray[np.generic], where: str) -> NDArray[np.generic]:

@@ -1,17 +1,24 @@
-"""A data set: uint8 images in memory, split into training, validation and perhaps test rows."""
+"""A data set: uint8 images in memory, split into training, validation and perhaps test rows.
+
+Rows may also be a view of a file larger than memory: what looks at all of them does so piece by piece.
+"""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from training.config import TrainOn
 from training.errors import TrainingError
 from training.randomness import generator
 
 SplitName = Literal["train", "validation", "test"]
 FEWEST_ROWS = 20  # a tenth is held out, and a covariance needs two of those
+MOST_MAPPED_HELD_OUT = 10_000  # a tenth of a huge file would take as long as the training
+PIECE = 1 << 26  # bytes looked at at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,8 @@ class Source:
     test: Split | None = None
     # Hold out the last rows instead of a random tenth: the custom of MNIST and its relatives (50,000 / 10,000).
     hold_out_last: bool = False
+    # The training rows are a view of a file too large for memory: they cannot be copied, nor taken in another order.
+    mapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +69,18 @@ class Dataset:
     @property
     def static(self) -> bool:
         """Whether every pixel is black or white: binarised once and for all."""
-        rows = self.train.rows
-        return bool(((rows == 0) | (rows == 255)).all())
+        return all(bool(((piece == 0) | (piece == 255)).all()) for piece in _pieces(self.train.rows))
 
     def mean_item(self) -> Tensor:
         """The mean training item, 0..1; float32 [C, H, W]."""
-        return self.train.rows.double().mean(0).div(255).float()
+        total = torch.zeros(self.item_shape, dtype=torch.float64)
+        for piece in _pieces(self.train.rows):
+            total += piece.sum(0, dtype=torch.float64)
+        return total.div(len(self.train)).div(255).float()
+
+    def rows(self, which: TrainOn) -> Tensor:
+        """The rows to train on: the training rows, or `all`, the validation rows after them."""
+        return self.train.rows if which == "train" else torch.cat((self.train.rows, self.validation.rows))
 
     def split(self, name: SplitName) -> Split:
         """Raises TrainingError if the source has no such split."""
@@ -94,12 +109,14 @@ def assemble(source: Source) -> Dataset:
             raise TrainingError(f"{source.name}: {len(split)} {name} rows have {len(split.labels)} labels")
     if len(source.train) < FEWEST_ROWS:
         raise TrainingError(f"{source.name}: has {len(source.train)} rows; training needs at least {FEWEST_ROWS}")
-    lowest, highest = int(source.train.rows.min()), int(source.train.rows.max())
+    lowest, highest = _range(source.train.rows)
     if lowest == highest:
         raise TrainingError(f"{source.name}: every value of every row is {lowest}; there is nothing to learn")
     train, validation, protocol = _hold_out(source)
     test = source.test
     if highest == 1:  # black and white, written as 0 and 1
+        if source.mapped:
+            raise TrainingError(f"{source.name}: is too large to be rewritten here; write black and white as 0 and 255")
         train, validation = _stretched(train), _stretched(validation)
         test = None if test is None else _stretched(test)
     return Dataset(source.name, train, validation, test, protocol, _digest(train, validation, test))
@@ -109,18 +126,18 @@ def _hold_out(source: Source) -> tuple[Split, Split, str]:
     if source.validation is not None:
         return source.train, source.validation, "the source's own validation rows"
     total = len(source.train)
-    if source.hold_out_last:
-        kept, held = torch.arange(total - total // 6), torch.arange(total - total // 6, total)
-        protocol = f"the last {total // 6} training rows"
-    else:
-        # Always the same rows, whatever the seed of the run: runs on one source can be compared.
-        order = torch.randperm(total, generator=generator(0, "split"))
-        held, kept = order[: total // 10].sort().values, order[total // 10 :].sort().values
-        protocol = f"{total // 10} training rows at random, the same for every run"
-    return _rows(source.train, kept), _rows(source.train, held), protocol
+    if source.hold_out_last or source.mapped:
+        held_out = min(total // 10, MOST_MAPPED_HELD_OUT) if source.mapped else total // 6
+        kept, held = slice(0, total - held_out), slice(total - held_out, total)
+        return _rows(source.train, kept), _rows(source.train, held), f"the last {held_out} training rows"
+    # Always the same rows, whatever the seed of the run: runs on one source can be compared.
+    order = torch.randperm(total, generator=generator(0, "split"))
+    few, most = order[: total // 10].sort().values, order[total // 10 :].sort().values
+    protocol = f"{total // 10} training rows at random, the same for every run"
+    return _rows(source.train, most), _rows(source.train, few), protocol
 
 
-def _rows(split: Split, index: Tensor) -> Split:
+def _rows(split: Split, index: Tensor | slice) -> Split:
     return Split(split.rows[index], None if split.labels is None else split.labels[index])
 
 
@@ -133,5 +150,21 @@ def _digest(*splits: Split | None) -> str:
     for split in splits:
         if split is not None:
             digest.update(repr(tuple(split.rows.shape)).encode())
-            digest.update(split.rows.contiguous().numpy().data)
+            for piece in _pieces(split.rows):
+                digest.update(piece.contiguous().numpy().data)
     return digest.hexdigest()
+
+
+def _range(rows: Tensor) -> tuple[int, int]:
+    """The lowest and the highest value; of a range wider than 1, what the first pieces show of it."""
+    lowest, highest = 255, 0
+    for piece in _pieces(rows):
+        lowest, highest = min(lowest, int(piece.min())), max(highest, int(piece.max()))
+        if highest - lowest > 1:
+            break
+    return lowest, highest
+
+
+def _pieces(rows: Tensor) -> Iterator[Tensor]:
+    """All rows, in their order, a manageable number at a time."""
+    return iter(torch.split(rows, max(1, PIECE // rows[0].numel())))

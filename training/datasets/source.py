@@ -3,22 +3,29 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from training import memory
 from training.datasets import arrays, digits, idx, mnist, pictures
 from training.datasets.dataset import Dataset, Source, assemble
 from training.errors import TrainingError
 
 ALLOWED = "digits, mnist, a folder of IDX files or pictures, or a .npy or .npz file"
+MAPPED_FROM = 1 / 4  # of the memory: a larger .npy file stays on the disk and is read row by row
 
 
-def load(source: str, *, environment: Mapping[str, str]) -> Dataset:
-    """Read `source` into memory. Raises TrainingError, one line, for what cannot be read or trained on."""
+def load(source: str, *, environment: Mapping[str, str], map_from: int | None = None) -> Dataset:
+    """Read `source` into memory, or map it if it is a .npy file of `map_from` bytes or more (None: MAPPED_FROM).
+
+    Raises TrainingError, one line, for what cannot be read or trained on.
+    """
+    if map_from is None:
+        map_from = int(memory.total() * MAPPED_FROM)
     try:
-        return assemble(_read(source, environment))
+        return assemble(_read(source, environment, map_from))
     except MemoryError:
         raise TrainingError(f"--data {source}: does not fit into this machine's memory; train on fewer rows") from None
 
 
-def _read(source: str, environment: Mapping[str, str]) -> Source:
+def _read(source: str, environment: Mapping[str, str], map_from: int) -> Source:
     if source == "digits":
         return digits.read()
     if source == "mnist":
@@ -28,6 +35,8 @@ def _read(source: str, environment: Mapping[str, str]) -> Source:
         return idx.read_folder(path) if idx.is_folder(path) else pictures.read_folder(path)
     if not path.exists():
         raise TrainingError(f"--data {source}: no such file or folder; allowed: {ALLOWED}")
+    if path.suffix == ".npy" and path.stat().st_size >= map_from:
+        return arrays.mapped(path)
     if path.suffix in (".npy", ".npz"):
         return arrays.read(path)
     raise TrainingError(f"--data {source}: cannot be read as data; allowed: {ALLOWED}")

@@ -8,9 +8,11 @@ its place is our reading.
 from typing import cast
 
 from torch import Tensor, nn
+from torch.nn.functional import relu
 
 from training.config import TutorialArchitecture
 from training.errors import TrainingError
+from training.networks import blocks
 
 
 class TutorialEncoder(nn.Module):
@@ -30,7 +32,7 @@ class TutorialEncoder(nn.Module):
             nn.ReLU(),
             nn.Conv2d(filters, filters, 3, padding=1),
             nn.ReLU(),
-            nn.Flatten(),
+            FlattenChannelsLast(),
             nn.Linear(filters * grid[0] * grid[1], hidden),
             nn.ReLU(),
             nn.Linear(hidden, hidden),
@@ -53,18 +55,48 @@ class TutorialDecoder(nn.Module):
             nn.ReLU(),
             nn.Linear(hidden, filters * grid[0] * grid[1]),
             nn.ReLU(),
-            nn.Unflatten(1, (filters, *grid)),
+            UnflattenChannelsLast(filters, grid),
             nn.ConvTranspose2d(filters, filters, 3, padding=1),
             nn.ReLU(),
             nn.ConvTranspose2d(filters, filters, 3, padding=1),
             nn.ReLU(),
-            nn.ConvTranspose2d(filters, filters, 3, stride=2),
-            nn.ReLU(),
-            nn.Conv2d(filters, channels, 2),
+            Doubling(filters, channels),
         )
 
     def forward(self, z: Tensor) -> Tensor:
         return cast(Tensor, self.layers(z))
+
+
+class Doubling(nn.Module):
+    """h [rows, filters, h, w] -> [rows, C, 2h, 2w]: the decoder's last two layers."""
+
+    def __init__(self, filters: int, channels: int) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(filters, filters, 3, stride=2)
+        self.last = nn.Conv2d(filters, channels, 2)
+
+    def forward(self, h: Tensor) -> Tensor:
+        if blocks.pay(h):
+            return blocks.convolved(relu(blocks.doubled(h, self.up)), self.last)
+        return cast(Tensor, self.last(relu(self.up(h))))
+
+
+class FlattenChannelsLast(nn.Module):
+    """[rows, C, h, w] -> [rows, h * w * C], Keras's order; no copy of what lies in memory in that order."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h.permute(0, 2, 3, 1).flatten(1)
+
+
+class UnflattenChannelsLast(nn.Module):
+    """[rows, h * w * C] -> [rows, C, h, w], the inverse."""
+
+    def __init__(self, channels: int, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.shape = (*grid, channels)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h.view(-1, *self.shape).permute(0, 3, 1, 2)
 
 
 def _grid(item_shape: tuple[int, ...]) -> tuple[int, int]:
