@@ -15,7 +15,7 @@ import torch
 
 from training import datasets, fit, hardware, state
 from training.hardware import Hardware
-from training.networks import blocks
+from training.networks import polyphase
 from training.settings import resolve
 
 
@@ -23,10 +23,10 @@ def machine(name: str, architecture: hardware.Architecture, threads: int) -> Har
     """The machine as `name` of train.py says."""
     if name == "+ kept memory = fit":
         return hardware.choose("cpu", "auto", architecture, threads=threads)
-    if name != "+ blocks of 2x2 pixels":
-        blocks.pay = lambda _h: False
+    if name != "+ four phases":
+        polyphase.pays = lambda _h: False
     torch.set_num_threads(threads)
-    precision = "bf16" if name in ("+ bf16", "+ blocks of 2x2 pixels") else "fp32"
+    precision = "bf16" if name in ("+ bf16", "+ four phases") else "fp32"
     return Hardware(torch.device("cpu"), precision, channels_last=name != "eager fp32", threads=threads)
 
 

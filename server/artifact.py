@@ -49,10 +49,14 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Likelihood:
-    """p(x | z): Bernoulli, or Gaussian with one shared sigma in item units."""
+    """p(x | z): Bernoulli, or Gaussian with one shared sigma.
+
+    The standard deviation of value d is sigma * scale[d] in item units; without scale it is sigma for all values.
+    """
 
     name: LikelihoodName
     sigma: float | None = None
+    scale: tuple[float, ...] | None = None  # per value of the item, row-major; Gaussian only
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,10 @@ class Manifest:
             {
                 "graphs": {name: graph.sha256 for name, graph in self.graphs.items()},
                 "item": asdict(self.item),
-                "likelihood": asdict(self.likelihood),
+                # Without a scale the same facts as before there was one: published digests stay.
+                "likelihood": {
+                    name: value for name, value in asdict(self.likelihood).items() if name != "scale" or value
+                },
                 "sampling_version": self.sampling_version,
             }
         )
@@ -217,7 +224,9 @@ def _parse(facts: dict[str, Any]) -> Manifest:
         ),
         latent_size=int(facts["latent_size"]),
         likelihood=Likelihood(
-            name=likelihood["name"], sigma=None if likelihood["sigma"] is None else float(likelihood["sigma"])
+            name=likelihood["name"],
+            sigma=None if likelihood["sigma"] is None else float(likelihood["sigma"]),
+            scale=None if likelihood.get("scale") is None else tuple(float(value) for value in likelihood["scale"]),
         ),
         graphs={
             name: Graph(
@@ -262,6 +271,12 @@ def _check(manifest: Manifest) -> None:
     require(
         (likelihood.name == "gaussian") == (likelihood.sigma is not None and likelihood.sigma > 0),
         f"likelihood.sigma is {likelihood.sigma} for {likelihood.name}; gaussian needs one above 0, bernoulli none",
+    )
+    require(likelihood.scale is None or likelihood.name == "gaussian", "likelihood.scale belongs to gaussian")
+    scale = (1.0,) * item.size if likelihood.scale is None else likelihood.scale
+    require(
+        len(scale) == item.size and all(math.isfinite(value) and value > 0 for value in scale),
+        f"likelihood.scale needs {item.size} finite values above 0",
     )
     require(
         likelihood.name != "bernoulli" or item.range == (0.0, 1.0), "a Bernoulli likelihood needs item.range [0, 1]"

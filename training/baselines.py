@@ -34,12 +34,20 @@ class Baseline:
     log_density: Tensor
 
 
-def baselines(train: Tensor, measured: Tensor, *, binary: bool, seed: int) -> list[Baseline]:
-    """Fit each to `train` and measure it; both float32 [rows, *item] as the VAE's likelihood sees them."""
+def baselines(
+    train: Tensor, measured: Tensor, *, binary: bool, seed: int, scale: Tensor | None = None
+) -> list[Baseline]:
+    """Fit each to `train` and measure it; both float32 [rows, *item] as the VAE's likelihood sees them.
+
+    scale [*item] is a table's unit of each dimension, in which the first two are fitted; the densities are of items.
+    """
+    log_scale = 0.0 if scale is None else float(scale.double().log().sum())
+    if scale is not None:
+        train, measured = train.double() / scale, measured.double() / scale
     fitted, shown = _dequantised(train, seed, binary=binary), _dequantised(measured, seed + 1, binary=binary)
     found = [
-        Baseline("one Normal", normal(fitted, shown)),
-        Baseline(f"mixture of {COMPONENTS} Normals, EM", mixture(fitted, shown, seed=seed)),
+        Baseline("one Normal", normal(fitted, shown) - log_scale),
+        Baseline(f"mixture of {COMPONENTS} Normals, EM", mixture(fitted, shown, seed=seed) - log_scale),
     ]
     return [*found, Baseline("independent pixels", independent(train, measured))] if binary else found
 

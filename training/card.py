@@ -1,6 +1,8 @@
 """MODEL_CARD.md: what the model is, what it was measured to do, and how to check that."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 from server.artifact import Manifest
@@ -15,15 +17,10 @@ def text(
     evaluations: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The card in Markdown; `trained` says in words how far training went, `evaluations` are of this model."""
-    item, provenance, metrics = manifest.item, manifest.provenance, manifest.metrics
+    provenance, metrics = manifest.provenance, manifest.metrics
     data, config = provenance["data"], provenance["config"]
     prior = "learned (RealNVP)" if manifest.learned_prior else "N(0, I)"
-    if manifest.likelihood.name == "bernoulli":
-        likelihood = "Bernoulli"
-        seen = "binarised once" if data["static"] else "binarised afresh at each use"
-    else:
-        likelihood = f"Gaussian, one sigma = {manifest.likelihood.sigma:.4f} for all dimensions"
-        seen = "grey"
+    words = _words(manifest)
     if config.get("train_on") == "all":  # absent before there was a choice
         shown = "Trained on the training and the validation rows."
         flatters = "The validation rows were trained on, so these figures flatter, as do the manifest's percentiles."
@@ -35,34 +32,34 @@ def text(
 
 ![Samples from the prior](samples.png)
 
-Means of p(x | z) for 64 draws of z from the prior, unselected.
+{words.samples}
 
 ![Reconstructions](reconstructions.png)
 
-Validation rows (odd lines) above their reconstructions from the mean of q(z | x) (even lines).
+{words.reconstructions}
 
 ## Model
 
 | | |
 |---|---|
-| items | {" x ".join(map(str, item.shape))}, values {item.range} |
+| items | {words.items} |
 | latent size | {manifest.latent_size} |
 | prior p(z) | {prior} |
-| likelihood p(x given z) | {likelihood} |
+| likelihood p(x given z) | {words.likelihood} |
 | parameters | {parameters:,} |
 | decoder | {decode_macs / 1e6:.2f} million multiply-adds a row |
 | preset | {config["preset"]}; the whole configuration is in manifest.json |
 
 ## Data and training
 
-{data["name"]}: {rows}; validation rows are {data["validation"]}. {shown} Rows are {seen}.
+{data["name"]}: {rows}; validation rows are {data["validation"]}. {shown} Rows are {words.seen}.
 sha256 of all rows: `{data["sha256"]}`.
 
 {trained} Code: commit {provenance["git_commit"] or "unknown"}.
 
 ## Figures
 
-On {metrics["rows"]:,.0f} validation rows, {seen}, from the exported graphs; nats per item. The ELBO is better
+On {metrics["rows"]:,.0f} validation rows, {words.seen}, from the exported graphs; nats per item. The ELBO is better
 when higher, the others when lower.
 
 | | |
@@ -78,13 +75,76 @@ when higher, the others when lower.
 
 {_measured(evaluations)}
 ![KL per latent](latent_kl.png)
-
+{words.columns}
 ## Use and limits
 
-Serve it with `python -m server --models exported`. It knows only images like those it was trained on: for anything else
-its reconstructions and likelihoods mean little, and a high likelihood does not show that an image belongs to the data.
-Samples repeat whatever the training rows contain.
+Serve it with `python -m server --models exported`. It knows only {words.item}s like those it was trained on: for
+anything else its reconstructions and likelihoods mean little, and a high likelihood does not show that {words.an_item}
+belongs to the data. Samples repeat whatever the training rows contain.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What differs between likelihoods, and between images and tables."""
+
+    item: str
+    an_item: str
+    items: str
+    likelihood: str
+    seen: str  # how the likelihood sees rows
+    samples: str  # what samples.png shows
+    reconstructions: str
+    columns: str  # a section of its own, or nothing
+
+
+def _words(manifest: Manifest) -> _Words:
+    item, sigma, data = manifest.item, manifest.likelihood.sigma, manifest.provenance["data"]
+    if item.kind == "table":
+        assert sigma is not None
+        return _Words(
+            item="row",
+            an_item="a row",
+            items=f"{item.size} numbers in the units of the table, unbounded",
+            likelihood=f"Gaussian, sigma = {sigma:.4f} standard deviations of a column",
+            seen="standardised inside the graphs",
+            samples="Per column, held-out rows (filled) and 2,000 draws of x from the model (line).",
+            reconstructions="Per column, held-out values (across), reconstructed from the mean of q(z | x) (up).",
+            columns=_columns(manifest),
+        )
+    seen = "grey"
+    if sigma is None:
+        seen = "binarised once" if data["static"] else "binarised afresh at each use"
+    return _Words(
+        item="image",
+        an_item="an image",
+        items=f"{' x '.join(map(str, item.shape))}, values {item.range}",
+        likelihood="Bernoulli" if sigma is None else f"Gaussian, one sigma = {sigma:.4f} for all dimensions",
+        seen=seen,
+        samples="Means of p(x | z) for 64 draws of z from the prior, unselected.",
+        reconstructions=(
+            "Validation rows (odd lines) above their reconstructions from the mean of q(z | x) (even lines)."
+        ),
+        columns="",
+    )
+
+
+def _columns(manifest: Manifest) -> str:
+    sigma, scale = manifest.likelihood.sigma, manifest.likelihood.scale
+    assert sigma is not None
+    assert scale is not None
+    names = manifest.provenance["data"].get("columns") or [""] * len(scale)
+    lines = [
+        f"| {index} | {_cell(name)} | {deviation:.6g} | {sigma * deviation:.6g} |"
+        for index, (name, deviation) in enumerate(zip(names, scale, strict=True), start=1)
+    ]
+    header = ["", "## Columns", "", "| | name | standard deviation | sigma |", "|---|---|---|---|"]
+    return "\n".join([*header, *lines, ""])
+
+
+def _cell(name: str) -> str:
+    """Any text in a cell of a Markdown table."""
+    return escape(" ".join(name.split())).replace("|", "&#124;")
 
 
 def _measured(evaluations: Sequence[Mapping[str, Any]]) -> str:

@@ -1,6 +1,7 @@
 """One file from which a run goes on, or is exported; written whole or not at all."""
 
 import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,10 @@ def read(file: Path) -> Checkpoint:
     if not file.is_file():
         raise TrainingError(f"{file.parent}: has no {file.name}; give the folder of a run, as fit prints it")
     try:
+        with zipfile.ZipFile(file) as archive:
+            altered = archive.testzip()  # torch writes checksums and never looks at them
+        if altered is not None:
+            raise zipfile.BadZipFile(altered)
         facts = torch.load(file, map_location="cpu", weights_only=True)
         version = facts["format_version"]
     except OSError:

@@ -119,6 +119,8 @@ def _step(
 def _examples(dataset: Dataset) -> tuple[Tensor, Tensor, int]:
     """Training rows, their labels and the number of classes."""
     labels = dataset.train.labels
+    if dataset.kind == "table":
+        raise TrainingError(f"{dataset.name}: is a table; this classifier sees images only")
     if labels is None:
         raise TrainingError(
             f"{dataset.name} has no labels; a classifier needs them: train-labels-idx1-ubyte[.gz] beside the images, "

@@ -7,14 +7,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from server.artifact import Item
+from server.artifact import Manifest
 from training import estimate
 from training.baselines import baselines
 from training.datasets import Dataset
 from training.datasets.dataset import SplitName
 from training.errors import TrainingError
 from training.held_out import ACTIVE
-from training.minibatches import binarised, grey
+from training.minibatches import binarised, grey, sent
 from training.randomness import generator
 from training.served import ServedModel
 
@@ -74,7 +74,7 @@ def evaluate(
     come from `seed`. `begin` is told the number of rows and `done` how many more are measured. Raises TrainingError if
     the items do not fit the model.
     """
-    _require_fit(model.manifest.item, dataset)
+    _require_fit(model.manifest, dataset)
     rows = dataset.split(split).rows
     if most_rows is not None and most_rows < len(rows):
         # Some sources are sorted by class: the first rows would be of one kind.
@@ -121,7 +121,10 @@ def evaluate(
 
 def _baselines(model: ServedModel, dataset: Dataset, x: Tensor, seed: int) -> dict[str, Figure]:
     train, binarisation = _observed(model, dataset, dataset.train.rows, seed)
-    found = baselines(train, x, binary=binarisation != "none", seed=seed)
+    scale = model.manifest.likelihood.scale
+    found = baselines(
+        train, x, binary=binarisation != "none", seed=seed, scale=None if scale is None else torch.tensor(scale)
+    )
     return {baseline.name: _figure(-baseline.log_density) for baseline in found}
 
 
@@ -129,15 +132,20 @@ def _observed(
     model: ServedModel, dataset: Dataset, rows: Tensor, seed: int
 ) -> tuple[Tensor, Literal["dynamic", "static", "none"]]:
     if model.manifest.likelihood.name != "bernoulli":
-        return grey(rows), "none"
+        return sent(rows), "none"
     if dataset.static:
         return grey(rows), "static"
     return binarised(rows, generator(seed, "evaluation", -2)), "dynamic"
 
 
-def _require_fit(item: Item, dataset: Dataset) -> None:
-    if item.shape != dataset.item_shape:
-        raise TrainingError(f"the model takes items {item.shape}, {dataset.name} has {dataset.item_shape}")
+def _require_fit(manifest: Manifest, dataset: Dataset) -> None:
+    shape, known = manifest.item.shape, manifest.provenance.get("data", {}).get("columns")
+    if shape != dataset.item_shape:
+        raise TrainingError(f"the model takes items {shape}, {dataset.name} has {dataset.item_shape}")
+    if known and dataset.columns and tuple(known) != dataset.columns:
+        raise TrainingError(
+            f"the model takes columns {', '.join(known)} in this order, {dataset.name} has {', '.join(dataset.columns)}"
+        )
 
 
 def _figure(values: Tensor) -> Figure:

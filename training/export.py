@@ -14,17 +14,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from server import artifact
 from server.artifact import GOLDEN, GRAPH_INPUT, MANIFEST, PERCENTILES, Graph, Item, Likelihood, Manifest, graph_outputs
-from training import card, golden, graphs, held_out, parity, plots, record, served
+from training import card, golden, graphs, held_out, parity, pictures, record, served
 from training.datasets import Dataset
+from training.datasets.dataset import kind_of
 from training.errors import TrainingError
-from training.held_out import HeldOut
-from training.minibatches import grey
 from training.model import Vae
 from training.provenance import libraries
-from training.randomness import generator
-from training.served import ServedModel
-
-PICTURED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +113,7 @@ def _fill(
         latent_mean=figures.latent_mean,
         latent_covariance=figures.latent_covariance,
     )
-    _draw(folder, measured, dataset, figures)
+    pictures.draw(folder, measured, dataset, figures)
     (folder / "MODEL_CARD.md").write_text(
         card.text(
             manifest,
@@ -134,12 +129,12 @@ def _fill(
 
 
 def _draft(folder: Path, model: Vae, provenance: Mapping[str, Any]) -> Manifest:
-    size, likelihood = model.config.latent_size, model.config.likelihood
+    size, likelihood, kind = model.config.latent_size, model.config.likelihood, kind_of(model.item_shape)
     unknown = (0.0,) * len(PERCENTILES)
     return Manifest(
-        item=Item(kind="image", shape=model.item_shape, range=(0.0, 1.0)),
+        item=Item(kind=kind, shape=model.item_shape, range=(0.0, 1.0) if kind == "image" else None),
         latent_size=size,
-        likelihood=Likelihood(likelihood, model.sigma),
+        likelihood=Likelihood(likelihood, model.sigma, model.scale),
         graphs={
             name: Graph(
                 file=f"{name}.onnx",
@@ -161,22 +156,6 @@ def _draft(folder: Path, model: Vae, provenance: Mapping[str, Any]) -> Manifest:
 def _write_manifest(folder: Path, manifest: Manifest) -> None:
     (folder / MANIFEST).write_text(manifest.to_json())
     artifact.write_sums(folder)
-
-
-def _draw(folder: Path, model: ServedModel, dataset: Dataset, figures: HeldOut) -> None:
-    draws = generator(0, "pictures")
-    eps = torch.randn(PICTURED, model.manifest.latent_size, generator=draws)
-    plots.grid(folder / "samples.png", model.decode(model.from_noise(eps))[0], columns=8)
-    rows = dataset.validation.rows
-    some = grey(rows[torch.randperm(len(rows), generator=draws)[: PICTURED // 2]])
-    plots.pairs(folder / "reconstructions.png", some, model.decode(model.encode(some).mean)[0], columns=8)
-    plots.bars(
-        folder / "latent_kl.png",
-        figures.kl_per_latent,
-        title="KL(q(z_i | x), N(0, 1)), mean over validation rows",
-        horizontal="latent, in order of its KL",
-        vertical="nats",
-    )
 
 
 def _sync(folder: Path) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from server.artifact import GRAPH_INPUT, GraphName, LikelihoodName, graph_outputs
 from server.core.arrays import Floats
-from training.minibatches import grey
+from training.minibatches import sent
 from training.model import Vae
 from training.randomness import generator
 
@@ -16,13 +16,13 @@ ROWS = 16
 
 
 def inputs(model: Vae, rows: Tensor, *, count: int) -> dict[GraphName, Tensor]:
-    """The same `count` inputs per graph for the same model and uint8 rows [N, *item]."""
+    """The same `count` inputs per graph for the same model and rows [N, *item] of a data set."""
     draws = generator(0, "golden")
     some = torch.randperm(len(rows), generator=draws).repeat(-(-count // len(rows)))[:count]
     eps = torch.randn(count, model.config.latent_size, generator=draws)
     with torch.inference_mode():
         z = eps if model.prior is None else model.prior(eps)
-    graphs: dict[GraphName, Tensor] = {"encoder": grey(rows[some]), "decoder": z}
+    graphs: dict[GraphName, Tensor] = {"encoder": sent(rows[some]), "decoder": z}
     return graphs if model.prior is None else graphs | {"prior": eps, "prior_log_density": z}
 
 

@@ -12,7 +12,7 @@ from server.artifact import PERCENTILES
 from training import estimate
 from training.config import Config
 from training.estimate import Bound
-from training.minibatches import grey, observed
+from training.minibatches import observed, sent
 from training.objective import Posterior, kl_per_latent
 from training.randomness import generator
 from training.served import ServedModel
@@ -36,10 +36,10 @@ class HeldOut:
 
 
 def measure(model: ServedModel, rows: Tensor, config: Config) -> HeldOut:
-    """rows uint8 [N, *item].
+    """rows [N, *item] of a data set.
 
     Metrics are of what the likelihood is about (binarised for a Bernoulli); percentiles and latents are of the rows as
-    a client would send them (grey). Everything is drawn from fixed seeds.
+    a client would send them (images grey). Everything is drawn from fixed seeds.
     """
     draws = generator(0, "held_out")
     rows = rows[torch.randperm(len(rows), generator=draws)[:MOST_ROWS]]
@@ -53,14 +53,14 @@ def measure(model: ServedModel, rows: Tensor, config: Config) -> HeldOut:
         "rows": float(len(rows)),
         **_nll(model, seen[:NLL_ROWS]),
     }
-    sent = _pass(model, grey(rows), draws)
-    means = sent.posterior.mean.double().numpy()  # [N, latent]
+    shown = _pass(model, sent(rows), draws)
+    means = shown.posterior.mean.double().numpy()  # [N, latent]
     return HeldOut(
         metrics=metrics,
-        percentiles={"mean": _percentiles(sent.at_mean), "draw": _percentiles(sent.drawn)},
+        percentiles={"mean": _percentiles(shown.at_mean), "draw": _percentiles(shown.drawn)},
         latent_mean=tuple(means.mean(0).tolist()),
         latent_covariance=tuple(tuple(row) for row in np.atleast_2d(np.cov(means, rowvar=False)).tolist()),
-        kl_per_latent=tuple(kl_per_latent(sent.posterior).double().mean(0).tolist()),
+        kl_per_latent=tuple(kl_per_latent(shown.posterior).double().mean(0).tolist()),
     )
 
 

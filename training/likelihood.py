@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-# A grey value is known to 1/255: a shared sigma below that would only fit the rounding.
+# A grey value is known to 1/255: a shared sigma below that would only fit the rounding. Of a table it is 1/255 of a
+# column's standard deviation: columns that determine each other exactly would have no finite likelihood otherwise.
 SMALLEST_LOG_SIGMA = -math.log(255.0)
 
 
@@ -19,10 +20,13 @@ def bernoulli_log_likelihood(x: Tensor, logits: Tensor) -> Tensor:
     return (x * logits - softplus(logits)).flatten(1).sum(1)
 
 
-def gaussian_log_likelihood(x: Tensor, mean: Tensor, log_sigma: Tensor) -> Tensor:
-    """log N(x; mean, sigma^2 I) with one sigma for all dimensions, in item units.
+def gaussian_log_likelihood(x: Tensor, mean: Tensor, log_sigma: Tensor, scale: Tensor | None = None) -> Tensor:
+    """log N(x; mean, diag((sigma scale_d)^2)) with one sigma for all dimensions.
 
-    x and mean [rows, *item], log_sigma a scalar; the result is [rows].
+    x and mean [rows, *item], log_sigma a scalar; the result is [rows]. scale [*item] is each dimension's unit of sigma;
+    None is 1, sigma in item units.
     """
-    squares = ((x - mean) * torch.exp(-log_sigma)).square().flatten(1)  # [rows, D]
-    return -0.5 * squares.sum(1) - squares.shape[1] * (log_sigma + 0.5 * math.log(2 * math.pi))
+    errors = x - mean if scale is None else (x - mean) / scale
+    squares = (errors * torch.exp(-log_sigma)).square().flatten(1)  # [rows, D]
+    log_density = -0.5 * squares.sum(1) - squares.shape[1] * (log_sigma + 0.5 * math.log(2 * math.pi))
+    return log_density if scale is None else log_density - scale.log().sum()

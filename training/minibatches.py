@@ -14,14 +14,14 @@ from training.randomness import generator
 class Minibatch:
     """This process's part of a minibatch."""
 
-    x: Tensor  # float32 [rows, *item], 0..1
+    x: Tensor  # float32 [rows, *item]; images in 0..1
     noise: Tensor  # float32 [rows, importance draws, latent], N(0, I)
     weight: float  # its rows as a fraction of the whole minibatch's
 
 
 @dataclass(slots=True)
 class Minibatches:
-    """The steps of a run over uint8 `rows` [N, *item], on the training device or, where they are too many, beside it.
+    """The steps of a run over a data set's `rows`, on the training device or, where they are too many, beside it.
 
     Every epoch is a fresh permutation; the rows left over by its last full minibatch wait for the next epoch. Several
     processes draw the same minibatch, rows and noise, and take a part each: what they see together is what one would.
@@ -65,8 +65,13 @@ def noise_shape(config: Config) -> tuple[int, int]:
 
 
 def observed(rows: Tensor, config: Config, draws: torch.Generator) -> Tensor:
-    """What the likelihood sees of uint8 rows: fresh black and white for a Bernoulli, grey for a Gaussian; float32."""
-    return binarised(rows, draws) if config.likelihood == "bernoulli" else grey(rows)
+    """What the likelihood sees of rows: fresh black and white for a Bernoulli, else what a client sends; float32."""
+    return binarised(rows, draws) if config.likelihood == "bernoulli" else sent(rows)
+
+
+def sent(rows: Tensor) -> Tensor:
+    """Rows as a client sends them: images grey, 0..1, a table's numbers as they are; float32."""
+    return grey(rows) if rows.dtype == torch.uint8 else rows
 
 
 def grey(rows: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from training.config import Config
+from training.config import Config, require
+from training.datasets.dataset import kind_of
 from training.flow import Coupling, RealNvp
 from training.likelihood import SMALLEST_LOG_SIGMA, bernoulli_log_likelihood, gaussian_log_likelihood
 from training.networks import build
@@ -22,35 +23,70 @@ from training.objective import (
 )
 
 LOG_VAR_LIMITS = (-12.0, 8.0)
+# What lies further from the mean of a column is encoded as if it lay here: no finite number may make a NaN. None of N
+# training rows is more than the root of N deviations away.
+MOST_DEVIATIONS = 1e6
+
+
+class Standardisation(nn.Module):
+    """Between a table's units and those the networks see: standard deviations from the mean of the training rows.
+
+    Part of the graphs, so that whoever serves or calls a model knows its own units only.
+    """
+
+    def __init__(self, item_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.mean: Tensor
+        self.scale: Tensor
+        self.register_buffer("mean", torch.zeros(item_shape))
+        self.register_buffer("scale", torch.ones(item_shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ((x - self.mean) / self.scale).clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS)
+
+    def inverse(self, x: Tensor) -> Tensor:
+        return x * self.scale + self.mean
 
 
 class Encoder(nn.Module):
     """q(z | x): a network gives the mean and log-variance of a diagonal Gaussian (Eq. 10)."""
 
-    def __init__(self, body: nn.Module, features: int, latent_size: int) -> None:
+    def __init__(
+        self, body: nn.Module, features: int, latent_size: int, *, standardisation: Standardisation | None
+    ) -> None:
         super().__init__()
+        self.standardisation = standardisation
         self.body = body
         self.mean = nn.Linear(features, latent_size)
         self.log_var = nn.Linear(features, latent_size)
 
     def forward(self, x: Tensor) -> Posterior:
-        """x [rows, *item] in value range -> mean and log_var [rows, latent], log_var within LOG_VAR_LIMITS."""
-        features = self.body(x)
+        """x [rows, *item] in item units -> mean and log_var [rows, latent], log_var within LOG_VAR_LIMITS."""
+        features = self.body(x if self.standardisation is None else self.standardisation(x))
         return Posterior(self.mean(features).float(), self.log_var(features).float().clamp(*LOG_VAR_LIMITS))
 
 
 class Decoder(nn.Module):
     """g(z) of Eq. 5: the logits of a Bernoulli, or the mean of a Gaussian, per dimension of an item."""
 
-    def __init__(self, body: nn.Module, item_shape: tuple[int, ...], *, item_bias: bool) -> None:
+    def __init__(
+        self,
+        body: nn.Module,
+        item_shape: tuple[int, ...],
+        *,
+        item_bias: bool,
+        standardisation: Standardisation | None,
+    ) -> None:
         super().__init__()
+        self.standardisation = standardisation
         self.body = body
         self.bias = nn.Parameter(torch.zeros(item_shape)) if item_bias else None
 
     def forward(self, z: Tensor) -> Tensor:
-        """z [rows, latent] -> [rows, *item]."""
+        """z [rows, latent] -> [rows, *item], a Gaussian's mean in item units."""
         out = cast(Tensor, self.body(z)).float()
-        return out if self.bias is None else out + self.bias
+        out = out if self.bias is None else out + self.bias
+        return out if self.standardisation is None else self.standardisation.inverse(out)
 
 
 class Drawn(NamedTuple):
@@ -65,14 +101,21 @@ class Vae(nn.Module):
     """Encoder, decoder, prior and likelihood of one configuration, for items of one shape."""
 
     def __init__(self, config: Config, item_shape: tuple[int, ...]) -> None:
+        """Raises TrainingError if the configuration is not for such items."""
         super().__init__()
         bodies = build(config.architecture, item_shape, config.latent_size)
+        table = kind_of(item_shape) == "table"
+        require(
+            not table or config.likelihood == "gaussian",
+            "the rows of a table need --likelihood gaussian; use --preset table",
+        )
         self.config = config
         self.item_shape = item_shape
-        self.encoder = Encoder(bodies.encoder, bodies.features, config.latent_size)
-        self.decoder = Decoder(bodies.decoder, item_shape, item_bias=bodies.item_bias)
+        units = Standardisation(item_shape) if table else None
+        self.encoder = Encoder(bodies.encoder, bodies.features, config.latent_size, standardisation=units)
+        self.decoder = Decoder(bodies.decoder, item_shape, item_bias=bodies.item_bias, standardisation=units)
         self.prior = RealNvp(config.latent_size, config.prior) if config.prior else None
-        # One sigma for all dimensions; meaningless, and absent, for a Bernoulli.
+        # One sigma for all dimensions, of a table in standard deviations; meaningless, and absent, for a Bernoulli.
         self.log_sigma = (
             nn.Parameter(torch.tensor(math.log(config.sigma or 0.3)), requires_grad=config.sigma is None)
             if config.likelihood == "gaussian"
@@ -102,7 +145,8 @@ class Vae(nn.Module):
         """log p(x | z) from the decoder's output; [rows]."""
         if self.log_sigma is None:
             return bernoulli_log_likelihood(x, output)
-        return gaussian_log_likelihood(x, output, self.log_sigma.clamp(min=SMALLEST_LOG_SIGMA))
+        scale = None if self.standardisation is None else self.standardisation.scale
+        return gaussian_log_likelihood(x, output, self.log_sigma.clamp(min=SMALLEST_LOG_SIGMA), scale)
 
     def kl(self, posterior: Posterior, z: Tensor) -> Tensor:
         """KL(q(z | x), p(z)): closed form for N(0, I), at the draws z [rows, k, latent] for a learned prior; [rows].
@@ -123,22 +167,32 @@ class Vae(nn.Module):
         return self.prior.log_density(z.flatten(0, 1)).view(z.shape[:2])
 
     @property
+    def standardisation(self) -> Standardisation | None:
+        """Of a table; the same one in encoder and decoder."""
+        return self.encoder.standardisation
+
+    @property
     def sigma(self) -> float | None:
-        """The Gaussian's sigma in item units."""
+        """The Gaussian's sigma: in item units, or in those of `scale`."""
         if self.log_sigma is None:
             return None
         return math.exp(max(float(self.log_sigma.detach()), SMALLEST_LOG_SIGMA))
+
+    @property
+    def scale(self) -> tuple[float, ...] | None:
+        """A table's standard deviations by column, in item units."""
+        return None if self.standardisation is None else tuple(self.standardisation.scale.tolist())
 
     @property
     def parameters_count(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters())
 
 
-def initialise(model: Vae, *, mean_item: Tensor, generator: torch.Generator) -> None:
+def initialise(model: Vae, *, mean_item: Tensor, deviation: Tensor | None = None, generator: torch.Generator) -> None:
     """Draw the weights from `generator`, and let the decoder begin with the mean of the training items.
 
-    mean_item [*item], 0..1. The distribution is torch's default (uniform within 1 / sqrt(fan in)); blocks and couplings
-    begin as the identity.
+    mean_item [*item] in item units, deviation [*item] for a table only. The distribution is torch's default (uniform
+    within 1 / sqrt(fan in)); blocks and couplings begin as the identity.
     """
     with torch.no_grad():
         for module in model.modules():
@@ -150,7 +204,11 @@ def initialise(model: Vae, *, mean_item: Tensor, generator: torch.Generator) -> 
         for module in model.modules():
             if isinstance(module, (ResidualBlock, Coupling)):
                 module.start_as_identity()
-        if model.decoder.bias is not None:
+        if model.standardisation is not None:
+            assert deviation is not None
+            model.standardisation.mean.copy_(mean_item)
+            model.standardisation.scale.copy_(deviation)
+        elif model.decoder.bias is not None:
             bernoulli = model.config.likelihood == "bernoulli"
             # A pixel that is always black has no finite logit; 1/510 is half a grey value.
             inside = mean_item.clamp(1 / 510, 1 - 1 / 510)

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from server.artifact import GraphName
 from server.core.arrays import Floats
+from server.runtime.engine import relative_error
 from training import served
 from training.errors import TrainingError
 
 BATCHES = (1, 2, 7, 64)
-TOLERANCE = 1e-4  # max abs error of fp32 kernels against torch's; relative above 1
+TOLERANCE = 1e-4  # max error of fp32 kernels against torch's, as engine.relative_error measures it
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def prove(path: Path, modules: Mapping[GraphName, nn.Module], rows: Mapping[Grap
             with torch.inference_mode():
                 expected = [output.numpy() for output in module(rows[name][:batch])]
             for output, got, wanted in zip(outputs, engines[0].run(name, inputs[:batch]), expected, strict=True):
-                error = float(np.max(np.abs(got - wanted) / np.maximum(1.0, np.abs(wanted))))
+                error = relative_error(engines[0].manifest, f"{name}.{output}", got, wanted)
                 errors[f"{name}.{output}"] = max(errors.get(f"{name}.{output}", 0.0), error)
                 if not error <= TOLERANCE:
                     raise TrainingError(

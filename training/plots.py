@@ -5,6 +5,7 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.style
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -13,6 +14,8 @@ from torch import Tensor, cat
 SMALLEST_SIDE = 96  # pixels: small items are magnified until they can be seen
 GAP = 4
 PAPER = 255
+INK, FILL = "#35618f", "#c9c4b8"
+LONGEST_NAME = 30
 
 
 def grid(file: Path, items: Tensor, *, columns: int) -> None:
@@ -44,10 +47,53 @@ def bars(file: Path, values: tuple[float, ...], *, title: str, horizontal: str, 
     with mpl.style.context("default"):  # whatever the user has set for other plots
         figure = Figure(figsize=(8, 3.2), dpi=100, layout="constrained")
         axes = figure.subplots()
-        axes.bar(range(1, len(values) + 1), sorted(values, reverse=True), color="#35618f", width=0.8)
+        axes.bar(range(1, len(values) + 1), sorted(values, reverse=True), color=INK, width=0.8)
         axes.set(title=title, xlabel=horizontal, ylabel=vertical, xlim=(0, len(values) + 1))
         axes.spines[["top", "right"]].set_visible(False)
         figure.savefig(file, format="png", metadata={"Software": None})
+
+
+def histograms(file: Path, real: Tensor, sampled: Tensor, *, names: tuple[str, ...]) -> None:
+    """A panel a column: the density of real [N, D], filled, and of sampled [M, D], a line, where the real are."""
+    with mpl.style.context("default"):
+        figure, panels = _panels(names)
+        for index, axes in enumerate(panels):
+            edges = np.histogram_bin_edges(real[:, index].double().numpy(), bins=40).tolist()
+            for values, look in (
+                (real, {"color": FILL}),
+                (sampled, {"color": INK, "histtype": "step", "linewidth": 1.4}),
+            ):
+                axes.hist(values[:, index].double().numpy(), edges, density=True, **look)
+            axes.set_yticks([])
+        figure.savefig(file, format="png", metadata={"Software": None})
+
+
+def agreement(file: Path, originals: Tensor, reconstructions: Tensor, *, names: tuple[str, ...]) -> None:
+    """A panel a column: reconstructions over originals, both [N, D], and the diagonal on which they would be equal."""
+    with mpl.style.context("default"):
+        figure, panels = _panels(names)
+        for index, axes in enumerate(panels):
+            axes.scatter(originals[:, index], reconstructions[:, index], s=4, color=INK, alpha=0.4, linewidths=0)
+            axes.axline((float(originals[0, index]),) * 2, slope=1, color=FILL, linewidth=1, zorder=0)
+        figure.savefig(file, format="png", metadata={"Software": None})
+
+
+def _panels(names: tuple[str, ...]) -> tuple[Figure, list[Axes]]:
+    """One small plot a name."""
+    across = min(4, len(names))
+    lines = -(-len(names) // across)
+    figure = Figure(figsize=(2.5 * across, 2.2 * lines), dpi=100, layout="constrained")
+    every = figure.subplots(lines, across, squeeze=False).flatten()
+    for axes in every[len(names) :]:
+        axes.remove()
+    panels = list(every[: len(names)])
+    for axes, name in zip(panels, names, strict=True):
+        axes.set_title(name[:LONGEST_NAME], fontsize=8, parse_math=False)
+        axes.tick_params(labelsize=6)
+        axes.xaxis.get_offset_text().set_fontsize(6)
+        axes.yaxis.get_offset_text().set_fontsize(6)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, panels
 
 
 def _image(sheet: NDArray[np.uint8]) -> Image.Image:

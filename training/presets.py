@@ -45,6 +45,14 @@ PRESETS = {
         prior=FlowPrior(couplings=8, hidden=512),
         optimisation=Optimisation(epochs=300, learning_rate=5e-4),
     ),
+    # Rows of numbers in a file: dense, with a sigma that is learned.
+    "table": Config(
+        preset="table",
+        architecture=MlpArchitecture(hidden=(256, 128)),
+        latent_size=8,
+        likelihood="gaussian",
+        optimisation=Optimisation(epochs=200, learning_rate=2e-3),
+    ),
 }
 
 

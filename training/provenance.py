@@ -24,6 +24,7 @@ def describe(config: Config, dataset: Dataset, hardware: Hardware) -> dict[str, 
             "rows": dataset.counts,
             "validation": dataset.protocol,
             "static": dataset.static,
+            **({} if dataset.columns is None else {"columns": list(dataset.columns)}),
         },
         "git_commit": git_commit(Path(__file__).parent),
         "hardware": {

@@ -51,10 +51,11 @@ class ServedModel:
 
     def log_likelihood(self, x: Tensor, output: Tensor) -> Tensor:
         """log p(x | z) of x [rows, *item] from the second result of `decode`; [rows]."""
-        sigma = self.manifest.likelihood.sigma
+        sigma, scale = self.manifest.likelihood.sigma, self.manifest.likelihood.scale
         if sigma is None:
             return bernoulli_log_likelihood(x, output)
-        return gaussian_log_likelihood(x, output, torch.tensor(sigma).log())
+        units = None if scale is None else torch.tensor(scale).view(self.manifest.item.shape)
+        return gaussian_log_likelihood(x, output, torch.tensor(sigma).log(), units)
 
     def _run(self, name: GraphName, rows: Tensor, at_once: int) -> tuple[Tensor, ...]:
         chunks = [self.engine.run(name, chunk.contiguous().numpy()) for chunk in torch.split(rows, at_once)]

@@ -66,7 +66,13 @@ def new(config: Config, *, run: Run, source: str, dataset: Dataset, hardware: Ha
     rows, processes = min(config.optimisation.batch_size, len(dataset.train)), hardware.ranks.count
     if rows < processes:
         raise TrainingError(f"a minibatch of {rows} rows cannot be shared by {processes} processes; start fewer")
-    state = begin(config, item_shape=dataset.item_shape, mean_item=dataset.mean_item(), hardware=hardware)
+    state = begin(
+        config,
+        item_shape=dataset.item_shape,
+        mean_item=dataset.mean_item(),
+        deviation=dataset.deviation(),
+        hardware=hardware,
+    )
     return Session(run, source, dataset, hardware, describe(config, dataset, hardware), state)
 
 

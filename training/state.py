@@ -35,10 +35,17 @@ class State:
     best: Best | None
 
 
-def begin(config: Config, *, item_shape: tuple[int, ...], mean_item: Tensor, hardware: Hardware) -> State:
-    """The state before step 0."""
+def begin(
+    config: Config,
+    *,
+    item_shape: tuple[int, ...],
+    mean_item: Tensor,
+    deviation: Tensor | None = None,
+    hardware: Hardware,
+) -> State:
+    """The state before step 0; see model.initialise."""
     model = Vae(config, item_shape)
-    initialise(model, mean_item=mean_item, generator=generator(config.seed, "weights"))
+    initialise(model, mean_item=mean_item, deviation=deviation, generator=generator(config.seed, "weights"))
     model.to(hardware.device)
     if hardware.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs

@@ -112,7 +112,7 @@ class ModelInfo:
     value_max: float | None  # None: unbounded
     latent_size: int
     likelihood: str  # "bernoulli" or "gaussian"
-    sigma: float | None  # standard deviation of a Gaussian likelihood, in item units
+    sigma: float | None  # deviation of a Gaussian likelihood in item units; of a table, in a feature's deviations
     learned_prior: bool  # whether samples come from a learned prior rather than N(0, I)
     embedding_space: str
     sampling_version: int  # of the noise scheme that makes rows replayable

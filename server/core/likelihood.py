@@ -44,22 +44,32 @@ class Bernoulli:
 
 @dataclass(frozen=True, slots=True)
 class Gaussian:
-    """x ~ N(g(z), sigma^2 I) with one sigma for all values, in item units."""
+    """x_d ~ N(g_d(z), (sigma scale_d)^2) with one sigma, in item units, or in those of a scale per value."""
 
     sigma: float
+    scale: tuple[float, ...] | None = None  # one number per value of the item, row-major; None: 1
     name = "gaussian"
 
     def nll(self, items: Floats, decoded: Decoded) -> Floats:
         """-log p(x | z) in nats [rows]."""
         size = math.prod(items.shape[1:])
-        squares = row_sums(((items - decoded.mean) / np.float32(self.sigma)) ** 2)
-        return np.asarray(0.5 * squares + size * (math.log(self.sigma) + 0.5 * math.log(2 * math.pi)), np.float32)
+        with np.errstate(over="ignore"):  # values of a table are unbounded: the wildest are infinitely unlikely
+            squares = row_sums(((items - decoded.mean) / self._deviations(items.shape[1:])) ** 2)
+        log_scale = 0.0 if self.scale is None else math.fsum(map(math.log, self.scale))
+        log_volume = size * (math.log(self.sigma) + 0.5 * math.log(2 * math.pi)) + log_scale
+        return np.asarray(0.5 * squares + log_volume, np.float32)
 
     def draw(self, mean: Floats, *, seed: int, first_row: int) -> Floats:
         """One draw from p(x | z) for each row [rows, *item]; it may leave the value range."""
         rows, size = len(mean), math.prod(mean.shape[1:])
         noise = normals(seed=seed, purpose=Purpose.OUTPUT, first_row=first_row, rows=rows, size=size)
-        return np.asarray(mean + np.float32(self.sigma) * noise.reshape(mean.shape), np.float32)
+        return np.asarray(mean + self._deviations(mean.shape[1:]) * noise.reshape(mean.shape), np.float32)
+
+    def _deviations(self, item_shape: tuple[int, ...]) -> Floats | np.float32:
+        """The standard deviation of every value; [*item], or one for all."""
+        if self.scale is None:
+            return np.float32(self.sigma)
+        return np.array([self.sigma * scale for scale in self.scale], np.float32).reshape(item_shape)
 
 
 Likelihood: TypeAlias = Bernoulli | Gaussian

@@ -154,14 +154,14 @@ def _load(
 
 def spec_of(manifest: Manifest) -> Spec:
     """A manifest in the terms of the core."""
-    sigma = manifest.likelihood.sigma
+    sigma, scale = manifest.likelihood.sigma, manifest.likelihood.scale
     return Spec(
         digest=manifest.digest,
         embedding_space=manifest.embedding_space,
         item_shape=manifest.item.shape,
         value_range=manifest.item.range,
         latent_size=manifest.latent_size,
-        likelihood=Bernoulli() if sigma is None else Gaussian(sigma),
+        likelihood=Bernoulli() if sigma is None else Gaussian(sigma, scale),
         learned_prior=manifest.learned_prior,
         sampling_version=manifest.sampling_version,
         metrics=manifest.metrics,

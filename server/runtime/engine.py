@@ -178,17 +178,22 @@ def _check_golden(artifact: Artifact, engine: Engine) -> None:
         except Exception as error:  # the first run of a graph, with whatever onnxruntime raises
             raise ArtifactError(f"{spec.file}: fails on the golden inputs: {_first_line(error)}") from error
         for key, got in zip(keys[1:], results, strict=True):
-            error_size = _golden_error(got, golden[key])
+            error_size = relative_error(artifact.manifest, key, got, golden[key])
             if not error_size <= GOLDEN_TOLERANCE:
                 raise ArtifactError(
                     f"{GOLDEN}: {key} differs by {error_size:.2g} from what training saw; allowed {GOLDEN_TOLERANCE:g}"
                 )
 
 
-def _golden_error(got: Floats, expected: Floats) -> float:
+def relative_error(manifest: Manifest, key: str, got: Floats, expected: Floats) -> float:
+    """The greatest |got - expected| of an output, `key` is "graph.output", in parts of |expected| or of a unit if that
+    is greater: 1, but for items with units of their own the likelihood's scale. Infinite if shapes differ.
+    """
     if got.shape != expected.shape:
         return float("inf")
-    return float(np.max(np.abs(got - expected) / np.maximum(1.0, np.abs(expected))))
+    scale = manifest.likelihood.scale if key == "decoder.mean" else None
+    unit = np.float64(1.0) if scale is None else np.array(scale).reshape(manifest.item.shape)
+    return float(np.max(np.abs(got - expected) / np.maximum(unit, np.abs(expected))))
 
 
 def _first_line(error: Exception) -> str:

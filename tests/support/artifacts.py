@@ -22,6 +22,7 @@ def write_artifact(
     item_shape: tuple[int, ...] = (1, 4, 4),
     latent: int = 3,
     likelihood: str = "bernoulli",
+    scale: tuple[float, ...] | None = None,
     learned_prior: bool = False,
     encoder_width: int = 0,
     seed: int = 0,
@@ -59,7 +60,7 @@ def write_artifact(
     manifest = Manifest(
         item=Item(kind, item_shape, (0.0, 1.0) if kind == "image" else None),
         latent_size=latent,
-        likelihood=Likelihood("bernoulli") if likelihood == "bernoulli" else Likelihood("gaussian", 0.25),
+        likelihood=Likelihood("bernoulli") if likelihood == "bernoulli" else Likelihood("gaussian", 0.25, scale),
         graphs=spec,
         opset=OPSET,
         provenance={"made_by": "tests.support.artifacts"},

@@ -18,6 +18,8 @@ from training.objective import elbo
 from training.progress import EpochDone, Event
 from training.randomness import generator
 from training.ranks import Ranks
+from training.report import journal
+from training.report.findings import gather
 from training.session import Session
 from training.settings import resolve
 from training.state import parameter_groups
@@ -197,6 +199,9 @@ def test_trained_on_all_rows_the_last_epoch_is_exported_and_the_card_says_so(
     card = (out / "MODEL_CARD.md").read_text()
     assert "Trained on the training and the validation rows." in card
     assert "The validation rows were trained on, so these figures flatter" in card
+    saved = checkpoint.read(this.run.checkpoint)
+    found = gather("run", saved, journal.read(this.run, until=saved.state["step"]), digits, with_baselines=False)
+    assert found.chosen.epoch == 2
 
 
 def test_only_the_weights_of_layers_decay() -> None:

@@ -1,5 +1,7 @@
 """A broken artifact is refused with one clear line, whatever is wrong with it."""
 
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -102,6 +104,7 @@ def test_an_unknown_format_version_is_refused(path, version):
         ({"sampling_version": 9}, "sampling_version is 9"),
         ({"likelihood": {"name": "poisson", "sigma": None}}, "allowed: bernoulli, gaussian"),
         ({"likelihood": {"name": "gaussian", "sigma": None}}, "gaussian needs one above 0"),
+        ({"likelihood": {"name": "bernoulli", "sigma": None, "scale": [1.0] * 16}}, "scale belongs to gaussian"),
         ({"item": {"kind": "image", "shape": [4, 4], "range": [0, 1]}}, "does not fit image"),
         ({"item": {"kind": "image", "shape": [1, 4, 4], "range": [1, 0]}}, "not a finite, non-empty interval"),
         ({"graphs": {}}, "must name encoder and decoder"),
@@ -213,6 +216,60 @@ def test_the_digest_changes_with_the_weights_and_the_embedding_space_only_with_t
     replace_graph(path, "decoder", onnx.load(tmp_path / "other" / "decoder.onnx"))
     changed = artifact.read(path).manifest
     assert (changed.digest != mine.digest, changed.embedding_space) == (True, before)
+
+
+TABLE = {"item_shape": (3,), "likelihood": "gaussian"}
+
+
+@pytest.mark.parametrize("scale", [[1.0, 2.0], [1.0, 2.0, 0.0], [1.0, 2.0, float("nan")], []])
+def test_a_scale_that_does_not_fit_the_items_is_refused(scale, tmp_path):
+    path = write_artifact(tmp_path / "1", **TABLE)
+    edit_manifest(path, likelihood={"name": "gaussian", "sigma": 0.5, "scale": scale})
+    assert "likelihood.scale needs 3 finite values above 0" in refusal(path)
+
+
+def test_a_manifest_from_before_there_was_a_scale_is_read_and_keeps_its_digest(tmp_path):
+    path = write_artifact(tmp_path / "1", **TABLE)
+    written = artifact.read(path).manifest
+    edit_manifest(path, likelihood={"name": "gaussian", "sigma": 0.25})
+    old = artifact.read(path).manifest
+    assert old == written
+    assert old.likelihood.scale is None
+    facts = {
+        "graphs": {name: graph.sha256 for name, graph in old.graphs.items()},
+        "item": {"kind": "table", "shape": [3], "range": None},
+        "likelihood": {"name": "gaussian", "sigma": 0.25},
+        "sampling_version": 1,
+    }
+    assert old.digest == hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def test_another_scale_is_another_model_in_the_same_embedding_space(tmp_path):
+    """Draws and scores change, encodings do not."""
+    path = write_artifact(tmp_path / "1", **TABLE, scale=(1.0, 2.0, 3.0))
+    before = artifact.read(path).manifest
+    assert before.likelihood.scale == (1.0, 2.0, 3.0)
+    edit_manifest(path, likelihood={"name": "gaussian", "sigma": 0.25, "scale": [1.0, 2.0, 4.0]})
+    after = artifact.read(path).manifest
+    assert (after.digest != before.digest, after.embedding_space) == (True, before.embedding_space)
+
+
+def test_golden_outputs_in_units_of_their_own_are_compared_in_those(tmp_path):
+    """An error of a millionth is nothing for a column of millions, and everything for one of millionths."""
+    path = write_artifact(tmp_path / "1", **TABLE, scale=(1e6, 1.0, 1e-6))
+    with np.load(path / "golden.npz") as archive:
+        golden = dict(archive)
+    for column, error, accepted in ((0, 100.0, True), (0, 1e5, False), (2, 1e-10, True), (2, 1e-6, False)):
+        mean = golden["decoder.mean"].astype(np.float64)
+        mean[0] = (1.0, 1.0, 1e-6)  # smaller than an error that is allowed in the first column
+        near = mean.copy()
+        near[0, column] += error
+        measured = engine.relative_error(artifact.read(path).manifest, "decoder.mean", near, mean)
+        assert (measured <= engine.GOLDEN_TOLERANCE) == accepted
+    golden["decoder.mean"][3, 2] += 1.0
+    np.savez(path / "golden.npz", **golden)
+    artifact.write_sums(path)
+    assert "golden.npz: decoder.mean differs by" in refusal(path)
 
 
 def test_cuda_is_refused_outright_where_there_is_none_and_auto_takes_the_cpu(path):

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from support.artifacts import write_artifact
 
+from server import artifact
 from server.core.batcher import Batcher
+from server.core.likelihood import Gaussian
 from server.core.model import Entry, Execution
 from server.core.scheduler import Scheduler
 from server.errors import ArtifactError, InvalidInput, NotFound, Unavailable
@@ -117,3 +119,8 @@ def test_the_batch_size_is_the_smallest_near_the_best(seconds_for, expected):
         return (rows,)
 
     assert best_batch_rows(run, (3,), clock=lambda: now[0]) == expected
+
+
+def test_the_core_hears_of_a_tables_scale(tmp_path):
+    path = write_artifact(tmp_path / "1", item_shape=(2,), likelihood="gaussian", scale=(10.0, 0.5))
+    assert catalog.spec_of(artifact.read(path).manifest).likelihood == Gaussian(0.25, (10.0, 0.5))

@@ -7,6 +7,7 @@ from scipy import stats
 from server.core.likelihood import Bernoulli, Decoded, Gaussian
 
 RANDOM = np.random.default_rng(0)
+SCALED = Gaussian(0.3, tuple(float(value) for value in range(1, 26)))
 
 
 def decoded(rows: int = 6) -> Decoded:
@@ -35,6 +36,33 @@ def test_gaussian_nll_is_that_of_scipy():
     np.testing.assert_allclose(Gaussian(0.3).nll(x, d), expected, rtol=1e-5)
 
 
+def test_with_a_scale_every_value_has_its_own_deviation():
+    scale = (1e6, 1.0, 1e-4)
+    mean = (RANDOM.normal(size=(6, 3)) * scale).astype(np.float32)
+    x = (mean + RANDOM.normal(size=(6, 3)) * 0.3 * np.array(scale)).astype(np.float32)
+    expected = -stats.norm(mean.astype(np.float64), 0.3 * np.array(scale)).logpdf(x).sum(axis=1)
+    np.testing.assert_allclose(Gaussian(0.3, scale).nll(x, Decoded(mean, None)), expected, rtol=1e-4)
+    drawn = Gaussian(0.3, scale).draw(np.zeros((20_000, 3), np.float32), seed=1, first_row=0)
+    np.testing.assert_allclose(drawn.std(axis=0), 0.3 * np.array(scale), rtol=0.02)  # 4 standard errors
+
+
+def test_a_value_beyond_every_scale_is_infinitely_unlikely_and_no_warning():
+    wild = np.array([[3e38, 0.0, 0.0], [0.0, 0.0, 0.0]], np.float32)
+    nll = Gaussian(0.3, (1.0, 1e-4, 1.0)).nll(wild, Decoded(np.zeros((2, 3), np.float32), None))
+    assert nll[0] == np.inf
+    assert np.isfinite(nll[1])
+
+
+def test_a_scale_of_ones_is_no_scale():
+    d = decoded()
+    x = RANDOM.random(d.mean.shape).astype(np.float32)
+    ones = Gaussian(0.3, (1.0,) * 25)
+    np.testing.assert_array_equal(ones.nll(x, d), Gaussian(0.3).nll(x, d))
+    np.testing.assert_array_equal(
+        ones.draw(d.mean, seed=1, first_row=0), Gaussian(0.3).draw(d.mean, seed=1, first_row=0)
+    )
+
+
 @pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(0.3)])
 def test_draws_have_the_mean_they_were_given(likelihood):
     mean = np.full((20_000, 3), 0.3, np.float32)
@@ -42,7 +70,7 @@ def test_draws_have_the_mean_they_were_given(likelihood):
     np.testing.assert_allclose(drawn.mean(axis=0), 0.3, atol=0.015)  # 4 standard errors of 0.46/sqrt(20000)
 
 
-@pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(0.3)])
+@pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(0.3), SCALED])
 def test_a_drawn_row_is_the_same_in_any_company(likelihood):
     mean = decoded(8).mean
     whole = likelihood.draw(mean, seed=9, first_row=100)
@@ -50,7 +78,7 @@ def test_a_drawn_row_is_the_same_in_any_company(likelihood):
     assert whole[3].tobytes() == alone[0].tobytes()
 
 
-@pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(0.3)])
+@pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(0.3), SCALED])
 def test_a_rows_nll_is_the_same_in_any_company(likelihood):
     d = decoded(8)
     x = RANDOM.random(d.mean.shape).astype(np.float32)

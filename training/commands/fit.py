@@ -48,7 +48,9 @@ from training.settings import resolve, unchanged
 )
 @click.option("--latent-size", type=int, help="Dimensions of z.")
 @click.option("--likelihood", type=click.Choice(["bernoulli", "gaussian"]), help="p(x | z).")
-@click.option("--sigma", type=float, help="Gaussian: a fixed sigma in units of 0..1, instead of a learned one.")
+@click.option(
+    "--sigma", type=float, help="Gaussian: a fixed sigma, of 0..1 or of a column's deviation, instead of a learned one."
+)
 @click.option("--prior", type=click.Choice(["normal", "flow"]), help="N(0, I), or a learned RealNVP.")
 @click.option("--seed", type=int, help="Decides the weights, the order of rows and every draw.")
 @click.option("--device", type=click.Choice(get_args(hardware.Device)), default="auto")
@@ -196,7 +198,7 @@ def _nested(given: dict[str, Any]) -> dict[str, Any]:
 def _introduce(this: Session, console: Console) -> None:
     config, dataset = this.config, this.dataset
     rows = ", ".join(f"{count:,} {name}" for name, count in dataset.counts.items())
-    shape = " x ".join(map(str, dataset.item_shape))
+    shape = " x ".join(map(str, dataset.item_shape)) if dataset.kind == "image" else f"{dataset.item_shape[0]} columns"
     prior = f"RealNVP of {config.prior.couplings}" if isinstance(config.prior, FlowPrior) else "N(0, I)"
     for line in (
         f"data      {dataset.name}: {rows}; items {shape}; validation: {dataset.protocol}",

@@ -1,4 +1,4 @@
-"""Images in .npy and .npz files."""
+"""Images, and tables, in .npy and .npz files."""
 
 import warnings
 from pathlib import Path
@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training.datasets import tables
 from training.datasets.dataset import Source, Split
 from training.errors import TrainingError
 
@@ -25,17 +26,17 @@ LABELS = {
 
 
 def read(file: Path) -> Source:
-    """A .npy file of images, or an .npz archive with `train` and perhaps `validation` and `test`.
+    """A .npy file of images or rows, or an .npz archive with `train` and perhaps `validation` and `test`.
 
-    Images are [N, H, W], [N, H, W, C] or [N, C, H, W] with 1 or 3 channels: bytes, booleans, or floats in 0..1, which
-    are rounded to 256 levels. Raises TrainingError.
+    A table is [N, D], numbers that are no bytes. Images are [N, H, W], [N, H, W, C] or [N, C, H, W] with 1 or 3
+    channels: bytes, booleans, or floats in 0..1, which are rounded to 256 levels. Raises TrainingError.
     """
     try:
         with file.open("rb") as stream:
             content = np.load(stream, allow_pickle=False)
             # An archive reads its members when they are asked for: all of them, while the file is open.
             arrays = {"train": content} if isinstance(content, np.ndarray) else dict(content)
-    except OSError:
+    except (OSError, MemoryError):
         raise
     except Exception as error:  # a broken archive raises zipfile's, numpy's and zlib's own types
         raise TrainingError(f"{file}: numpy cannot read it: {str(error).splitlines()[0]}") from None
@@ -89,7 +90,7 @@ def _with_channels_first(array: NDArray[np.generic], where: str) -> NDArray[np.g
     if array.ndim != 4 or array.shape[1] not in (1, 3):
         raise TrainingError(
             f"{where}: has shape {array.shape}; allowed: [N, H, W], or [N, H, W, C] or [N, C, H, W] with 1 or 3 "
-            "channels"
+            "channels, or [N, D] floats, a table"
         )
     return array
 
@@ -116,4 +117,5 @@ def _split(file: Path, arrays: dict[str, NDArray[np.generic]], name: str) -> Spl
             raise TrainingError(f"{file}[{label_key}]: is {values.dtype} {values.shape}; labels are whole numbers [N]")
         labels = torch.from_numpy(values.astype(np.int64))
     where = str(file) if file.suffix == ".npy" else f"{file}[{key}]"
-    return Split(images(arrays[key], where), labels)
+    array = arrays[key]
+    return Split(tables.rows(array, where) if tables.is_table(array) else images(array, where), labels)

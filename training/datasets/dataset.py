@@ -1,6 +1,6 @@
-"""A data set: uint8 images in memory, split into training, validation and perhaps test rows.
+"""A data set in memory, images or the rows of a table, split into training, validation and perhaps test rows.
 
-Rows may also be a view of a file larger than memory: what looks at all of them does so piece by piece.
+Images may also be a view of a file larger than memory: what looks at all of them does so piece by piece.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from server.artifact import ItemKind
 from training.config import TrainOn
 from training.errors import TrainingError
 from training.randomness import generator
@@ -19,13 +20,14 @@ SplitName = Literal["train", "validation", "test"]
 FEWEST_ROWS = 20  # a tenth is held out, and a covariance needs two of those
 MOST_MAPPED_HELD_OUT = 10_000  # a tenth of a huge file would take as long as the training
 PIECE = 1 << 26  # bytes looked at at once
+FEWEST_STEPS = 16  # of float32, that a column must vary by
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
     """Rows and, where the source has them, their classes."""
 
-    rows: Tensor  # uint8 [N, C, H, W]; 0..255 stands for 0..1
+    rows: Tensor  # images: uint8 [N, C, H, W], 0..255 stands for 0..1; a table: float32 [N, D] in the units it came in
     labels: Tensor | None = None  # int64 [N]
 
     def __len__(self) -> int:
@@ -44,6 +46,7 @@ class Source:
     hold_out_last: bool = False
     # The training rows are a view of a file too large for memory: they cannot be copied, nor taken in another order.
     mapped: bool = False
+    columns: tuple[str, ...] | None = None  # the names of a table's, where it has a header
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,11 @@ class Dataset:
     test: Split | None
     protocol: str  # in words: where the validation rows come from
     sha256: str  # of all rows of all splits
+    columns: tuple[str, ...] | None = None  # the names of a table's, where it has a header
+
+    @property
+    def kind(self) -> ItemKind:
+        return kind_of(self.item_shape)
 
     @property
     def item_shape(self) -> tuple[int, ...]:
@@ -69,14 +77,18 @@ class Dataset:
     @property
     def static(self) -> bool:
         """Whether every pixel is black or white: binarised once and for all."""
-        return all(bool(((piece == 0) | (piece == 255)).all()) for piece in _pieces(self.train.rows))
+        return self.kind == "image" and all(
+            bool(((piece == 0) | (piece == 255)).all()) for piece in _pieces(self.train.rows)
+        )
 
     def mean_item(self) -> Tensor:
-        """The mean training item, 0..1; float32 [C, H, W]."""
-        total = torch.zeros(self.item_shape, dtype=torch.float64)
-        for piece in _pieces(self.train.rows):
-            total += piece.sum(0, dtype=torch.float64)
-        return total.div(len(self.train)).div(255).float()
+        """The mean training item; float32, [C, H, W] in 0..1 or a table's [D]."""
+        mean = _mean(self.train.rows)
+        return (mean.div(255) if self.kind == "image" else mean).float()
+
+    def deviation(self) -> Tensor | None:
+        """The standard deviation of each column of a table's training rows, float32 [D]; None for images."""
+        return _deviation(self.train.rows).float() if self.kind == "table" else None
 
     def rows(self, which: TrainOn) -> Tensor:
         """The rows to train on: the training rows, or `all`, the validation rows after them."""
@@ -109,6 +121,8 @@ def assemble(source: Source) -> Dataset:
             raise TrainingError(f"{source.name}: {len(split)} {name} rows have {len(split.labels)} labels")
     if len(source.train) < FEWEST_ROWS:
         raise TrainingError(f"{source.name}: has {len(source.train)} rows; training needs at least {FEWEST_ROWS}")
+    if kind_of(shape) == "table":
+        return _table(source)
     lowest, highest = _range(source.train.rows)
     if lowest == highest:
         raise TrainingError(f"{source.name}: every value of every row is {lowest}; there is nothing to learn")
@@ -120,6 +134,44 @@ def assemble(source: Source) -> Dataset:
         train, validation = _stretched(train), _stretched(validation)
         test = None if test is None else _stretched(test)
     return Dataset(source.name, train, validation, test, protocol, _digest(train, validation, test))
+
+
+def kind_of(item_shape: tuple[int, ...]) -> ItemKind:
+    """[C, H, W] are images, [D] the rows of a table."""
+    return "image" if len(item_shape) == 3 else "table"
+
+
+def _table(source: Source) -> Dataset:
+    train, validation, protocol = _hold_out(source)
+    largest = train.rows.abs().max(0).values.double()
+    flat = _deviation(train.rows) < FEWEST_STEPS * torch.finfo(torch.float32).eps * largest
+    flat |= largest == 0
+    if flat.any():
+        column = int(flat.nonzero()[0, 0])
+        called = f"column {column + 1}" if source.columns is None else f"column {source.columns[column]!r}"
+        raise TrainingError(
+            f"{source.name}: {called} is {train.rows[0, column]:g} in every training row, or nearly so; drop it, or "
+            "subtract what is constant"
+        )
+    digest = _digest(train, validation, source.test)
+    return Dataset(source.name, train, validation, source.test, protocol, digest, source.columns)
+
+
+def _mean(rows: Tensor) -> Tensor:
+    """float64 [*item]"""
+    total = torch.zeros(rows.shape[1:], dtype=torch.float64)
+    for piece in _pieces(rows):
+        total += piece.sum(0, dtype=torch.float64)
+    return total / len(rows)
+
+
+def _deviation(rows: Tensor) -> Tensor:
+    """float64 [*item]"""
+    mean = _mean(rows)
+    total = torch.zeros_like(mean)
+    for piece in _pieces(rows):
+        total += (piece.double() - mean).square().sum(0)
+    return (total / len(rows)).sqrt()
 
 
 def _hold_out(source: Source) -> tuple[Split, Split, str]:

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from training import memory
-from training.datasets import arrays, digits, idx, mnist, pictures
+from training.datasets import arrays, digits, idx, mnist, pictures, tables
 from training.datasets.dataset import Dataset, Source, assemble
 from training.errors import TrainingError
 
-ALLOWED = "digits, mnist, a folder of IDX files or pictures, or a .npy or .npz file"
+ALLOWED = "digits, mnist, a folder of IDX files, pictures or tables, or a .npy, .npz, .csv, .tsv or .parquet file"
 MAPPED_FROM = 1 / 4  # of the memory: a larger .npy file stays on the disk and is read row by row
 
 
@@ -32,11 +32,23 @@ def _read(source: str, environment: Mapping[str, str], map_from: int) -> Source:
         return mnist.read(environment)
     path = Path(source)
     if path.is_dir():
-        return idx.read_folder(path) if idx.is_folder(path) else pictures.read_folder(path)
+        return _read_folder(path)
     if not path.exists():
         raise TrainingError(f"--data {source}: no such file or folder; allowed: {ALLOWED}")
+    return _read_file(path, map_from)
+
+
+def _read_folder(path: Path) -> Source:
+    if idx.is_folder(path):
+        return idx.read_folder(path)
+    return tables.read_folder(path) if tables.is_folder(path) else pictures.read_folder(path)
+
+
+def _read_file(path: Path, map_from: int) -> Source:
     if path.suffix == ".npy" and path.stat().st_size >= map_from:
         return arrays.mapped(path)
     if path.suffix in (".npy", ".npz"):
         return arrays.read(path)
-    raise TrainingError(f"--data {source}: cannot be read as data; allowed: {ALLOWED}")
+    if path.suffix in tables.SUFFIXES:
+        return tables.read(path)
+    raise TrainingError(f"--data {path}: cannot be read as data; allowed: {ALLOWED}")

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from training.config import Architecture, ConvArchitecture, MlpArchitecture
+from training.config import Architecture, ConvArchitecture, MlpArchitecture, require
+from training.datasets.dataset import kind_of
 from training.networks import conv, mlp, tutorial
 
 
@@ -20,6 +21,10 @@ class Bodies:
 
 def build(architecture: Architecture, item_shape: tuple[int, ...], latent_size: int) -> Bodies:
     """Raises TrainingError if the architecture cannot take such items."""
+    require(
+        isinstance(architecture, MlpArchitecture) or kind_of(item_shape) == "image",
+        f"architecture {architecture.kind} takes images, not the rows of a table; use --preset table",
+    )
     if isinstance(architecture, ConvArchitecture):
         encoder: nn.Module = conv.ConvEncoder(architecture, item_shape)
         return Bodies(encoder, architecture.hidden, conv.ConvDecoder(architecture, item_shape, latent_size), True)

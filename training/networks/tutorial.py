@@ -12,7 +12,7 @@ from torch.nn.functional import relu
 
 from training.config import TutorialArchitecture
 from training.errors import TrainingError
-from training.networks import blocks
+from training.networks import polyphase
 
 
 class TutorialEncoder(nn.Module):
@@ -76,8 +76,9 @@ class Doubling(nn.Module):
         self.last = nn.Conv2d(filters, channels, 2)
 
     def forward(self, h: Tensor) -> Tensor:
-        if blocks.pay(h):
-            return blocks.convolved(relu(blocks.doubled(h, self.up)), self.last)
+        if polyphase.pays(h):
+            phases = polyphase.doubled(h, self.up)
+            return polyphase.convolved({parity: relu(phase) for parity, phase in phases.items()}, self.last)
         return cast(Tensor, self.last(relu(self.up(h))))
 
 

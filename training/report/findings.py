@@ -63,8 +63,11 @@ def gather(
     require_same_data(saved, dataset)
     if len(dataset.validation) < 2:
         raise TrainingError(f"{dataset.name}: has one validation row; a report, like a variance, needs two")
+    if dataset.kind == "table":
+        raise TrainingError(f"{name}: was trained on a table; a report shows pictures, its model card shows columns")
     model, facts = trained_model(saved)
-    chosen = next((epoch for epoch in epochs if epoch.epoch == facts["chosen_epoch"]), None)
+    last = epochs[-1].epoch if facts["chosen_epoch"] is None else facts["chosen_epoch"]  # trained on all: none chosen
+    chosen = next((epoch for epoch in epochs if epoch.epoch == last), None)
     if chosen is None:
         raise TrainingError(
             f"{name}: the checkpoint holds the weights of epoch {facts['chosen_epoch']}, which the journal does not "

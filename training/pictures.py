@@ -1,0 +1,56 @@
+"""What a model card shows, drawn from the exported graphs: samples, reconstructions and what each latent holds."""
+
+from pathlib import Path
+
+import torch
+
+from training import plots
+from training.datasets import Dataset
+from training.held_out import HeldOut
+from training.minibatches import grey
+from training.randomness import generator
+from training.served import ServedModel
+
+PICTURED = 64  # images
+ROWS = 2000  # of a table
+MOST_COLUMNS = 24  # of a table, shown
+
+
+def draw(folder: Path, model: ServedModel, dataset: Dataset, figures: HeldOut) -> None:
+    """Write samples.png, reconstructions.png and latent_kl.png, from fixed seeds."""
+    if dataset.kind == "table":
+        _table(folder, model, dataset)
+    else:
+        _images(folder, model, dataset)
+    plots.bars(
+        folder / "latent_kl.png",
+        figures.kl_per_latent,
+        title="KL(q(z_i | x), N(0, 1)), mean over validation rows",
+        horizontal="latent, in order of its KL",
+        vertical="nats",
+    )
+
+
+def _images(folder: Path, model: ServedModel, dataset: Dataset) -> None:
+    draws = generator(0, "pictures")
+    eps = torch.randn(PICTURED, model.manifest.latent_size, generator=draws)
+    plots.grid(folder / "samples.png", model.decode(model.from_noise(eps))[0], columns=8)
+    rows = dataset.validation.rows
+    some = grey(rows[torch.randperm(len(rows), generator=draws)[: PICTURED // 2]])
+    plots.pairs(folder / "reconstructions.png", some, model.decode(model.encode(some).mean)[0], columns=8)
+
+
+def _table(folder: Path, model: ServedModel, dataset: Dataset) -> None:
+    draws = generator(0, "pictures")
+    likelihood, size = model.manifest.likelihood, model.manifest.item.size
+    assert likelihood.sigma is not None
+    assert likelihood.scale is not None
+    mean = model.decode(model.from_noise(torch.randn(ROWS, model.manifest.latent_size, generator=draws)))[0]
+    sampled = mean + likelihood.sigma * torch.tensor(likelihood.scale) * torch.randn(mean.shape, generator=draws)
+    rows = dataset.validation.rows
+    some = rows[torch.randperm(len(rows), generator=draws)[:ROWS]]
+    reconstructed = model.decode(model.encode(some).mean)[0]
+    names = dataset.columns or tuple(f"column {index + 1}" for index in range(size))
+    shown = slice(0, MOST_COLUMNS)
+    plots.histograms(folder / "samples.png", some[:, shown], sampled[:, shown], names=names[shown])
+    plots.agreement(folder / "reconstructions.png", some[:, shown], reconstructed[:, shown], names=names[shown])
