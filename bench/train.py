@@ -22,6 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from bench.machine import busy_ticks
 from training.datasets import mnist
 from training.errors import TrainingError
 
@@ -81,14 +82,6 @@ class Worker:
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait(timeout=30)
-
-
-def busy_ticks() -> int:
-    """Processor time of the whole machine that was not idle."""
-    user, nice, system, _idle, _iowait, *interrupts = map(
-        int, Path("/proc/stat").read_text().splitlines()[0].split()[1:8]
-    )
-    return user + nice + system + sum(interrupts)
 
 
 def start(name: str, rows: Path, *, batch_size: int, threads: int) -> Worker:

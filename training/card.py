@@ -1,32 +1,30 @@
 """MODEL_CARD.md: what the model is, what it was measured to do, and how to check that."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 from server.artifact import Manifest
+from training.card_tables import tables
+from training.record import Records
 
 
-def text(
-    manifest: Manifest,
-    *,
-    parameters: int,
-    decode_macs: int,
-    trained: str,
-    evaluations: Sequence[Mapping[str, Any]] = (),
-) -> str:
-    """The card in Markdown; `trained` says in words how far training went, `evaluations` are of this model."""
+def text(manifest: Manifest) -> str:
+    """The card in Markdown: a function of the manifest alone."""
     provenance, metrics = manifest.provenance, manifest.metrics
     data, config = provenance["data"], provenance["config"]
     prior = "learned (RealNVP)" if manifest.learned_prior else "N(0, I)"
     words = _words(manifest)
-    if config.get("train_on") == "all":  # absent before there was a choice
+    held_out = provenance["held_out"]
+    if config["train_on"] == "all":
         shown = "Trained on the training and the validation rows."
-        flatters = "The validation rows were trained on, so these figures flatter, as do the manifest's percentiles."
     else:
         shown = "Trained on the training rows."
-        flatters = "The validation rows chose the epoch that is exported, so these figures flatter a little."
+    if held_out == "test":
+        caveat = "Neither training nor choice has seen these rows. The manifest's percentiles are of them too."
+    elif config["train_on"] == "all":
+        caveat = "The validation rows were trained on, so these figures flatter, as do the manifest's percentiles."
+    else:
+        caveat = "The validation rows chose the epoch that is exported, so these figures flatter a little."
     rows = ", ".join(f"{count:,} {name}" for name, count in data["rows"].items())
     return f"""# Model card: a variational autoencoder of {data["name"]}
 
@@ -46,8 +44,8 @@ def text(
 | latent size | {manifest.latent_size} |
 | prior p(z) | {prior} |
 | likelihood p(x given z) | {words.likelihood} |
-| parameters | {parameters:,} |
-| decoder | {decode_macs / 1e6:.2f} million multiply-adds a row |
+| parameters | {provenance["parameters"]:,} |
+| decoder | {provenance["decode_macs"] / 1e6:.2f} million multiply-adds a row |
 | preset | {config["preset"]}; the whole configuration is in manifest.json |
 
 ## Data and training
@@ -55,11 +53,11 @@ def text(
 {data["name"]}: {rows}; validation rows are {data["validation"]}. {shown} Rows are {words.seen}.
 sha256 of all rows: `{data["sha256"]}`.
 
-{trained} Code: commit {provenance["git_commit"] or "unknown"}.
+{_trained(manifest)} Code: commit {provenance["git_commit"] or "unknown"}.
 
 ## Figures
 
-On {metrics["rows"]:,.0f} validation rows, {words.seen}, from the exported graphs; nats per item. The ELBO is better
+On {metrics["rows"]:,.0f} {held_out} rows, {words.seen}, from the exported graphs; nats per item. The ELBO is better
 when higher, the others when lower.
 
 | | |
@@ -71,9 +69,9 @@ when higher, the others when lower.
 | KL(q(z given x), p(z)) | {metrics["kl"]:.2f} |
 | active latents (posterior mean varies by more than 0.01) | {metrics["active_units"]:.0f} of {manifest.latent_size} |
 
-{flatters}
+{caveat}
 
-{_measured(evaluations)}
+{tables(Records.of(provenance["measured"]), seed=config["seed"])}
 ![KL per latent](latent_kl.png)
 {words.columns}
 ## Use and limits
@@ -82,6 +80,13 @@ Serve it with `python -m server --models exported`. It knows only {words.item}s 
 anything else its reconstructions and likelihoods mean little, and a high likelihood does not show that {words.an_item}
 belongs to the data. Samples repeat whatever the training rows contain.
 """
+
+
+def _trained(manifest: Manifest) -> str:
+    done, chosen = manifest.provenance["epochs"], manifest.provenance["chosen_epoch"]
+    total = manifest.provenance["config"]["optimisation"]["epochs"]
+    which = "its last step" if chosen is None else f"epoch {chosen}, the best on the validation rows"
+    return f"Trained for {done} of {total} epochs; exported are the averaged weights of {which}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,7 @@ def _words(manifest: Manifest) -> _Words:
         seen=seen,
         samples="Means of p(x | z) for 64 draws of z from the prior, unselected.",
         reconstructions=(
-            "Validation rows (odd lines) above their reconstructions from the mean of q(z | x) (even lines)."
+            "Held-out rows (odd lines) above their reconstructions from the mean of q(z | x) (even lines)."
         ),
         columns="",
     )
@@ -145,27 +150,3 @@ def _columns(manifest: Manifest) -> str:
 def _cell(name: str) -> str:
     """Any text in a cell of a Markdown table."""
     return escape(" ".join(name.split())).replace("|", "&#124;")
-
-
-def _measured(evaluations: Sequence[Mapping[str, Any]]) -> str:
-    if not evaluations:
-        return (
-            "For the published protocol on test rows: "
-            "`python -m training evaluate FOLDER --data DATA --split test --importance-samples 5000`.\n"
-        )
-    lines = [
-        "Measured afterwards on rows that neither training nor choice has seen, by `python -m training evaluate`; "
-        "mean ± standard error over rows:\n",
-        "| rows | -log p(x) | ELBO | reconstruction | KL |",
-        "|---|---|---|---|---|",
-    ]
-    for found in evaluations:
-        figures = " | ".join(
-            f"{found[name]['mean']:.2f} ± {found[name]['standard_error']:.2f}"
-            for name in ("nll", "elbo", "reconstruction_nll", "kl")
-        )
-        lines.append(
-            f"| {found['rows']:,} {found['split']} rows of {found['data']}, binarisation {found['binarisation']}, "
-            f"seed {found['seed']}, {found['samples']:,} importance samples | {figures} |"
-        )
-    return "\n".join(lines) + "\n"

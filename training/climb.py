@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from training.config import Optimisation
 from training.hardware import Hardware
 from training.minibatches import Minibatch
 from training.model import Drawn, Vae
@@ -27,12 +28,11 @@ class Climb(NamedTuple):
     terms: Terms  # of the ELBO at the same draws, for the record
 
 
-def climb(model: Vae, batch: Minibatch, *, kl_weight: float, hardware: Hardware) -> Climb:
-    """The loss of a minibatch; see config.Optimisation for what it may be."""
-    settings = model.config.optimisation
+def climb(model: Vae, batch: Minibatch, settings: Optimisation, *, kl_weight: float, hardware: Hardware) -> Climb:
+    """The loss of a minibatch by the settings that hold at this step; see config.Optimisation for what it may be."""
     drawn = model.drawn(batch.x, batch.noise, autocast=hardware.autocast())
     if settings.bound != "elbo":
-        return _importance_weighted(model, drawn, kl_weight)
+        return _importance_weighted(model, drawn, kl_weight, doubly=settings.bound == "dreg")
     terms = model.parts(drawn)
     if settings.free_bits == 0:
         return Climb(minibatch_loss(terms, kl_weight), terms)
@@ -49,8 +49,7 @@ def bound(model: Vae, drawn: Drawn) -> Tensor:
     return importance_weighted_bound(log_weights(drawn.log_likelihood, model.log_prior(drawn.z), log_posterior))
 
 
-def _importance_weighted(model: Vae, drawn: Drawn, kl_weight: float) -> Climb:
-    doubly = model.config.optimisation.bound == "dreg"
+def _importance_weighted(model: Vae, drawn: Drawn, kl_weight: float, *, doubly: bool) -> Climb:
     log_prior, log_posterior = model.log_prior(drawn.z), _log_posterior(drawn, attached=not doubly)
     weights = log_weights(drawn.log_likelihood, kl_weight * log_prior, kl_weight * log_posterior)
     if doubly:

@@ -110,6 +110,7 @@ class Optimisation:
         "elbo"  # what is climbed: the ELBO or, by its own or its DReG gradient, the importance-weighted bound
     )
     importance_draws: int = 1  # z per row and step, for iwae and dreg
+    bound_fraction: float = 1.0  # of the epochs, the last ones: they climb `bound`, those before the ELBO
     gradient_norm: float = 100.0  # gradients of a loss in nats per row; their norm is clipped here
     gradient: Gradient = "total"  # of the ELBO, or of its path through z alone (objective.kl_along_path)
     average: float = 0.999  # decay of the exponential moving average that is validated and exported
@@ -132,8 +133,9 @@ class Optimisation:
         require(1 <= self.importance_draws <= 1000, f"importance_draws is {self.importance_draws}; allowed: 1 to 1000")
         require(
             self.bound != "elbo" or self.importance_draws == 1,
-            f"importance_draws is {self.importance_draws}, which bound elbo has no use for; take bound iwae or dreg",
+            f"importance_draws is {self.importance_draws}, which bound elbo has no use for; give 1, or iwae or dreg",
         )
+        require(0 < self.bound_fraction <= 1, f"bound_fraction is {self.bound_fraction}; allowed: above 0, up to 1")
         require(
             self.bound != "iwae" or self.gradient == "total",
             "gradient path is biased for bound iwae (arXiv 1810.04152); take bound dreg, or gradient total",

@@ -46,7 +46,7 @@ class Display:
             completed=event.step,
             total=event.steps,
             figures=f"ELBO {means.elbo:.2f}  reconstruction {means.reconstruction:.2f}  KL {means.kl:.2f}  "
-            f"{event.images_per_second:,.0f} images/s",
+            f"{event.rows_per_second:,.0f} rows/s",
         )
 
 
@@ -57,5 +57,5 @@ def _line(event: EpochDone) -> str:
         f"train ELBO {train.elbo:8.2f}  validation ELBO {validation.elbo:8.2f} "
         f"(reconstruction {validation.reconstruction:.2f}, KL {validation.kl:.2f})  "
         f"{'' if event.bound is None else f'bound {event.bound:.2f}  '}"
-        f"{event.images_per_second:,.0f} images/s{'  best' if event.best else ''}"
+        f"{event.rows_per_second:,.0f} rows/s{'  best' if event.best else ''}"
     )

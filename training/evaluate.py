@@ -1,6 +1,6 @@
 """`evaluate`: an artifact's figures on the rows of a split, from the exported graphs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ class Evaluation:
     """What was measured, and how."""
 
     model_digest: str  # of the artifact: graphs and preprocessing
+    config: Mapping[str, Any]  # that it was trained with
     data: str  # the data set's name
     split: SplitName
     rows: int
@@ -102,6 +103,7 @@ def evaluate(
     elbo, reconstruction, kl = torch.cat(bounds, dim=1)
     return Evaluation(
         model_digest=model.manifest.digest,
+        config=model.manifest.provenance.get("config", {}),
         data=dataset.name,
         split=split,
         rows=len(x),

@@ -14,11 +14,11 @@ from training.climb import bound, climb
 from training.datasets import Dataset
 from training.errors import TrainingError
 from training.hardware import Hardware
-from training.minibatches import Minibatches, noise_shape, observed
+from training.minibatches import Minibatches, observed
 from training.model import Vae
 from training.progress import EpochDone, Event, Means, Stepped
 from training.randomness import generator
-from training.schedule import average_decay, kl_weight, learning_rate
+from training.schedule import average_decay, kl_weight, learning_rate, objective
 from training.state import Best, State, update_average
 
 REPORT_EVERY = 20  # steps; also how soon a NaN is noticed
@@ -80,7 +80,7 @@ def fit(
                     validation=validation,
                     learning_rate=learning_rate(settings, step=state.step - 1, steps=batches.total),
                     kl_weight=kl_weight(settings, step=state.step - 1, steps=batches.total),
-                    images_per_second=rate,
+                    rows_per_second=rate,
                     best=best,
                     bound=weighted,
                 )
@@ -99,7 +99,8 @@ def validate(model: Vae, dataset: Dataset, hardware: Hardware) -> tuple[Means, f
     with torch.inference_mode():
         for rows in torch.split(dataset.validation.rows, VALIDATION_ROWS):
             x = observed(rows.to(hardware.device), config, draws)
-            noise = torch.randn(len(x), *noise_shape(config), generator=draws, device=hardware.device)
+            shape = len(x), config.optimisation.importance_draws, config.latent_size
+            noise = torch.randn(shape, generator=draws, device=hardware.device)
             part = hardware.ranks.part(len(x))
             drawn = model.drawn(hardware.rows(x[part]), noise[part], autocast=hardware.autocast())
             terms = model.parts(drawn)
@@ -111,12 +112,12 @@ def validate(model: Vae, dataset: Dataset, hardware: Hardware) -> tuple[Means, f
 
 
 def _step(state: State, batches: Minibatches, hardware: Hardware) -> None:
-    settings = state.model.config.optimisation
+    settings = objective(state.model.config.optimisation, epoch=state.step // batches.per_epoch)
     batch = batches.at(state.step)
     for group in state.optimiser.param_groups:
         group["lr"] = learning_rate(settings, step=state.step, steps=batches.total)
     weight_of_kl = kl_weight(settings, step=state.step, steps=batches.total)
-    loss, terms = climb(state.model, batch, kl_weight=weight_of_kl, hardware=hardware)
+    loss, terms = climb(state.model, batch, settings, kl_weight=weight_of_kl, hardware=hardware)
     state.optimiser.zero_grad(set_to_none=True)
     (loss * batch.weight).backward()  # type: ignore[no-untyped-call]  # torch
     hardware.ranks.add([weight.grad for weight in state.model.parameters() if weight.grad is not None])

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from server.artifact import GRAPH_INPUT, GraphName, graph_outputs
+from training.lowering import lowered
 from training.model import Decoder, Encoder, Vae
 
 OPSET = 20
@@ -81,7 +82,7 @@ def modules(model: Vae) -> dict[GraphName, nn.Module]:
 def to_onnx(model: Vae, name: GraphName) -> bytes:
     """One graph; the same model gives the same bytes."""
     shape = model.item_shape if name == "encoder" else (model.config.latent_size,)
-    module = modules(model)[name].eval()
+    module = lowered(modules(model)[name].eval())
     with _quiet():
         program = torch.onnx.export(
             module,

@@ -26,7 +26,7 @@ ACTIVE = 0.01  # a latent is active if its posterior mean varies by more over th
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Measured on validation rows."""
+    """Measured on rows that were not trained on, or the nearest there is to them."""
 
     metrics: dict[str, float]
     percentiles: Mapping[str, Mapping[str, tuple[float, ...]]]  # by latent mode and quantity, as in the manifest

@@ -8,6 +8,7 @@ from torch import Tensor
 from training.config import Config
 from training.hardware import Hardware
 from training.randomness import generator
+from training.schedule import objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,10 @@ class Minibatches:
         device, part = self.hardware.device, self.hardware.ranks.part(len(index))
         draws = generator(self.config.seed, "step", step, device=device)
         x = observed(self.rows[index].to(device), self.config, draws)
-        noise = torch.randn(len(index), *noise_shape(self.config), generator=draws, device=device)
+        settings = objective(self.config.optimisation, epoch=epoch)
+        shape = len(index), settings.importance_draws, self.config.latent_size
+        noise = torch.randn(shape, generator=draws, device=device)
         return Minibatch(self.hardware.rows(x[part]), noise[part], weight=(part.stop - part.start) / len(index))
-
-
-def noise_shape(config: Config) -> tuple[int, int]:
-    """What is drawn for one row: [importance draws, latent]."""
-    return config.optimisation.importance_draws, config.latent_size
 
 
 def observed(rows: Tensor, config: Config, draws: torch.Generator) -> Tensor:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from training import plots
 from training.datasets import Dataset
@@ -16,41 +17,42 @@ ROWS = 2000  # of a table
 MOST_COLUMNS = 24  # of a table, shown
 
 
-def draw(folder: Path, model: ServedModel, dataset: Dataset, figures: HeldOut) -> None:
-    """Write samples.png, reconstructions.png and latent_kl.png, from fixed seeds."""
+def draw(folder: Path, model: ServedModel, dataset: Dataset, rows: Tensor, figures: HeldOut) -> None:
+    """Write samples.png, reconstructions.png of held-out `rows` [N, *item] and latent_kl.png, from fixed seeds."""
     if dataset.kind == "table":
-        _table(folder, model, dataset)
+        _table(folder, model, rows, column_names(dataset))
     else:
-        _images(folder, model, dataset)
+        _images(folder, model, rows)
     plots.bars(
         folder / "latent_kl.png",
         figures.kl_per_latent,
-        title="KL(q(z_i | x), N(0, 1)), mean over validation rows",
+        title="KL(q(z_i | x), N(0, 1)), mean over held-out rows",
         horizontal="latent, in order of its KL",
         vertical="nats",
     )
 
 
-def _images(folder: Path, model: ServedModel, dataset: Dataset) -> None:
+def column_names(dataset: Dataset) -> tuple[str, ...]:
+    """Of a table, with or without a header."""
+    return dataset.columns or tuple(f"column {index + 1}" for index in range(dataset.item_shape[0]))
+
+
+def _images(folder: Path, model: ServedModel, rows: Tensor) -> None:
     draws = generator(0, "pictures")
     eps = torch.randn(PICTURED, model.manifest.latent_size, generator=draws)
     plots.grid(folder / "samples.png", model.decode(model.from_noise(eps))[0], columns=8)
-    rows = dataset.validation.rows
     some = grey(rows[torch.randperm(len(rows), generator=draws)[: PICTURED // 2]])
     plots.pairs(folder / "reconstructions.png", some, model.decode(model.encode(some).mean)[0], columns=8)
 
 
-def _table(folder: Path, model: ServedModel, dataset: Dataset) -> None:
+def _table(folder: Path, model: ServedModel, rows: Tensor, names: tuple[str, ...]) -> None:
     draws = generator(0, "pictures")
-    likelihood, size = model.manifest.likelihood, model.manifest.item.size
+    likelihood = model.manifest.likelihood
     assert likelihood.sigma is not None
     assert likelihood.scale is not None
     mean = model.decode(model.from_noise(torch.randn(ROWS, model.manifest.latent_size, generator=draws)))[0]
     sampled = mean + likelihood.sigma * torch.tensor(likelihood.scale) * torch.randn(mean.shape, generator=draws)
-    rows = dataset.validation.rows
     some = rows[torch.randperm(len(rows), generator=draws)[:ROWS]]
     reconstructed = model.decode(model.encode(some).mean)[0]
-    names = dataset.columns or tuple(f"column {index + 1}" for index in range(size))
-    shown = slice(0, MOST_COLUMNS)
-    plots.histograms(folder / "samples.png", some[:, shown], sampled[:, shown], names=names[shown])
-    plots.agreement(folder / "reconstructions.png", some[:, shown], reconstructed[:, shown], names=names[shown])
+    plots.histograms(folder / "samples.png", some, sampled, names=names[:MOST_COLUMNS])
+    plots.agreement(folder / "reconstructions.png", some, reconstructed, names=names[:MOST_COLUMNS])

@@ -54,7 +54,7 @@ def bars(file: Path, values: tuple[float, ...], *, title: str, horizontal: str, 
 
 
 def histograms(file: Path, real: Tensor, sampled: Tensor, *, names: tuple[str, ...]) -> None:
-    """A panel a column: the density of real [N, D], filled, and of sampled [M, D], a line, where the real are."""
+    """A panel for each named column: the density of real [N, D], filled, and of sampled [M, D], a line."""
     with mpl.style.context("default"):
         figure, panels = _panels(names)
         for index, axes in enumerate(panels):
@@ -69,7 +69,7 @@ def histograms(file: Path, real: Tensor, sampled: Tensor, *, names: tuple[str, .
 
 
 def agreement(file: Path, originals: Tensor, reconstructions: Tensor, *, names: tuple[str, ...]) -> None:
-    """A panel a column: reconstructions over originals, both [N, D], and the diagonal on which they would be equal."""
+    """A panel for each named column: reconstructions over originals, both [N, D], and the diagonal."""
     with mpl.style.context("default"):
         figure, panels = _panels(names)
         for index, axes in enumerate(panels):

@@ -19,7 +19,15 @@ PRESETS = {
         ),
         latent_size=50,
         prior=FlowPrior(couplings=6, hidden=256),
-        optimisation=Optimisation(epochs=40, gradient="path", weight_decay=0.01, gradient_norm=200.0),
+        optimisation=Optimisation(
+            epochs=80,
+            bound="dreg",
+            importance_draws=5,
+            bound_fraction=0.25,
+            gradient="path",
+            weight_decay=0.01,
+            gradient_norm=200.0,
+        ),
     ),
     # For tests, tiny images and first tries: seconds.
     "tiny": Config(

@@ -22,7 +22,7 @@ class Stepped:
     epoch: int  # 1, 2, ...
     epochs: int
     means: Means
-    images_per_second: float
+    rows_per_second: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class EpochDone:
     validation: Means
     learning_rate: float
     kl_weight: float
-    images_per_second: float
+    rows_per_second: float
     best: bool  # whether this is the best bound so far; never, if the validation rows are trained on too
     bound: float | None = None  # the importance-weighted one of the validation rows, nats, where that is climbed
 

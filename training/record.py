@@ -1,43 +1,99 @@
-"""Evaluations of an exported model, read back to be recorded in its artifact."""
+"""What was measured of an exported model, read back to be recorded in its artifact."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from training.errors import TrainingError
 
+Facts = Mapping[str, Any]
 FIGURES = ("nll", "elbo", "reconstruction_nll", "kl")
+_EVALUATION = {"model_digest", "config", "split", "binarisation", "rows", "samples", *FIGURES}
+_SAMPLES = {"model_digest", "real", "real_train", "learned_prior", "standard_normal", "classifier"}
 
 
-def read(file: Path) -> Mapping[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Of one model and, beside it, of its twins: the same configuration with other seeds."""
+
+    evaluations: tuple[Facts, ...] = ()  # what `evaluate --json` printed of this model
+    twins: tuple[Facts, ...] = ()  # and of the others
+    samples: Facts | None = None  # what `samples --json` printed of this model
+
+    @classmethod
+    def of(cls, facts: Facts) -> "Records":
+        """The inverse of to_mapping; of an empty mapping none."""
+        return cls(tuple(facts.get("evaluations", ())), tuple(facts.get("twins", ())), facts.get("samples"))
+
+    def to_mapping(self) -> dict[str, Any]:
+        return {"evaluations": list(self.evaluations), "twins": list(self.twins), "samples": self.samples}
+
+    def with_newer(self, newer: "Records") -> "Records":
+        """Both, where `newer` takes the place of what was measured of the same rows or of the same seed."""
+        return Records(
+            _replaced(self.evaluations, newer.evaluations, lambda facts: (facts["split"], facts["binarisation"])),
+            _replaced(self.twins, newer.twins, lambda facts: facts["config"]["seed"]),
+            newer.samples or self.samples,
+        )
+
+    def require_of(self, *, digest: str, config: Facts) -> None:
+        """Raises TrainingError for a figure of another model, or of a twin that differs in more than its seed."""
+        for flag, facts in (
+            *(("--evaluation", facts) for facts in self.evaluations),
+            *(() if self.samples is None else (("--samples", self.samples),)),
+        ):
+            if facts["model_digest"] != digest:
+                raise TrainingError(
+                    f"{flag}: measured model {facts['model_digest'][:12]}, this is {digest[:12]}; measure this one"
+                )
+        for twin in self.twins:
+            differing = sorted(
+                name for name in {**config, **twin["config"]} if config.get(name) != twin["config"].get(name)
+            )
+            if differing != ["seed"]:
+                raise TrainingError(
+                    f"--twin: model {twin['model_digest'][:12]} must differ from this one in its seed alone; "
+                    f"different: {', '.join(differing) or 'nothing'}"
+                )
+
+    def metrics(self) -> dict[str, float]:
+        """The manifest's names and values, e.g. test_dynamic_nll and test_dynamic_nll_standard_error in nats."""
+        found: dict[str, float] = {}
+        for evaluation in self.evaluations:
+            prefix = f"{evaluation['split']}_{evaluation['binarisation']}"
+            for name in FIGURES:
+                found[f"{prefix}_{name}"] = evaluation[name]["mean"]
+                found[f"{prefix}_{name}_standard_error"] = evaluation[name]["standard_error"]
+            found[f"{prefix}_rows"] = evaluation["rows"]
+            found[f"{prefix}_importance_samples"] = evaluation["samples"]
+        if self.samples is not None:
+            own = self.samples["learned_prior"] or self.samples["standard_normal"]
+            found |= {f"samples_{name}": own[name] for name in ("confidence", "gap", "entropy", "frechet")}
+        return found
+
+
+def _replaced(older: tuple[Facts, ...], newer: tuple[Facts, ...], key: Callable[[Facts], object]) -> tuple[Facts, ...]:
+    return tuple({key(facts): facts for facts in (*older, *newer)}.values())
+
+
+def evaluation(file: Path) -> Facts:
     """What `evaluate --json` printed. Raises TrainingError, OSError."""
+    return _read(file, _EVALUATION, "evaluate --json")
+
+
+def samples(file: Path) -> Facts:
+    """What `samples --json` printed. Raises TrainingError, OSError."""
+    return _read(file, _SAMPLES, "samples --json")
+
+
+def _read(file: Path, needed: set[str], command: str) -> Facts:
     try:
         facts = json.loads(file.read_text())
-        complete = {"model_digest", "split", "binarisation", "rows", "samples", *FIGURES} <= facts.keys()
+        complete = needed <= facts.keys()
     except (ValueError, AttributeError):
         complete = False
     if not complete:
-        raise TrainingError(f"{file}: is not what `evaluate --json` prints")
+        raise TrainingError(f"{file}: is not what `{command}` prints")
     return dict(facts)
-
-
-def metrics(evaluations: Sequence[Mapping[str, Any]], *, digest: str) -> dict[str, float]:
-    """The manifest's names and values, e.g. test_dynamic_nll and test_dynamic_nll_standard_error in nats.
-
-    Raises TrainingError for an evaluation of a model with another digest: no figure is ever another model's.
-    """
-    found: dict[str, float] = {}
-    for evaluation in evaluations:
-        if evaluation["model_digest"] != digest:
-            raise TrainingError(
-                f"--evaluation: measured model {evaluation['model_digest'][:12]}, this is {digest[:12]}; "
-                "export without it, evaluate that, then export again"
-            )
-        prefix = f"{evaluation['split']}_{evaluation['binarisation']}"
-        for name in FIGURES:
-            found[f"{prefix}_{name}"] = evaluation[name]["mean"]
-            found[f"{prefix}_{name}_standard_error"] = evaluation[name]["standard_error"]
-        found[f"{prefix}_rows"] = evaluation["rows"]
-        found[f"{prefix}_importance_samples"] = evaluation["samples"]
-    return found

@@ -1,8 +1,21 @@
 """How the learning rate, the weight of KL and the average of the weights move over a run."""
 
 import math
+from dataclasses import replace
 
 from training.config import Optimisation
+
+
+def objective(settings: Optimisation, *, epoch: int) -> Optimisation:
+    """The settings that hold in epoch 0, 1, ...: the ELBO's, by one draw, until the last `bound_fraction` begins."""
+    if epoch >= settings.epochs - bound_epochs(settings):
+        return settings
+    return replace(settings, bound="elbo", importance_draws=1)
+
+
+def bound_epochs(settings: Optimisation) -> int:
+    """How many epochs, the last ones, climb `bound`; a part of one counts as one."""
+    return math.ceil(settings.epochs * settings.bound_fraction)
 
 
 def learning_rate(settings: Optimisation, *, step: int, steps: int) -> float:

@@ -1,6 +1,6 @@
 """One run with all that belongs to it: new, or taken up again from its checkpoint."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +31,10 @@ class Session:
     @property
     def config(self) -> Config:
         return self.state.model.config
+
+    @property
+    def epochs_done(self) -> int:
+        return self.state.step // steps_per_epoch(self.config, self.dataset.counts)
 
     def fit(
         self, *, observe: Callable[[Event], None], stopping: Callable[[], bool], clock: Callable[[], float]
@@ -108,10 +112,13 @@ def trained_model(saved: Checkpoint) -> tuple[Vae, dict[str, Any]]:
     model = Vae(saved.config, saved.item_shape)
     best = saved.state["best"]
     model.load_state_dict(saved.state["average"] if best is None else best["weights"])
-    counts = saved.provenance["data"]["rows"]
-    rows = counts["train"] + (counts["validation"] if saved.config.train_on == "all" else 0)
-    per_epoch = rows // min(saved.config.optimisation.batch_size, rows)
     return model.requires_grad_(False).eval(), {
-        "epochs": saved.state["step"] // per_epoch,
+        "epochs": saved.state["step"] // steps_per_epoch(saved.config, saved.provenance["data"]["rows"]),
         "chosen_epoch": None if best is None else best["epoch"],
     }
+
+
+def steps_per_epoch(config: Config, counts: Mapping[str, int]) -> int:
+    """`counts` are the rows of each split."""
+    rows = counts["train"] + (counts["validation"] if config.train_on == "all" else 0)
+    return rows // min(config.optimisation.batch_size, rows)

@@ -55,5 +55,5 @@ def artifact(trained: session.Session, digits: Dataset, tmp_path_factory: pytest
     """`trained`, exported; do not write into it."""
     out = tmp_path_factory.mktemp("exported") / "digits" / "1"
     model, chosen = session.trained_model(checkpoint.read(trained.run.checkpoint))
-    exporting.export(model, digits, provenance={**trained.provenance, **chosen}, trained="Trained by a test.", out=out)
+    exporting.export(model, digits, provenance={**trained.provenance, **chosen}, out=out)
     return out

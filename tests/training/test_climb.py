@@ -20,6 +20,7 @@ from training.randomness import generator
 from training.ranks import Ranks
 from training.report import journal
 from training.report.findings import gather
+from training.schedule import objective
 from training.session import Session
 from training.settings import resolve
 from training.state import parameter_groups
@@ -47,7 +48,7 @@ def loss_and_gradients(
     config: Config, digits: Dataset, cpu: Hardware, *, kl_weight: float = 1.0
 ) -> tuple[Tensor, dict[str, Tensor]]:
     model = model_of(config, digits)
-    loss = climb(model, batch_of(config, digits, cpu), kl_weight=kl_weight, hardware=cpu).loss
+    loss = climb(model, batch_of(config, digits, cpu), config.optimisation, kl_weight=kl_weight, hardware=cpu).loss
     loss.backward()
     gradients = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
     return loss, gradients
@@ -106,7 +107,7 @@ def test_the_parts_for_the_record_are_those_of_the_elbo(digits: Dataset, cpu: Ha
     """Averaged over many draws, log q - log p is the KL of the closed form."""
     config = configured(bound="iwae", importance_draws=400)
     model, batch = model_of(config, digits), batch_of(config, digits, cpu)
-    terms = climb(model, batch, kl_weight=1.0, hardware=cpu).terms
+    terms = climb(model, batch, config.optimisation, kl_weight=1.0, hardware=cpu).terms
     parts = model.parts(model.drawn(batch.x, batch.noise, autocast=cpu.autocast()))
     torch.testing.assert_close(terms.log_likelihood, parts.log_likelihood)
     torch.testing.assert_close(terms.kl.mean(), parts.kl.mean(), rtol=0, atol=0.1)
@@ -114,8 +115,9 @@ def test_the_parts_for_the_record_are_those_of_the_elbo(digits: Dataset, cpu: Ha
 
 def test_free_bits_raise_the_cost_to_their_floor(digits: Dataset, cpu: Hardware) -> None:
     free, by_free = loss_and_gradients(configured(free_bits=50.0), digits, cpu)
-    model, batch = model_of(configured(), digits), batch_of(configured(), digits, cpu)
-    terms = climb(model, batch, kl_weight=1.0, hardware=cpu).terms
+    plain = configured()
+    model, batch = model_of(plain, digits), batch_of(plain, digits, cpu)
+    terms = climb(model, batch, plain.optimisation, kl_weight=1.0, hardware=cpu).terms
     torch.testing.assert_close(free, 3 * 50.0 - terms.log_likelihood.mean())
     _, by_all = loss_and_gradients(configured(), digits, cpu)
     assert not torch.allclose(by_free["encoder.mean.weight"], by_all["encoder.mean.weight"])
@@ -135,7 +137,7 @@ def test_free_bits_of_a_part_count_the_other_processes_rows(digits: Dataset, cpu
     model = model_of(config, digits)
     terms = model.parts(model.drawn(batch.x, batch.noise, autocast=cpu.autocast()))
     assert terms.kl.mean() < 100  # all latents are above the floor: their KL counts as it is
-    loss = climb(model, batch, kl_weight=1.0, hardware=shared).loss
+    loss = climb(model, batch, config.optimisation, kl_weight=1.0, hardware=shared).loss
     torch.testing.assert_close(loss, (terms.kl - terms.log_likelihood).mean())
 
 
@@ -144,6 +146,7 @@ def test_free_bits_of_a_part_count_the_other_processes_rows(digits: Dataset, cpu
     [
         {"bound": "iwae", "importance_draws": 3},
         {"bound": "dreg", "importance_draws": 3},
+        {"bound": "dreg", "importance_draws": 3, "bound_fraction": 0.4},
         {"free_bits": 0.3},
         {"beta": 4.0},
     ],
@@ -172,6 +175,18 @@ def test_the_importance_weighted_bound_chooses_the_epoch_where_it_is_climbed(
     assert this.state.best.bound == max(epoch.bound for epoch in epochs if epoch.bound is not None)
 
 
+def test_the_bound_is_climbed_in_the_last_part_of_the_epochs_and_the_elbo_before(
+    digits: Dataset, cpu: Hardware, tmp_path: Path
+) -> None:
+    late = configured(bound="dreg", importance_draws=4, bound_fraction=0.3, gradient="path")
+    assert [objective(late.optimisation, epoch=epoch).bound for epoch in range(3)] == ["elbo", "elbo", "dreg"]
+    _, epochs = fitted(late, digits, cpu, tmp_path / "late")
+    _, plain = fitted(configured(gradient="path"), digits, cpu, tmp_path / "plain")
+    assert [epoch.train for epoch in epochs[:2]] == [epoch.train for epoch in plain[:2]]
+    assert epochs[2].train != plain[2].train
+    assert all(epoch.bound is not None for epoch in epochs)
+
+
 def test_a_heavier_kl_is_smaller_and_free_bits_are_used(digits: Dataset, cpu: Hardware, tmp_path: Path) -> None:
     _, light = fitted(configured(beta=0.1, epochs=8), digits, cpu, tmp_path / "light")
     _, heavy = fitted(configured(beta=4.0, epochs=8), digits, cpu, tmp_path / "heavy")
@@ -195,10 +210,15 @@ def test_trained_on_all_rows_the_last_epoch_is_exported_and_the_card_says_so(
     last = this.state.average.state_dict()
     assert all(torch.equal(value, last[name]) for name, value in model.state_dict().items())
     out = tmp_path / "exported" / "1"
-    export.export(model, digits, provenance={**this.provenance, **chosen}, trained="By a test.", out=out)
+    export.export(model, digits, provenance={**this.provenance, **chosen}, out=out)
     card = (out / "MODEL_CARD.md").read_text()
     assert "Trained on the training and the validation rows." in card
-    assert "The validation rows were trained on, so these figures flatter" in card
+    assert "On 180 test rows" in card
+    assert "Neither training nor choice has seen these rows." in card
+    shorter = dataclasses.replace(digits, test=None)
+    blind = tmp_path / "exported" / "2"
+    export.export(model, shorter, provenance={**this.provenance, **chosen}, out=blind)
+    assert "The validation rows were trained on, so these figures flatter" in (blind / "MODEL_CARD.md").read_text()
     saved = checkpoint.read(this.run.checkpoint)
     found = gather("run", saved, journal.read(this.run, until=saved.state["step"]), digits, with_baselines=False)
     assert found.chosen.epoch == 2

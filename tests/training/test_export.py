@@ -61,7 +61,6 @@ def test_exporting_again_gives_the_same_bytes(
         model,
         digits,
         provenance={**trained.provenance, **chosen},
-        trained="Trained by a test.",
         out=tmp_path / "again",
     )
     assert digests(tmp_path / "again") == digests(artifact)
@@ -184,7 +183,7 @@ def test_the_card_shows_its_pictures_and_figures(artifact: Path) -> None:
 def test_an_artifact_is_never_overwritten(artifact: Path, model: Vae, digits: Dataset) -> None:
     before = digests(artifact)
     with pytest.raises(TrainingError, match="exists already; versions are never overwritten"):
-        export.export(model, digits, provenance={}, trained="", out=artifact)
+        export.export(model, digits, provenance={}, out=artifact)
     assert digests(artifact) == before
 
 
@@ -200,15 +199,15 @@ def test_a_failed_export_leaves_nothing_behind(
     for failure, error in ((full, OSError), (interrupted, KeyboardInterrupt)):
         monkeypatch.setattr(contract, "write_sums", failure)
         with pytest.raises(error):
-            export.export(model, digits, provenance=trained.provenance, trained="", out=tmp_path / "exported" / "1")
+            export.export(model, digits, provenance=trained.provenance, out=tmp_path / "exported" / "1")
         assert list((tmp_path / "exported").iterdir()) == []
 
 
 def test_a_gaussian_is_exported_with_its_sigma(digits: Dataset, trained: Session, tmp_path: Path) -> None:
     config = dataclasses.replace(trained.config, likelihood="gaussian", sigma=0.25, prior=None)
     model = Vae(config, (1, 8, 8)).requires_grad_(False)
-    provenance = {**trained.provenance, "config": config.to_mapping()}
-    export.export(model, digits, provenance=provenance, trained="Untrained.", out=tmp_path / "1")
+    provenance = {**trained.provenance, "config": config.to_mapping(), "epochs": 0, "chosen_epoch": None}
+    export.export(model, digits, provenance=provenance, out=tmp_path / "1")
     manifest = contract.read(tmp_path / "1").manifest
     assert manifest.likelihood == contract.Likelihood("gaussian", pytest.approx(0.25))
     assert set(manifest.graphs) == {"encoder", "decoder"}

@@ -1,15 +1,22 @@
-"""Evaluations are recorded with the model they measured, and with no other."""
+"""Measurements are recorded with the model they measured, and with no other."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from server.artifact import read
 from training import record
+from training.__main__ import main
+from training.card_tables import tables
 from training.errors import TrainingError
+from training.record import Records
 
 FIGURE = {"mean": 80.5, "standard_error": 0.2}
-EVALUATION = {
+EVALUATION: dict[str, Any] = {
     "model_digest": "a" * 64,
+    "config": {"seed": 0, "latent_size": 50},
     "data": "mnist",
     "split": "test",
     "binarisation": "dynamic",
@@ -20,26 +27,116 @@ EVALUATION = {
     "elbo": FIGURE,
     "reconstruction_nll": FIGURE,
     "kl": FIGURE,
+    "baselines": {"one Normal": {"mean": 300.0, "standard_error": 1.0}},
+}
+TWIN = {**EVALUATION, "model_digest": "b" * 64, "config": {"seed": 1, "latent_size": 50}}
+QUALITY = {
+    "rows": 10000,
+    "confidence": 0.96,
+    "confidence_standard_error": 0.001,
+    "gap": 0.03,
+    "entropy": 2.3,
+    "effective_classes": 9.9,
+    "frechet": 1.5,
+}
+SAMPLES = {
+    "model_digest": "a" * 64,
+    "split": "test",
+    "seed": 0,
+    "real": QUALITY,
+    "real_train": QUALITY,
+    "learned_prior": {**QUALITY, "frechet": 1.25},
+    "standard_normal": {**QUALITY, "frechet": 44.0},
+    "classifier": {"accuracy": {"test": 0.9954}},
 }
 
 
-def test_figures_are_named_by_split_and_binarisation(tmp_path):
-    file = tmp_path / "evaluation.json"
-    file.write_text(json.dumps(EVALUATION))
-    found = record.metrics([record.read(file)], digest="a" * 64)
+def written(folder: Path, facts: object) -> Path:
+    file = folder / "facts.json"
+    file.write_text(json.dumps(facts))
+    return file
+
+
+def test_figures_are_named_by_split_and_binarisation(tmp_path: Path) -> None:
+    found = Records(evaluations=(record.evaluation(written(tmp_path, EVALUATION)),)).metrics()
     assert found["test_dynamic_nll"] == 80.5
     assert found["test_dynamic_nll_standard_error"] == 0.2
     assert (found["test_dynamic_rows"], found["test_dynamic_importance_samples"]) == (10000, 5000)
 
 
-def test_the_figures_of_another_model_are_refused():
-    with pytest.raises(TrainingError, match="measured model aaaaaaaaaaaa, this is bbbbbbbbbbbb"):
-        record.metrics([EVALUATION], digest="b" * 64)
+def test_samples_are_judged_with_the_prior_that_is_served(tmp_path: Path) -> None:
+    learned = Records(samples=record.samples(written(tmp_path, SAMPLES)))
+    assert learned.metrics()["samples_frechet"] == 1.25
+    plain = Records(samples={**SAMPLES, "learned_prior": None})
+    assert plain.metrics()["samples_frechet"] == 44.0
+
+
+@pytest.mark.parametrize(
+    "records", [Records(evaluations=(EVALUATION,)), Records(samples=SAMPLES)], ids=["nll", "samples"]
+)
+def test_the_figures_of_another_model_are_refused(records: Records) -> None:
+    with pytest.raises(TrainingError, match="measured model aaaaaaaaaaaa, this is cccccccccccc"):
+        records.require_of(digest="c" * 64, config=EVALUATION["config"])
+    records.require_of(digest="a" * 64, config=EVALUATION["config"])
+
+
+@pytest.mark.parametrize(
+    ("config", "different"), [({"seed": 1, "latent_size": 40}, "latent_size, seed"), (EVALUATION["config"], "nothing")]
+)
+def test_a_twin_differs_in_its_seed_alone(config: dict[str, int], different: str) -> None:
+    Records(twins=(TWIN,)).require_of(digest="a" * 64, config=EVALUATION["config"])
+    with pytest.raises(TrainingError, match=f"in its seed alone; different: {different}"):
+        Records(twins=({**TWIN, "config": config},)).require_of(digest="a" * 64, config=EVALUATION["config"])
+
+
+def test_the_card_shows_rows_seeds_and_samples() -> None:
+    text = tables(Records((EVALUATION,), (TWIN,), SAMPLES), seed=0)
+    assert "10,000 test rows of mnist, binarisation dynamic, seed 0, 5,000 importance samples | 80.50 ± 0.20" in text
+    assert "| one Normal, the same rows | 300.00 ± 1.00 |" in text
+    assert "| 1 | 10,000 test rows" in text
+    assert "| samples, learned prior | 10,000 | 0.9600 ± 0.0010 | 0.0300 | 2.300 | 1.25 |" in text
+    assert "right on 99.54% of test rows" in text
+    assert "training evaluate FOLDER" in tables(Records(), seed=0)
+
+
+def test_newer_measurements_take_the_place_of_older_ones_of_the_same_rows() -> None:
+    static = {**EVALUATION, "binarisation": "static"}
+    newer = Records((static, {**EVALUATION, "samples": 7}), ({**TWIN, "samples": 7},))
+    both = Records((EVALUATION,), (TWIN,), SAMPLES).with_newer(newer)
+    assert [(facts["binarisation"], facts["samples"]) for facts in both.evaluations] == [
+        ("dynamic", 7),
+        ("static", 5000),
+    ]
+    assert [facts["samples"] for facts in both.twins] == [7]
+    assert both.samples == SAMPLES
+    assert Records.of(both.to_mapping()) == both
+    assert Records.of({}) == Records()
+
+
+def test_the_command_copies_the_model_and_adds_the_figures(
+    artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "exported" / "2"
+    assert main(["evaluate", str(artifact), "--data", "digits", "--importance-samples", "3", "--json"]) == 0
+    file = tmp_path / "evaluation.json"
+    file.write_text(capsys.readouterr().out)
+    assert main(["record", str(artifact), "--out", str(out), "--evaluation", str(file)]) == 0
+    before, after = read(artifact).manifest, read(out).manifest
+    assert (after.digest, after.graphs) == (before.digest, before.graphs)
+    assert after.metrics["test_dynamic_importance_samples"] == 3
+    assert (
+        "180 test rows of digits, binarisation dynamic, seed 0, 3 importance samples"
+        in (out / "MODEL_CARD.md").read_text()
+    )
+    assert main(["record", str(artifact), "--out", str(out)]) == 2
+    assert "exists already; versions are never overwritten" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"nll": 1}'])
-def test_a_file_that_is_no_evaluation_is_refused(tmp_path, text):
+def test_a_file_that_is_no_evaluation_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "evaluation.json"
     file.write_text(text)
     with pytest.raises(TrainingError, match="is not what `evaluate --json` prints"):
-        record.read(file)
+        record.evaluation(file)
+    with pytest.raises(TrainingError, match="is not what `samples --json` prints"):
+        record.samples(file)

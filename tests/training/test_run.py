@@ -42,7 +42,7 @@ def same(one: Session, other: Session) -> bool:
 def journal(this: Session) -> list[dict[str, object]]:
     """Its lines, but for the speed, which is the machine's."""
     lines = [json.loads(line) for line in this.run.journal.read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "images_per_second"} for line in lines]
+    return [{name: value for name, value in line.items() if name != "rows_per_second"} for line in lines]
 
 
 def test_a_seed_makes_a_run_repeatable(quick: Config, digits: Dataset, cpu: Hardware, tmp_path: Path) -> None:

@@ -62,7 +62,8 @@ def test_the_flag_prior_turns_a_learned_prior_on_and_off() -> None:
         ('[optimisation]\ngradient = "none"', "setting optimisation.gradient is 'none'; allowed: total, path"),
         ("[optimisation]\nbeta = -1", "beta is -1.0; it must not be negative"),
         ('[optimisation]\nbound = "vi"', "setting optimisation.bound is 'vi'; allowed: elbo, iwae, dreg"),
-        ("[optimisation]\nimportance_draws = 5", "importance_draws is 5, which bound elbo has no use for"),
+        ('[optimisation]\nbound = "elbo"', "importance_draws is 5, which bound elbo has no use for"),
+        ("[optimisation]\nbound_fraction = 0", "bound_fraction is 0.0; allowed: above 0, up to 1"),
         ('[optimisation]\nbound = "dreg"\nimportance_draws = 0', "importance_draws is 0; allowed: 1 to 1000"),
         (
             '[optimisation]\nbound = "iwae"',
@@ -70,9 +71,12 @@ def test_the_flag_prior_turns_a_learned_prior_on_and_off() -> None:
         ),
         (
             "[optimisation]\nfree_bits = 0.1",
-            "free_bits needs KL in closed form: bound elbo and gradient total, not elbo",
+            "free_bits needs KL in closed form: bound elbo and gradient total, not dreg",
         ),
-        ('[optimisation]\nfree_bits = 0.1\ngradient = "total"', "free_bits is defined for KL(q, N(0, I))"),
+        (
+            '[optimisation]\nfree_bits = 0.1\ngradient = "total"\nbound = "elbo"\nimportance_draws = 1',
+            "free_bits is defined for KL(q, N(0, I))",
+        ),
         ("[optimisation]\nfree_bits = -0.1", "free_bits is -0.1; it must not be negative"),
         ('train_on = "test"', "setting train_on is 'test'; allowed: train, all"),
         ('likelihood = "poisson"', "setting likelihood is 'poisson'; allowed: bernoulli, gaussian"),

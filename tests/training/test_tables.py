@@ -153,7 +153,7 @@ def test_arrays_that_are_no_table_are_refused(tmp_path: Path) -> None:
 def test_parquet_without_pyarrow_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     (tmp_path / "rows.parquet").write_bytes(b"PAR1")
-    assert "reading Parquet needs pyarrow; pip install pyarrow, or save the table as .csv" in refusal(
+    assert "reading Parquet needs pyarrow; pip install 'vaeserve[parquet]', or save the table as .csv" in refusal(
         tmp_path / "rows.parquet"
     )
 
@@ -213,7 +213,7 @@ def fitted(config: Config, dataset: Dataset, hardware: Hardware, path: Path) -> 
 
 def exported(this: Session, dataset: Dataset, out: Path) -> Path:
     model, chosen = session.trained_model(checkpoint.read(this.run.checkpoint))
-    export.export(model, dataset, provenance={**this.provenance, **chosen}, trained="By a test.", out=out)
+    export.export(model, dataset, provenance={**this.provenance, **chosen}, out=out)
     return out
 
 
@@ -383,8 +383,11 @@ def test_the_command_line_fits_and_evaluates_a_file(here: Path, capsys: pytest.C
     assert "exported exported/rows/1: validation ELBO -" in out
     assert main(["evaluate", "exported/rows/1", "--data", "rows.csv", "--split", "validation"]) == 0
     assert "4 validation rows of rows, binarisation none" in capsys.readouterr().out
-    assert main(["report", "runs/rows-1-1"]) == 2
-    assert "rows-1-1: was trained on a table; a report shows pictures" in capsys.readouterr().err
+    assert main(["report", "runs/rows-1-1", "--baselines"]) == 0
+    page = Path("runs/rows-1-1/report.html").read_text()
+    assert "Per column, validation rows (filled)" in page
+    assert "Interpolations" not in page
+    capsys.readouterr()
     assert main(["classifier", "--data", "rows.csv", "--out", "classifier.pt"]) == 2
     assert "rows: is a table; this classifier sees images only" in capsys.readouterr().err
 

@@ -20,6 +20,7 @@ def model(*item_shape: int) -> ModelInfo:
         latent_size=2,
         likelihood="bernoulli",
         sigma=None,
+        scale=(),
         learned_prior=False,
         embedding_space="s",
         sampling_version=1,

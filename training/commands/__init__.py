@@ -6,6 +6,7 @@ from training.commands.classifier import classifier
 from training.commands.evaluate import evaluate
 from training.commands.export import export
 from training.commands.fit import fit
+from training.commands.record import record
 from training.commands.report import report
 from training.commands.samples import samples
 
@@ -18,6 +19,7 @@ def cli() -> None:
 cli.add_command(fit)
 cli.add_command(evaluate)
 cli.add_command(export)
+cli.add_command(record)
 cli.add_command(classifier)
 cli.add_command(samples)
 cli.add_command(report)

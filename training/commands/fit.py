@@ -12,14 +12,17 @@ from rich.console import Console
 
 from training import checkpoint, datasets, hardware, ranks, session
 from training.commands.export import export_run
-from training.config import Bound, Config, FlowPrior, Gradient, Optimisation, TrainOn
+from training.commands.introduction import introduce
+from training.config import Bound, Config, Gradient, Optimisation, TrainOn
 from training.display import Display
 from training.errors import Interrupted, TrainingError
-from training.export import decode_macs, require_free, require_version
 from training.interruption import listening
+from training.placement import require_free, require_version
 from training.presets import PRESETS
+from training.progress import Event
 from training.ranks import Ranks
 from training.run import Run, create, free_name
+from training.scalars import written
 from training.session import Session
 from training.settings import resolve, unchanged
 
@@ -40,6 +43,7 @@ from training.settings import resolve, unchanged
     "--bound", type=click.Choice(get_args(Bound)), help="What is climbed; iwae and dreg: importance-weighted."
 )
 @click.option("--importance-draws", type=int, help="Draws of z per row and step, for iwae and dreg.")
+@click.option("--bound-fraction", type=float, help="Climb --bound in this last part of the epochs, the ELBO before.")
 @click.option("--gradient", type=click.Choice(get_args(Gradient)), help="Of the ELBO: all of it, or along z alone.")
 @click.option("--beta", type=float, help="Weight of KL after warm-up.")
 @click.option("--free-bits", type=float, help="Nats of KL per latent that cost nothing.")
@@ -52,6 +56,9 @@ from training.settings import resolve, unchanged
     "--sigma", type=float, help="Gaussian: a fixed sigma, of 0..1 or of a column's deviation, instead of a learned one."
 )
 @click.option("--prior", type=click.Choice(["normal", "flow"]), help="N(0, I), or a learned RealNVP.")
+@click.option(
+    "--tensorboard", is_flag=True, help="Write every epoch's figures to the run's folder for TensorBoard too."
+)
 @click.option("--seed", type=int, help="Decides the weights, the order of rows and every draw.")
 @click.option("--device", type=click.Choice(get_args(hardware.Device)), default="auto")
 @click.option("--precision", type=click.Choice(get_args(hardware.Precision)), default="auto")
@@ -65,6 +72,7 @@ def fit(
     device: hardware.Device,
     precision: hardware.Precision,
     threads: int | None,
+    tensorboard: bool,
     preset: str | None,
     file: Path | None,
     **given: Any,
@@ -105,9 +113,19 @@ def fit(
             processes=processes,
         )
     console = Console(stderr=True, quiet=not processes.first)
-    _introduce(this, console)
-    with processes.connected(this.hardware.device), listening() as interruption, Display(console) as display:
-        finished = this.fit(observe=display, stopping=interruption.asked, clock=time.perf_counter)
+    introduce(this, console)
+    with (
+        processes.connected(this.hardware.device),
+        listening() as interruption,
+        Display(console) as display,
+        written(this.run.path, epochs_done=this.epochs_done, wanted=tensorboard and processes.first) as scalars,
+    ):
+
+        def observe(event: Event) -> None:
+            display(event)
+            scalars(event)
+
+        finished = this.fit(observe=observe, stopping=interruption.asked, clock=time.perf_counter)
     if not processes.first:
         return
     if not finished:
@@ -193,33 +211,3 @@ def _nested(given: dict[str, Any]) -> dict[str, Any]:
         flags["prior"] = None if flags["prior"] == "normal" else {}
     settings = {names[name]: value for name, value in given.items() if value is not None and name in names}
     return {**flags, "optimisation": settings} if settings else flags
-
-
-def _introduce(this: Session, console: Console) -> None:
-    config, dataset = this.config, this.dataset
-    rows = ", ".join(f"{count:,} {name}" for name, count in dataset.counts.items())
-    shape = " x ".join(map(str, dataset.item_shape)) if dataset.kind == "image" else f"{dataset.item_shape[0]} columns"
-    prior = f"RealNVP of {config.prior.couplings}" if isinstance(config.prior, FlowPrior) else "N(0, I)"
-    for line in (
-        f"data      {dataset.name}: {rows}; items {shape}; validation: {dataset.protocol}",
-        f"model     {config.preset}: {this.state.model.parameters_count:,} parameters, "
-        f"{decode_macs(this.state.average) / 1e6:.2f} million multiply-adds a decode, "
-        f"{config.latent_size} latents, prior {prior}, {config.likelihood} likelihood",
-        f"climbs    {_objective(config)}",
-        f"machine   {this.hardware}",
-        f"run       {this.run.path}, from step {this.state.step}, seed {config.seed}",
-    ):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _objective(config: Config) -> str:
-    """What is climbed, in words."""
-    settings, draws = config.optimisation, config.optimisation.importance_draws
-    if settings.bound == "elbo":
-        what = "ELBO" + (", gradient along the path" if settings.gradient == "path" else "")
-    else:
-        what = f"importance-weighted bound of {draws} draws" + (", DReG" if settings.bound == "dreg" else "")
-    beta = f", beta {settings.beta:g}" if settings.beta != 1 else ""
-    free = f", {settings.free_bits:g} nats free per latent" if settings.free_bits else ""
-    rows = "; validation rows are trained on too and choose nothing" if config.train_on == "all" else ""
-    return what + beta + free + rows

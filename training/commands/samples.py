@@ -45,7 +45,12 @@ def samples(
     dataset = datasets.load(source, environment=os.environ)
     result = sample_quality(model, trained, dataset, split=split, count=count, seed=seed)
     if as_json:
-        click.echo(json.dumps({**result.to_mapping(), "classifier": trained.provenance}, indent=1))
+        click.echo(
+            json.dumps(
+                {"model_digest": model.manifest.digest, **result.to_mapping(), "classifier": trained.provenance},
+                indent=1,
+            )
+        )
     else:
         click.echo(_table(result, trained))
 

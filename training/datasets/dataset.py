@@ -94,6 +94,10 @@ class Dataset:
         """The rows to train on: the training rows, or `all`, the validation rows after them."""
         return self.train.rows if which == "train" else torch.cat((self.train.rows, self.validation.rows))
 
+    def held_out(self, trained_on: TrainOn) -> SplitName:
+        """The split that measures a run: the validation rows, or the test rows if there are any and those are used."""
+        return "test" if trained_on == "all" and self.test is not None else "validation"
+
     def split(self, name: SplitName) -> Split:
         """Raises TrainingError if the source has no such split."""
         if name == "test":

@@ -144,7 +144,7 @@ def _parquet(file: Path) -> tuple[tuple[str, ...], Tensor]:
         parquet = importlib.import_module("pyarrow.parquet")
     except ImportError:
         raise TrainingError(
-            f"{file}: reading Parquet needs pyarrow; pip install pyarrow, or save the table as .csv or .npy"
+            f"{file}: reading Parquet needs pyarrow; pip install 'vaeserve[parquet]', or save the table as .csv or .npy"
         ) from None
     try:
         table = parquet.read_table(file)

@@ -31,7 +31,8 @@ def comparisons(model: Vae, dataset: Dataset, x: Tensor) -> tuple[Comparison, ..
         noise = torch.randn(len(part), model.config.latent_size, generator=draws)
         bounds.append(elbo(model.terms(part, noise, autocast=torch.autocast("cpu", enabled=False))))
     train = observed(dataset.train.rows, model.config, draws)
-    simpler = baselines(train, x, binary=model.config.likelihood == "bernoulli", seed=0)
+    scale = None if model.scale is None else torch.tensor(model.scale)
+    simpler = baselines(train, x, binary=model.config.likelihood == "bernoulli", seed=0, scale=scale)
     return (
         _comparison("this VAE, at most (−ELBO)", torch.cat(bounds)),
         *(_comparison(baseline.name, baseline.log_density) for baseline in simpler),

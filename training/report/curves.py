@@ -8,7 +8,7 @@ from training.report.axis import number
 from training.report.lines import Chart, Series, lines
 
 LEFT_OUT = 0.1  # of all epochs, at the beginning: their ELBO is so low that the rest would look flat
-HEAD = ("epoch", "ELBO", "reconstruction", "KL", "training ELBO", "reconstruction", "KL", "images/s", "rate", "")
+HEAD = ("epoch", "ELBO", "reconstruction", "KL", "training ELBO", "reconstruction", "KL", "rows/s", "rate", "")
 
 
 def curves(epochs: tuple[EpochDone, ...]) -> str:
@@ -40,7 +40,7 @@ def _charts(epochs: tuple[EpochDone, ...], settled: int) -> tuple[Chart, ...]:
             series=both([m.reconstruction for m in validation], [m.reconstruction for m in train]),
         ),
         Chart(title="KL(q(z | x), p(z)), nats", series=both([m.kl for m in validation], [m.kl for m in train])),
-        _setting("Images per second", "training", [epoch.images_per_second for epoch in epochs]),
+        _setting("Rows per second", "training", [epoch.rows_per_second for epoch in epochs]),
         _setting("Learning rate", "at the epoch's end", [epoch.learning_rate for epoch in epochs]),
         _setting("Weight of KL", "at the epoch's end", [epoch.kl_weight for epoch in epochs]),
     )
@@ -55,7 +55,7 @@ def _row(epoch: EpochDone) -> tuple[str, ...]:
     return (
         str(epoch.epoch),
         *(f"{value:.2f}".replace("-", "−") for each in means for value in (each.elbo, each.reconstruction, each.kl)),
-        f"{epoch.images_per_second:,.0f}",
+        f"{epoch.rows_per_second:,.0f}",
         number(epoch.learning_rate, digits=3),
         "best so far" if epoch.best else "",
     )

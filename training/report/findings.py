@@ -13,8 +13,10 @@ from training.datasets import Dataset
 from training.errors import TrainingError
 from training.export import decode_macs
 from training.held_out import ACTIVE, MOST_ROWS
-from training.minibatches import grey, observed
+from training.minibatches import grey, observed, sent
 from training.objective import kl_per_latent
+from training.pictures import ROWS as TABLE_ROWS
+from training.pictures import column_names
 from training.progress import EpochDone
 from training.randomness import generator
 from training.report.comparison import Comparison, comparisons
@@ -31,7 +33,10 @@ MAPPED = 3000
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Everything that is shown. Pictures are [N, C, H, W] in 0..1; rows are validation rows at random."""
+    """Everything that is shown. Items are images [N, C, H, W] in 0..1, or a table's rows [N, D] in its own units.
+
+    Rows are validation rows at random.
+    """
 
     name: str  # the run's
     config: Config
@@ -41,10 +46,11 @@ class Findings:
     chosen: EpochDone  # whose averaged weights are shown
     parameters: int
     decode_macs: int
-    samples: Tensor
+    columns: tuple[str, ...] | None  # names, of a table's; None for images
+    samples: Tensor  # images: means of p(x | z); a table's rows: draws of x
     originals: Tensor
     reconstructions: Tensor
-    interpolations: tuple[Tensor, ...]  # each: a row, STEPS decoded latents, another row
+    interpolations: tuple[Tensor, ...]  # of images; each: a row, STEPS decoded latents, another row
     latent_map: LatentMap
     kl_per_latent: tuple[float, ...]  # KL(q(z_i | x), N(0, 1)) in nats, the mean over `measured_rows`
     active: tuple[bool, ...]  # by latent, as evaluate counts them
@@ -63,8 +69,6 @@ def gather(
     require_same_data(saved, dataset)
     if len(dataset.validation) < 2:
         raise TrainingError(f"{dataset.name}: has one validation row; a report, like a variance, needs two")
-    if dataset.kind == "table":
-        raise TrainingError(f"{name}: was trained on a table; a report shows pictures, its model card shows columns")
     model, facts = trained_model(saved)
     last = epochs[-1].epoch if facts["chosen_epoch"] is None else facts["chosen_epoch"]  # trained on all: none chosen
     chosen = next((epoch for epoch in epochs if epoch.epoch == last), None)
@@ -82,12 +86,19 @@ def gather(
         x = observed(rows, saved.config, draws)
         posterior = networks.encode(x)
         pictures = generator(0, "pictures")
+        table = dataset.kind == "table"
         samples = networks.decode(
-            networks.from_noise(torch.randn(SAMPLES, model.config.latent_size, generator=pictures))
+            networks.from_noise(
+                torch.randn(TABLE_ROWS if table else SAMPLES, model.config.latent_size, generator=pictures)
+            )
         )
-        some = torch.randperm(len(dataset.validation), generator=pictures)[:RECONSTRUCTED]
-        some = some[: len(some) // COLUMNS * COLUMNS or None]  # whole lines, or the one there is
-        originals = grey(dataset.validation.rows[some])
+        if table:
+            assert model.sigma is not None
+            samples += model.sigma * torch.tensor(model.scale) * torch.randn(samples.shape, generator=pictures)
+        some = torch.randperm(len(dataset.validation), generator=pictures)[: TABLE_ROWS if table else RECONSTRUCTED]
+        if not table:
+            some = some[: len(some) // COLUMNS * COLUMNS or None]  # whole lines, or the one there is
+        originals = sent(dataset.validation.rows[some])
         return Findings(
             name=name,
             config=saved.config,
@@ -97,11 +108,13 @@ def gather(
             chosen=chosen,
             parameters=model.parameters_count,
             decode_macs=decode_macs(model),
+            columns=column_names(dataset) if table else None,
             samples=samples,
             originals=originals,
             reconstructions=networks.decode(networks.encode(originals).mean),
             interpolations=tuple(
-                _path(networks, grey(rows[2 * path : 2 * path + 2])) for path in range(min(PATHS, len(rows) // 2))
+                _path(networks, grey(rows[2 * path : 2 * path + 2]))
+                for path in range(0 if table else min(PATHS, len(rows) // 2))
             ),
             latent_map=project(posterior.mean[:MAPPED], None if labels is None else labels[order[:MAPPED]]),
             kl_per_latent=tuple(kl_per_latent(posterior).double().mean(0).tolist()),

@@ -49,13 +49,16 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
     config, provenance = findings.config, findings.provenance
     data = provenance["data"]
     rows = ", ".join(f"{count:,} {name}" for name, count in data["rows"].items())
+    chosen = (
+        "the last: validation rows are trained on" if config.train_on == "all" else "the best on the validation rows"
+    )
     prior = f"RealNVP, {config.prior.couplings} couplings" if isinstance(config.prior, FlowPrior) else "N(0, I)"
     return [
         ("model", f"{config.preset}: {config.architecture.kind}, {config.likelihood} likelihood, prior {prior}"),
         ("data", f"{data['name']}: {rows}; items {' × '.join(map(str, findings.item_shape))}"),
         ("validation rows", data["validation"]),
         ("data sha256", data["sha256"]),
-        ("weights shown", f"averaged, of epoch {findings.chosen.epoch}, the best on the validation rows"),
+        ("weights shown", f"averaged, of epoch {findings.chosen.epoch}, {chosen}"),
         ("epochs", f"{findings.epochs[-1].epoch} of {config.optimisation.epochs}"),
         ("seed", str(config.seed)),
         ("machine", ", ".join(f"{name} {value}" for name, value in provenance["hardware"].items())),

@@ -21,6 +21,16 @@ def pairs(originals: Tensor, reconstructions: Tensor, *, columns: int, alt: str)
     return _image(lambda file: plots.pairs(file, originals, reconstructions, columns=columns), alt)
 
 
+def histograms(real: Tensor, sampled: Tensor, *, names: tuple[str, ...], alt: str) -> str:
+    """A panel for each of the first columns of real [N, D] and sampled [M, D], named."""
+    return _image(lambda file: plots.histograms(file, real, sampled, names=names), alt)
+
+
+def agreement(originals: Tensor, reconstructions: Tensor, *, names: tuple[str, ...], alt: str) -> str:
+    """The same of reconstructions over originals, both [N, D]."""
+    return _image(lambda file: plots.agreement(file, originals, reconstructions, names=names), alt)
+
+
 def paths(lines: tuple[Tensor, ...], *, alt: str) -> str:
     """One line of images [N, C, H, W] under the other."""
     return grid(cat(lines), columns=len(lines[0]), alt=alt)

@@ -7,6 +7,7 @@ from typing import Any
 
 from training.config import FlowPrior
 from training.held_out import ACTIVE
+from training.pictures import MOST_COLUMNS
 from training.report import pictures, table
 from training.report.bars import bars
 from training.report.comparison import Comparison
@@ -28,11 +29,16 @@ def sections(findings: Findings) -> list[Section]:
     """In reading order; the baselines only where they were asked for."""
     learned = isinstance(findings.config.prior, FlowPrior)
     compared = [Section("baselines", "Baselines", _baselines(findings.comparisons))] if findings.comparisons else []
+    interpolated = (
+        [Section("interpolations", "Interpolations", _interpolations(findings, learned=learned))]
+        if findings.columns is None
+        else []
+    )
     return [
         Section("curves", "Training curves", curves(findings.epochs)),
         Section("samples", "Samples from the prior", _samples(findings, learned=learned)),
         Section("reconstructions", "Reconstructions", _reconstructions(findings)),
-        Section("interpolations", "Interpolations", _interpolations(findings, learned=learned)),
+        *interpolated,
         Section("latent-map", "Latent map", _latent_map(findings)),
         Section("kl", "KL per latent", _kl(findings, learned=learned)),
         *compared,
@@ -43,12 +49,28 @@ def sections(findings: Findings) -> list[Section]:
 def _samples(findings: Findings, *, learned: bool) -> str:
     prior = "the learned prior" if learned else "N(0, I)"
     count = len(findings.samples)
+    if findings.columns is not None:
+        caption = f"Per column, validation rows (filled) and {count:,} draws of x (line), whose z come from {prior}."
+        return _caption(caption) + pictures.histograms(
+            findings.originals,
+            findings.samples,
+            names=findings.columns[:MOST_COLUMNS],
+            alt="A histogram for each column, of real rows and of generated ones",
+        )
     caption = f"Means of p(x | z) for {count} draws of z from {prior}, unselected."
     alt = f"{count} generated images in lines of {COLUMNS}"
     return _caption(caption) + pictures.grid(findings.samples, columns=COLUMNS, alt=alt)
 
 
 def _reconstructions(findings: Findings) -> str:
+    if findings.columns is not None:
+        caption = "Per column, validation values (across) and their reconstructions from the mean of q(z | x) (up)."
+        return _caption(caption) + pictures.agreement(
+            findings.originals,
+            findings.reconstructions,
+            names=findings.columns[:MOST_COLUMNS],
+            alt="A scatter plot for each column, of reconstructed over real values",
+        )
     caption = (
         "Validation rows at random (odd lines) above their reconstructions from the mean of q(z | x) (even lines)."
     )

@@ -1,0 +1,43 @@
+"""What `fit` says of a run before its first step."""
+
+from rich.console import Console
+
+from training.config import Config, FlowPrior
+from training.export import decode_macs
+from training.schedule import bound_epochs
+from training.session import Session
+
+
+def introduce(this: Session, console: Console) -> None:
+    """Print it."""
+    config, dataset = this.config, this.dataset
+    rows = ", ".join(f"{count:,} {name}" for name, count in dataset.counts.items())
+    shape = " x ".join(map(str, dataset.item_shape)) if dataset.kind == "image" else f"{dataset.item_shape[0]} columns"
+    prior = f"RealNVP of {config.prior.couplings}" if isinstance(config.prior, FlowPrior) else "N(0, I)"
+    for line in (
+        f"data      {dataset.name}: {rows}; items {shape}; validation: {dataset.protocol}",
+        f"model     {config.preset}: {this.state.model.parameters_count:,} parameters, "
+        f"{decode_macs(this.state.average) / 1e6:.2f} million multiply-adds a decode, "
+        f"{config.latent_size} latents, prior {prior}, {config.likelihood} likelihood",
+        f"climbs    {_objective(config)}",
+        f"machine   {this.hardware}",
+        f"run       {this.run.path}, from step {this.state.step}, seed {config.seed}",
+    ):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _objective(config: Config) -> str:
+    """What is climbed, in words."""
+    settings, draws = config.optimisation, config.optimisation.importance_draws
+    elbo = "ELBO" + (", gradient along the path" if settings.gradient == "path" else "")
+    weighted = f"importance-weighted bound of {draws} draws" + (", DReG" if settings.bound == "dreg" else "")
+    if settings.bound == "elbo":
+        what = elbo
+    elif settings.bound_fraction == 1:
+        what = weighted
+    else:
+        what = f"{elbo}; in the last {bound_epochs(settings)} epochs {weighted}"
+    beta = f", beta {settings.beta:g}" if settings.beta != 1 else ""
+    free = f", {settings.free_bits:g} nats free per latent" if settings.free_bits else ""
+    rows = "; validation rows are trained on too and choose nothing" if config.train_on == "all" else ""
+    return what + beta + free + rows

@@ -1,0 +1,56 @@
+"""`python -m training record`."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from server import artifact as artifacts
+from training import record as records
+from training.export import write_facts
+from training.placement import placed, require_version
+from training.record import Records
+
+
+@click.command()
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="exported/NAME/VERSION; must not exist.")
+@click.option(
+    "--evaluation",
+    "evaluations",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="A file that `evaluate --json` printed of this model. Repeatable.",
+)
+@click.option(
+    "--twin",
+    "twins",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="The same of a model that was trained with another --seed. Repeatable.",
+)
+@click.option("--samples", type=click.Path(path_type=Path), help="A file that `samples --json` printed of this model.")
+def record(
+    *, artifact: Path, out: Path, evaluations: tuple[Path, ...], twins: tuple[Path, ...], samples: Path | None
+) -> None:
+    """Copy an ARTIFACT, with what was measured of it in manifest and card: the same graphs, digest and answers."""
+    require_version(out)
+    manifest = artifacts.read(artifact).manifest
+    measured = Records(
+        evaluations=tuple(map(records.evaluation, evaluations)),
+        twins=tuple(map(records.evaluation, twins)),
+        samples=None if samples is None else records.samples(samples),
+    )
+    measured.require_of(digest=manifest.digest, config=manifest.provenance["config"])
+    every = Records.of(manifest.provenance["measured"]).with_newer(measured)
+    told = replace(
+        manifest,
+        provenance={**manifest.provenance, "measured": every.to_mapping()},
+        metrics={**manifest.metrics, **every.metrics()},
+    )
+    with placed(out) as folder:
+        shutil.copytree(artifact, folder, dirs_exist_ok=True)
+        write_facts(folder, told)
+        artifacts.read(folder)
+    click.echo(f"recorded {out}: {len(every.evaluations)} evaluations, {len(every.twins)} other seeds")

@@ -1,0 +1,55 @@
+"""How an artifact comes to its place: written beside it, whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from training.errors import TrainingError
+
+
+@contextmanager
+def placed(out: Path) -> Iterator[Path]:
+    """A folder to fill; it becomes `out` when the block ends, and nothing remains of it if the block fails.
+
+    Raises TrainingError if something is at `out`, before or then, and OSError.
+    """
+    require_free(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # A name with a dot in front is no version to the server.
+    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        yield folder
+        for entry in (*folder.iterdir(), folder):
+            _sync(entry)
+        folder.chmod(0o755)
+        try:
+            folder.rename(out)
+        except OSError:
+            require_free(out)
+            raise
+        _sync(out.parent)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def require_free(out: Path) -> None:
+    """Raises TrainingError if something is at `out`: an artifact is never overwritten."""
+    if out.exists() or out.is_symlink():
+        raise TrainingError(f"--out {out}: exists already; versions are never overwritten, choose the next one")
+
+
+def require_version(out: Path) -> None:
+    """Raises TrainingError if the server would not look at `out`: versions are whole numbers, newest highest."""
+    if not (out.name.isascii() and out.name.isdigit()):
+        raise TrainingError(f"--out {out}: the last part is the version, a whole number: exported/NAME/1")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
