@@ -28,10 +28,12 @@ LABEL org.opencontainers.image.title="vaeserve" \
       org.opencontainers.image.description="Variational autoencoders over gRPC, with Prometheus metrics" \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN groupadd --gid 10001 vaeserve \
- && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin vaeserve
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin vaeserve \
+ && install --directory --owner 10001 --group 10001 /var/cache/vaeserve
 COPY --from=build /opt/vaeserve /opt/vaeserve
 COPY --from=build /exported /exported
 # The root file system may be read-only: bytecode is compiled above, onnxruntime's telemetry (it writes under HOME) is off.
+# What calibration measures outlives the container if a volume lies at /var/cache/vaeserve, and is done without otherwise.
 # PYTHONSAFEPATH keeps the working directory out of the import path.
 ENV PATH=/opt/vaeserve/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -41,6 +43,7 @@ ENV PATH=/opt/vaeserve/bin:$PATH \
     VAESERVE_MODELS=/exported \
     VAESERVE_HOST=0.0.0.0 \
     VAESERVE_METRICS_HOST=0.0.0.0 \
+    VAESERVE_CALIBRATION_CACHE=/var/cache/vaeserve \
     VAESERVE_LOG_FORMAT=json
 USER 10001:10001
 WORKDIR /exported

@@ -4,8 +4,14 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from server.errors import StartFailed
 from server.settings import BadSettings, Settings, read
+
+if TYPE_CHECKING:
+    import structlog
 
 
 def main() -> int:
@@ -15,25 +21,34 @@ def main() -> int:
     except BadSettings as error:
         print(error, file=sys.stderr)  # noqa: T201  # before there is a log
         return 2
-    return run(settings)
+    return run(settings, sys.argv[1:])
 
 
-def run(settings: Settings) -> int:
-    # Imported late: --help and a bad flag need not wait for onnxruntime.
-    import uvloop
-
-    from server import app
+def run(settings: Settings, arguments: Sequence[str]) -> int:
+    # Imported late: --help and a bad flag need not wait.
     from server.telemetry import logs
 
     # As process 1 of a container there is no default action: without a handler SIGTERM would be lost while loading.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     log = logs.configure(log_format=settings.log_format, level=settings.log_level)
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(app.serve(settings, log))
-    except app.StartFailed as error:
+        if settings.transport == "envoy":
+            from server import launch
+
+            launch.become_envoy(settings, arguments)
+        return _serve(settings, log)
+    except StartFailed as error:
         log.error("cannot start", reason=str(error))
         return 2
+
+
+def _serve(settings: Settings, log: "structlog.typing.FilteringBoundLogger") -> int:
+    import uvloop
+
+    from server import app
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(app.serve(settings, log))
 
 
 if __name__ == "__main__":

@@ -5,9 +5,11 @@ import secrets
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
+from server import signals
 from server.core.batcher import Batcher
 from server.core.events import Event, ExecutorDied, GraphFailed
 from server.core.model import Entry, Execution
@@ -20,33 +22,36 @@ from server.edge.methods import MethodTable, table
 from server.edge.servicer import VaeServicer
 from server.edge.status import Code
 from server.edge.transports.grpcio import GrpcioTransport
+from server.edge.transports.transport import MakeTransport
 from server.edge.wire import MAX_SEED
-from server.errors import ArtifactError
+from server.errors import ArtifactError, StartFailed
 from server.runtime import catalog
 from server.runtime.catalog import Catalog, Plan
+from server.runtime.choice import Given
 from server.runtime.engine import DeviceUnavailable, LoadedGraph
+from server.runtime.remembered import Remembered
 from server.settings import Settings, cores
+from server.signals import TellSignals
 from server.telemetry.metrics import Metrics
 
-EXECUTORS_AT_MOST = 4  # one a core that the transport leaves free, up to here, unless told otherwise
 QUIET_SECONDS, QUIET_AT_MOST = 0.1, 2.0  # nobody called for so long; how long to hope for that
 LAST_WORDS_SECONDS = 1.0  # for answers that are written but not yet sent when the server stops
 REQUEST_OVERHEAD_BYTES = 1 << 16  # everything in a request that is not rows
 
 
-class StartFailed(Exception):
-    """The server cannot start; the message is one line that says why."""
-
-
-async def serve(settings: Settings, log: structlog.typing.FilteringBoundLogger) -> int:
+async def serve(
+    settings: Settings,
+    log: structlog.typing.FilteringBoundLogger,
+    *,
+    make_transport: MakeTransport = GrpcioTransport,
+    tell_signals: TellSignals = signals.tell_by_loop,
+) -> int:
     """Serve until SIGTERM or SIGINT, then drain; the process's exit code. Raises StartFailed."""
     started = time.monotonic()
-    app = App(settings, log)
+    app = App(settings, log, make_transport=make_transport)
     await app.start()
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _on_signal, stop, log, number)
+    tell_signals(partial(_on_signal, stop, log))
     app.when_broken(stop.set)
     log.info(
         "ready",
@@ -64,8 +69,7 @@ def _on_signal(stop: asyncio.Event, log: structlog.typing.FilteringBoundLogger, 
     if stop.is_set():
         # The second signal: whoever sends it does not want to wait.
         log.warning("exit now", signal=number.name)
-        signal.signal(number, signal.SIG_DFL)
-        signal.raise_signal(number)
+        signals.die_of(number)
     log.info("draining", signal=number.name)
     stop.set()
 
@@ -73,12 +77,15 @@ def _on_signal(stop: asyncio.Event, log: structlog.typing.FilteringBoundLogger, 
 class App:
     """All parts of one server process."""
 
-    def __init__(self, settings: Settings, log: structlog.typing.FilteringBoundLogger) -> None:
+    def __init__(
+        self, settings: Settings, log: structlog.typing.FilteringBoundLogger, *, make_transport: MakeTransport
+    ) -> None:
         self.port = 0
         self.metrics_port = 0
         self.broken = False
         self._settings = settings
         self._log = log
+        self._make_transport = make_transport
         self._metrics = Metrics()
         self._health = Health()
         self._on_broken: Callable[[], None] = lambda: None
@@ -102,7 +109,7 @@ class App:
         boundary = self._boundary = Boundary(
             max_seconds=settings.max_seconds, observe=self._metrics.call, report_internal=self._report_internal
         )
-        self._transport = GrpcioTransport(methods, boundary, max_request_bytes=self._max_request_bytes())
+        self._transport = self._make_transport(methods, boundary, max_request_bytes=self._max_request_bytes())
         try:
             self.port = await self._transport.start(settings.host, settings.port)
         except OSError as error:
@@ -151,9 +158,9 @@ class App:
             default_model=settings.default_model,
             plan=Plan(
                 device=settings.device,
-                threads=settings.threads,
-                executors=settings.executors or max(1, min(cores() - 1, EXECUTORS_AT_MOST)),
-                max_batch_rows=settings.max_batch_rows,
+                given=Given(settings.max_batch_rows, settings.executors, settings.threads),
+                cores=cores(),
+                remembered=Remembered(settings.calibration_folder, tell=self._report_not_remembered),
             ),
             make_batcher=self._make_batcher,
             report=self._report_model,
@@ -211,11 +218,15 @@ class App:
             self._log.error("model refused", model=entry.name, version=entry.version, reason=entry.reason)
             return
         graphs = {
-            name: f"{g.provider} {g.max_batch_rows} rows x {g.executors}" for name, g in entry.model.graphs.items()
+            name: f"{g.provider} {g.max_batch_rows} rows x {g.executors} executors x {g.threads} threads, {_rate(g)}"
+            for name, g in entry.model.graphs.items()
         }
         self._log.info(
             "model ready", model=entry.name, version=entry.version, digest=entry.model.spec.digest[:12], **graphs
         )
+
+    def _report_not_remembered(self, reason: str) -> None:
+        self._log.info("calibration not kept", reason=reason)
 
     def _report_internal(self, error: BaseException, *, error_id: str, method: str) -> None:
         self._log.error("internal error", error_id=error_id, method=method, exc_info=error)
@@ -224,3 +235,8 @@ class App:
         self.broken = True
         self._health.stop_serving()
         self._on_broken()
+
+
+def _rate(execution: Execution) -> str:
+    rate = execution.rows_per_second
+    return execution.source if rate is None else f"{rate:.0f} rows/s {execution.source}"

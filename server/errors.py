@@ -49,3 +49,7 @@ class EngineFailure(VaeError):
 
 class ArtifactError(Exception):
     """An artifact that must not be served: which file, what was found, what is required."""
+
+
+class StartFailed(Exception):
+    """The server cannot start; the message is one line that says why."""

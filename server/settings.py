@@ -50,19 +50,27 @@ class Settings:
     """What the server was told."""
 
     models: Path = _setting(Path("exported"), Path, "folder of <model>/<version>/ artifacts")
-    default_model: str = _setting("", str, "model for requests that name none; needed only if there are several")
+    default_model: str = _setting(
+        "", str, "model for requests that name none; else the `default` of models.toml, or the only model"
+    )
     host: str = _setting("127.0.0.1", str, "address to listen on for gRPC; 0.0.0.0 is every interface")
     port: int = _setting(50051, _number(int, 0, 65535), "port for gRPC; 0 lets the system choose")
+    transport: Literal["grpcio", "envoy"] = _setting(
+        "grpcio", _choice("grpcio", "envoy"), "what carries gRPC: grpcio, or an Envoy with this server inside"
+    )
     metrics_host: str = _setting("127.0.0.1", str, "address to listen on for metrics")
     metrics_port: int = _setting(9464, _number(int, 0, 65535), "port for Prometheus metrics; 0 lets the system choose")
     device: Literal["cpu", "cuda", "auto"] = _setting(
         "cpu", _choice("cpu", "cuda", "auto"), "where graphs run; auto is CUDA if it works, else the CPU, and says so"
     )
-    executors: int = _setting(
-        0, _number(int, 0, 64), "batches of a graph that run at once; 0: one for each core but one, 4 at most"
+    max_batch_rows: int = _setting(0, _number(int, 0, 65536), "rows run at once; 0: measured for each graph")
+    executors: int = _setting(0, _number(int, 0, 64), "batches of a graph that run at once; 0: measured for each graph")
+    threads: int = _setting(0, _number(int, 0, 64), "threads inside one run on CPU; 0: measured for each graph")
+    calibration_cache: str = _setting(
+        "",
+        str,
+        "folder to keep what was measured in, or off; else vaeserve/calibration under XDG_CACHE_HOME or ~/.cache",
     )
-    threads: int = _setting(1, _number(int, 1, 64), "threads inside one run on CPU")
-    max_batch_rows: int = _setting(0, _number(int, 0, 65536), "rows run at once; 0: measured at start for each graph")
     max_request_rows: int = _setting(4096, _number(int, 1, 1 << 20), "rows that one request may hold")
     max_queue_rows: int = _setting(16384, _number(int, 1, 1 << 24), "rows that may wait for one graph")
     max_queue_mib: int = _setting(256, _number(int, 1, 1 << 16), "MiB of rows that may wait for one graph")
@@ -76,6 +84,11 @@ class Settings:
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", _choice("debug", "info", "warning", "error"), "least severity to log"
     )
+
+    @property
+    def calibration_folder(self) -> Path | None:
+        """Where measured rates are kept; None: nowhere."""
+        return None if self.calibration_cache in ("", "off") else Path(self.calibration_cache)
 
 
 def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -103,6 +116,7 @@ def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         for name in sorted(environment)
         if name.startswith(PREFIX) and name not in known | NOT_OURS
     ]
+    values.setdefault("calibration_cache", _calibration_cache(environment))
     settings = Settings(**values)
     if settings.max_request_rows > settings.max_queue_rows:
         problems.append(
@@ -118,14 +132,25 @@ def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
 NOT_OURS = {PREFIX + name for name in ("TARGET", "DATA", "MODEL", "VERSION", "TIMEOUT")}
 
 
-def cores(*, cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+def cores(*, cgroup: Path = Path("/sys/fs/cgroup")) -> int:
     """The processors this process may use: what taskset and a container's CPU quota leave of the machine."""
     affinity = len(os.sched_getaffinity(0))
     try:
-        quota, period = cgroup.read_text().split()
-    except (OSError, ValueError):
+        if (cgroup / "cpu.max").exists():
+            quota, period = (cgroup / "cpu.max").read_text().split()
+        else:  # the first version of control groups
+            quota, period = ((cgroup / f"cpu/cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        limit = math.ceil(int(quota) / int(period))
+    except (OSError, ValueError):  # none is set, or none can be
         return affinity
-    return affinity if quota == "max" else min(affinity, max(1, math.ceil(int(quota) / int(period))))
+    return affinity if limit < 1 else min(affinity, limit)
+
+
+def _calibration_cache(environment: Mapping[str, str]) -> str:
+    """The folder for it among the user's caches (XDG Base Directory Specification 0.8); empty if there is no user's."""
+    given, home = environment.get("XDG_CACHE_HOME", ""), environment.get("HOME", "")
+    caches = Path(given) if Path(given).is_absolute() else Path(home) / ".cache"
+    return str(caches / "vaeserve" / "calibration") if caches.is_absolute() else ""
 
 
 def _parser() -> argparse.ArgumentParser:

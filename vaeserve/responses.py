@@ -91,6 +91,7 @@ def info(response: pb.GetModelResponse, _: Timing) -> ModelInfo:
         latent_size=response.latent_size,
         likelihood=response.likelihood,
         sigma=response.sigma if response.HasField("sigma") else None,
+        scale=tuple(response.scale),
         learned_prior=response.learned_prior,
         embedding_space=response.embedding_space,
         sampling_version=response.sampling_version,

@@ -113,6 +113,7 @@ class ModelInfo:
     latent_size: int
     likelihood: str  # "bernoulli" or "gaussian"
     sigma: float | None  # deviation of a Gaussian likelihood in item units; of a table, in a feature's deviations
+    scale: tuple[float, ...]  # a table's: the deviation of each feature, which sigma counts in; empty for images
     learned_prior: bool  # whether samples come from a learned prior rather than N(0, I)
     embedding_space: str
     sampling_version: int  # of the noise scheme that makes rows replayable

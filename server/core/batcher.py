@@ -9,11 +9,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeAlias
 
-import numpy as np
-
 from server.core.arrays import Floats, RunGraph
 from server.core.caller import Caller
 from server.core.events import BatchDone, Dropped, Event, ExecutorDied, GraphFailed, Refused
+from server.core.rows import Rows, together
 from server.core.scheduler import Batch, Job, Part, Scheduler
 from server.core.ticket import Ticket
 from server.errors import DeadlineExceeded, EngineFailure, QueueFull, Unavailable
@@ -87,8 +86,8 @@ class Batcher:
     def running_rows(self) -> int:
         return self._running_rows
 
-    def submit(self, rows: Floats, caller: Caller) -> Ticket[tuple[Floats, ...]]:
-        """Queue rows [rows, ...]; the ticket brings one array [rows, ...] for each output of the graph.
+    def submit(self, rows: Rows, caller: Caller) -> Ticket[tuple[Floats, ...]]:
+        """Queue rows [rows, ...], or noise yet to be drawn; the ticket brings one array [rows, ...] for each output.
 
         Raises QueueFull, DeadlineExceeded or Unavailable at once where the job cannot be kept. The ticket fails with
         DeadlineExceeded, Cancelled or EngineFailure.
@@ -215,7 +214,7 @@ class Batcher:
 
     def _run_parts(self, parts: tuple[Part, ...]) -> list[_Result]:
         """Run parts together; where that fails, in halves, so that only the guilty job fails."""
-        rows = parts[0].rows if len(parts) == 1 else np.concatenate([part.rows for part in parts])
+        rows = together([part.rows for part in parts])
         try:
             outputs = self._run(rows)
             if any(len(output) != len(rows) for output in outputs):

@@ -24,6 +24,7 @@ class Bernoulli:
 
     name = "bernoulli"
     sigma = None
+    scale = None
 
     def nll(self, items: Floats, decoded: Decoded) -> Floats:
         """-log p(x | z) in nats [rows]; grey items give the cross-entropy.

@@ -8,6 +8,22 @@ from server.core.spec import Spec
 from server.core.vae import Vae
 
 State: TypeAlias = Literal["loading", "ready", "failed"]
+# How it was settled in which way a graph runs: measured at this start, measured at an earlier one, or said beforehand.
+Source: TypeAlias = Literal["measured", "cached", "given"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What a graph did on this machine when run one way."""
+
+    rows: int  # in every batch
+    executors: int
+    threads: int
+    rows_per_second: float
+
+    @property
+    def cores(self) -> int:
+        return self.executors * self.threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +34,14 @@ class Execution:
     max_batch_rows: int
     executors: int
     threads: int
+    source: Source
+    curve: tuple[Rate, ...]  # what was measured; empty if everything was given
+
+    @property
+    def rows_per_second(self) -> float | None:
+        """What it did when measured this way; None if everything was given."""
+        way = (self.max_batch_rows, self.executors, self.threads)
+        return next((r.rows_per_second for r in self.curve if (r.rows, r.executors, r.threads) == way), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import numpy as np
 
 from server.core.arrays import Floats
 from server.core.caller import Caller, Priority, Served
+from server.core.rows import Rows
 from server.core.ticket import Ticket
 from server.core.waiting import Waiting
 from server.errors import DeadlineExceeded, QueueFull
@@ -23,7 +24,7 @@ Reason = Literal["full", "idle"]  # why a batch left: it could hold no more, or 
 class Job:
     """Rows that one caller waits for, and what has become of them."""
 
-    rows: Floats
+    rows: Rows
     caller: Caller
     submitted: float  # clock, seconds
     ticket: Ticket[tuple[Floats, ...]] = field(default_factory=Ticket)
@@ -68,7 +69,7 @@ class Part:
         return self.stop - self.start
 
     @property
-    def rows(self) -> Floats:
+    def rows(self) -> Rows:
         return self.job.rows[self.start : self.stop]
 
 

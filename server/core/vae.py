@@ -12,8 +12,9 @@ import numpy as np
 from server.core.arrays import Floats, row_sums
 from server.core.batcher import Batcher
 from server.core.caller import Caller
-from server.core.latent import Purpose, normals
+from server.core.latent import Noise, Purpose, normals
 from server.core.likelihood import Decoded
+from server.core.rows import Rows, together
 from server.core.spec import LatentMode, Spec
 from server.core.ticket import Steps
 
@@ -42,8 +43,12 @@ class Posterior:
 class Sampled:
     """Rows drawn from the model."""
 
-    latents: Floats  # [rows, latent]
+    z: Rows
     decoded: Decoded
+
+    def latents(self) -> Floats:
+        """What was decoded, [rows, latent]; noise, which comes out the same every time, is drawn once more."""
+        return together([self.z])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +72,20 @@ class Vae:
 
     def sample(self, *, rows: int, seed: int, first_row: int, temperature: float, caller: Caller) -> Steps[Sampled]:
         """Draw z from the prior and decode it (Eq. 5)."""
-        z = np.float32(temperature) * normals(
-            seed=seed, purpose=Purpose.PRIOR, first_row=first_row, rows=rows, size=self._spec.latent_size
+        z: Rows = Noise(
+            seed=seed,
+            purpose=Purpose.PRIOR,
+            first_row=first_row,
+            rows=rows,
+            size=self._spec.latent_size,
+            deviation=temperature,
         )
         if self._spec.learned_prior:
             (z,) = yield self._batchers["prior"].submit(z, caller)
         decoded = yield from self.decode(z, caller=caller)
         return Sampled(z, decoded)
 
-    def decode(self, latents: Floats, *, caller: Caller) -> Steps[Decoded]:
+    def decode(self, latents: Rows, *, caller: Caller) -> Steps[Decoded]:
         """The parameters of p(x | z) for latents [rows, latent]."""
         mean, *logits = yield self._batchers["decoder"].submit(latents, caller)
         return Decoded(mean, logits[0] if logits else None)

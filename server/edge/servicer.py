@@ -59,7 +59,7 @@ class VaeServicer:
         values = _output(sampled.decoded, model.spec, output=output, seed=seed, first_row=first_row)
         wire.put_items(response, values, model.spec, chosen=chosen)
         if request.want_latents:
-            response.latents.CopyFrom(wire.tensor(sampled.latents))
+            response.latents.CopyFrom(wire.tensor(sampled.latents()))
         return response
 
     def encode(self, request: pb.EncodeRequest, caller: Caller) -> Steps[Message]:
@@ -143,6 +143,7 @@ class VaeServicer:
             latent_size=spec.latent_size,
             likelihood=spec.likelihood.name,
             sigma=spec.likelihood.sigma,
+            scale=spec.likelihood.scale,
             learned_prior=spec.learned_prior,
             embedding_space=spec.embedding_space,
             sampling_version=spec.sampling_version,

@@ -1,42 +1,94 @@
-"""How many rows a graph should run at once on this machine: measured, since on CPU bigger is often slower."""
+"""What a graph does on this machine: rows/s over batch sizes and over setups, measured in bounded time.
+
+On a CPU bigger is often slower. Every rate is the best of several short windows, since whatever disturbs a measurement
+makes it slower; setups are measured in turn, so that none has the quiet moments for itself.
+"""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
-import numpy as np
+from server.core.model import Rate
+from server.runtime.choice import Given, Setup, choose, setups
 
-from server.core.arrays import Floats, RunGraph
+# Runs so many batches of so many rows on every executor of a setup at once, and returns when all are done.
+RunBatches: TypeAlias = Callable[[Setup, int, int], None]
+Clock: TypeAlias = Callable[[], float]
 
-BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-GOOD_ENOUGH = 0.95  # of the best rows/s: past that, more rows only make callers wait
-SECONDS_PER_SIZE = 0.02
+WINDOW_SECONDS = 0.002
+WINDOWS = 5
+WINDOWS_AT_LEAST, SECONDS_ENOUGH = 2, 0.02  # one alone may have been disturbed; of a slow graph's two are enough
+BETTER = 1.05
+SECONDS_FOR_SIZES = 0.15  # for each number of threads
+SECONDS_FOR_SETUPS = 0.15
 
 
-def best_batch_rows(
-    run: RunGraph, row_shape: tuple[int, ...], *, clock: Callable[[], float] = time.perf_counter
-) -> int:
-    """The smallest batch within 5 % of the best rows/s. It also warms the graph up at every size.
+def measure(run: RunBatches, given: Given, *, cores: int, clock: Clock = time.perf_counter) -> tuple[Rate, ...]:
+    """The rates of a graph, over batch sizes first, then over the setups that fit the cores; what is given stays.
 
-    Stops climbing once a size has fallen well behind the best, so slow graphs do not pay for sizes they will not use.
+    It also warms the graph up at every size measured.
     """
-    noise = np.random.default_rng(0)
-    rates: dict[int, float] = {}
-    for rows in BATCH_ROWS:
-        batch = noise.random((rows, *row_shape), np.float32)
-        rates[rows] = rows / _seconds(run, batch, clock)
-        if rates[rows] < 0.8 * max(rates.values()):
+    rates = _climb(run, given.start, given.sizes, clock)
+    best = choose(rates)
+    row_seconds = given.start.executors / best.rows_per_second
+    others = setups(given, cores=cores, row_seconds=row_seconds)
+    sizes = {best.threads: best.rows}
+    for threads in sorted({setup.threads for setup in others} - set(sizes)):
+        # Threads pay for their coming and going with larger batches, never with smaller ones.
+        larger = [rows for rows in given.sizes if rows >= best.rows]
+        climbed = _climb(run, Setup(given.start.executors, threads), larger, clock)
+        sizes[threads] = choose(climbed).rows
+        rates += climbed
+    if others:
+        rates += _in_turn(run, [(setup, sizes[setup.threads]) for setup in (*others, given.start)], clock)
+    return _best_of_each(rates)
+
+
+def _climb(run: RunBatches, setup: Setup, sizes: Iterable[int], clock: Clock) -> list[Rate]:
+    """Rates at rising sizes, until two in a row were no better than the best before them or the time is up."""
+    rates: list[Rate] = []
+    best, no_better, ends = 0.0, 0, clock() + SECONDS_FOR_SIZES
+    for rows in sizes:
+        run(setup, rows, 1)
+        rate = _best_window(run, setup, rows, clock)
+        rates.append(rate)
+        no_better = 0 if rate.rows_per_second > BETTER * best else no_better + 1
+        best = max(best, rate.rows_per_second)
+        if no_better == 2 or clock() > ends:
             break
-    best = max(rates.values())
-    return next(rows for rows, rate in rates.items() if rate >= GOOD_ENOUGH * best)
+    return rates
 
 
-def _seconds(run: RunGraph, batch: Floats, clock: Callable[[], float]) -> float:
-    """The least time of several runs: what the graph needs when nothing else disturbs it."""
-    run(batch)
-    least, spent = float("inf"), 0.0
-    while spent < SECONDS_PER_SIZE:
+def _in_turn(run: RunBatches, ways: list[tuple[Setup, int]], clock: Clock) -> list[Rate]:
+    """Rates of several setups, each at its own batch size, in three turns or as far as the time goes."""
+    rates: list[Rate] = []
+    ends = clock() + SECONDS_FOR_SETUPS
+    for setup, rows in ways * 3:
+        if rates and clock() > ends:
+            break
+        run(setup, rows, 1)
+        rates.append(_best_window(run, setup, rows, clock))
+    return rates
+
+
+def _best_window(run: RunBatches, setup: Setup, rows: int, clock: Clock) -> Rate:
+    runs, best, spent = 1, 0.0, 0.0
+    for window in range(1, WINDOWS + 1):
         started = clock()
-        run(batch)
+        run(setup, rows, runs)
         seconds = clock() - started
-        least, spent = min(least, seconds), spent + seconds
-    return least
+        best = max(best, setup.executors * runs * rows / seconds)
+        spent += seconds
+        if window >= WINDOWS_AT_LEAST and spent > SECONDS_ENOUGH:
+            break
+        runs = max(1, round(runs * WINDOW_SECONDS / seconds))
+    return Rate(rows=rows, executors=setup.executors, threads=setup.threads, rows_per_second=best)
+
+
+def _best_of_each(rates: Iterable[Rate]) -> tuple[Rate, ...]:
+    best: dict[tuple[int, int, int], Rate] = {}
+    for rate in rates:
+        way = (rate.threads, rate.executors, rate.rows)
+        if way not in best or rate.rows_per_second > best[way].rows_per_second:
+            best[way] = rate
+    return tuple(best[way] for way in sorted(best))

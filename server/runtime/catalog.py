@@ -1,6 +1,6 @@
 """Models and versions on disk: found, verified, warmed up, and looked up by name."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,18 +15,21 @@ from server.core.spec import Spec
 from server.core.vae import Vae
 from server.errors import ArtifactError, InvalidInput, NotFound, Unavailable
 from server.runtime import engine
-from server.runtime.calibration import best_batch_rows
+from server.runtime.choice import Given
 from server.runtime.engine import Device, LoadedGraph
+from server.runtime.folder import preferred_model, versions
+from server.runtime.remembered import Remembered
+from server.runtime.tuning import tune
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How graphs shall run; 0 rows means measured at load."""
+    """How graphs shall run."""
 
     device: Device
-    threads: int
-    executors: int
-    max_batch_rows: int
+    given: Given
+    cores: int  # that this process may use
+    remembered: Remembered
 
 
 # Makes the batcher of one graph: (graph, how it runs, model, version, graph name).
@@ -90,13 +93,15 @@ def load(
     `report` hears of every version once. Raises ArtifactError if there is nothing to load or no version is ready or
     the default model does not exist, DeviceUnavailable if the device asked for cannot be used.
     """
-    found = _find(folder)
+    if not folder.is_dir():
+        raise ArtifactError(f"{folder}: no such folder")
+    found = versions(folder)
     names = list(dict.fromkeys(name for name, _, _ in found))
     if not found:
         raise ArtifactError(f"{folder}: holds no model; it needs <model>/<version>/{artifact.MANIFEST}")
-    if default_model and default_model not in names:
-        raise ArtifactError(f"{folder}: has no model {default_model!r} to prefer; there are {', '.join(names)}")
-    default = default_model or (names[0] if len(names) == 1 else "")
+    default = default_model or preferred_model(folder) or (names[0] if len(names) == 1 else "")
+    if default and default not in names:
+        raise ArtifactError(f"{folder}: has no model {default!r} to prefer; there are {', '.join(names)}")
     entries: list[Entry] = []
     closers: list[Callable[[], None]] = []
     defaulted = False
@@ -118,36 +123,18 @@ def load(
     return Catalog(entries, closers=closers)
 
 
-def _find(folder: Path) -> list[tuple[str, str, Path]]:
-    """(model, version, path), models by name and versions newest first."""
-    if not folder.is_dir():
-        raise ArtifactError(f"{folder}: no such folder")
-    found = []
-    for model in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        versions = [p for p in model.iterdir() if p.is_dir() and p.name.isascii() and p.name.isdigit()]
-        found += [(model.name, p.name, p) for p in sorted(versions, key=lambda p: int(p.name), reverse=True)]
-    return found
-
-
 def _load(
     path: Path, *, name: str, version: str, plan: Plan, make_batcher: MakeBatcher
 ) -> tuple[Model, Sequence[Batcher]]:
     verified: Artifact = artifact.read(path)
-    loaded = engine.load(verified, device=plan.device, threads=plan.threads)
-    executions: Mapping[str, Execution] = {
-        graph_name: Execution(
-            provider=graph.provider,
-            max_batch_rows=plan.max_batch_rows or best_batch_rows(graph, _row_shape(loaded.manifest, graph_name)),
-            executors=plan.executors,
-            threads=graph.threads,
-        )
-        for graph_name, graph in loaded.graphs.items()
-    }
+    loaded = engine.load(verified, device=plan.device, threads=plan.given.start.threads)
+    graphs = tune(verified, loaded, given=plan.given, cores=plan.cores, remembered=plan.remembered)
     # Threads start only now that nothing can fail any more.
     batchers = {
-        graph_name: make_batcher(graph, executions[graph_name], name, version, graph_name)
-        for graph_name, graph in loaded.graphs.items()
+        graph_name: make_batcher(tuned.graph, tuned.execution, name, version, graph_name)
+        for graph_name, tuned in graphs.items()
     }
+    executions = {graph_name: tuned.execution for graph_name, tuned in graphs.items()}
     spec = spec_of(verified.manifest)
     return Model(name, version, spec, Vae(spec, batchers), executions), tuple(batchers.values())
 
@@ -170,7 +157,3 @@ def spec_of(manifest: Manifest) -> Spec:
             "draw": np.array(manifest.held_out["draw"]["elbo"]),
         },
     )
-
-
-def _row_shape(manifest: Manifest, graph: str) -> tuple[int, ...]:
-    return manifest.item.shape if graph == "encoder" else (manifest.latent_size,)

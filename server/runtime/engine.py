@@ -15,6 +15,7 @@ from server.errors import ArtifactError
 
 Device = Literal["cpu", "cuda", "auto"]
 GOLDEN_TOLERANCE = 1e-3  # max abs error, relative to max(1, |expected|); CPU kernels differ by 1e-6, CUDA's by 1e-4
+ONNXRUNTIME = str(ort.__version__)
 PROVIDER = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -66,6 +67,11 @@ def load(artifact: Artifact, *, device: Device = "cpu", threads: int = 1) -> Eng
         engine = _load(artifact, "cpu", threads)
     _check_golden(artifact, engine)
     return engine
+
+
+def with_threads(artifact: Artifact, graph: LoadedGraph, threads: int) -> LoadedGraph:
+    """A loaded graph once more, with another number of threads inside one run on CPU. Raises as `load` does."""
+    return _load_graph(artifact, graph.name, "cpu" if graph.provider == PROVIDER["cpu"] else "cuda", threads)
 
 
 def choose_device(device: Device) -> Literal["cpu", "cuda"]:

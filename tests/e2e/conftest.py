@@ -16,7 +16,8 @@ def models(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     write_artifact(folder / "tiny" / "1")
     write_artifact(folder / "learned" / "1", learned_prior=True, seed=1)
-    write_artifact(folder / "table" / "1", item_shape=(5,), likelihood="gaussian", seed=2)
+    scale = (1.0, 2.0, 0.5, 1000.0, 1.0)
+    write_artifact(folder / "table" / "1", item_shape=(5,), likelihood="gaussian", scale=scale, seed=2)
     return folder
 
 

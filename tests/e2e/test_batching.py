@@ -11,9 +11,9 @@ pytestmark = pytest.mark.e2e
 
 
 def test_64_concurrent_callers_are_batched_and_nobody_gets_anothers_row(tmp_path):
-    """A graph that takes milliseconds, so that the network is not the slowest part."""
+    """A graph that takes milliseconds, so that the network is not the slowest part; its batch size is given."""
     write_artifact(tmp_path / "wide" / "1", encoder_width=4096)
-    with server(tmp_path) as process:
+    with server(tmp_path, "--max-batch-rows", "64") as process:
         rows, batches = batched(process, calls=40)
     assert rows == 64 * 40
     assert rows / batches > 4

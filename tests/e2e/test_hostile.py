@@ -111,11 +111,11 @@ CLIENT = """
 import sys, grpc
 from vaeserve.v1 import vaeserve_pb2 as pb, vaeserve_pb2_grpc as g
 stub = g.VaeServiceStub(grpc.insecure_channel(sys.argv[1]))
-calls = [stub.Sample.future(pb.SampleRequest(count=4096)) for _ in range(50)]
+calls = [stub.Sample.future(pb.SampleRequest(count=300)) for _ in range(50)]  # as many as may wait
 calls[0].result()
 print("calling", flush=True)
 while True:
-    calls.append(stub.Sample.future(pb.SampleRequest(count=4096)))
+    calls.append(stub.Sample.future(pb.SampleRequest(count=300)))
     calls.pop(0).cancel()
 """
 

@@ -32,7 +32,7 @@ def test_sigterm_says_not_serving_to_watchers_finishes_what_was_accepted_and_exi
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
         assert next(watch).status == SERVING
         stub = vaeserve_pb2_grpc.VaeServiceStub(channel)
-        calls = [stub.Sample.future(pb.SampleRequest(count=2048, seed=i), timeout=60) for i in range(40)]
+        calls = [stub.Sample.future(pb.SampleRequest(count=400, seed=i), timeout=60) for i in range(40)]
         calls[0].result()
         process.process.send_signal(signal.SIGTERM)
         assert next(watch).status == NOT_SERVING
@@ -125,7 +125,7 @@ def test_a_broken_version_does_not_stop_the_others_and_is_listed_with_its_reason
         assert process.sum("vae_model_ready") == 1
 
 
-def test_serving_writes_nothing_into_the_home_folder(models, tmp_path):
+def test_serving_writes_nothing_into_the_home_folder_but_what_calibration_keeps(models, tmp_path):
     """onnxruntime would leave a telemetry cache there if it were let."""
     env = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"} | {"HOME": str(tmp_path)}
     env.pop("XDG_CACHE_HOME", None)
@@ -139,7 +139,28 @@ def test_serving_writes_nothing_into_the_home_folder(models, tmp_path):
     process.send_signal(signal.SIGTERM)
     process.communicate()
     assert process.returncode == 0
-    assert list(tmp_path.rglob("*")) == []
+    written = {path for path in tmp_path.rglob("*") if path.is_file()}
+    kept = {path for path in written if path.is_relative_to(tmp_path / ".cache/vaeserve/calibration")}
+    assert (len(kept), written - kept) == (3, set())  # one for each model
+
+
+def test_a_restart_takes_what_the_first_start_measured(models, tmp_path):
+    def sources() -> set[str]:
+        with server(models, "--default-model", "tiny", env={"VAESERVE_CALIBRATION_CACHE": str(tmp_path)}) as process:
+            ready = [json.loads(line) for line in process.lines if '"model ready"' in line]
+        assert {line["model"] for line in ready} == {"tiny", "learned", "table"}
+        return {line["decoder"].rpartition(" ")[2] for line in ready}
+
+    assert sources() == {"measured"}
+    assert sources() == {"cached"}
+
+
+def test_a_cache_that_cannot_be_written_is_told_once_and_the_server_serves(models, tmp_path):
+    (tmp_path / "file").touch()
+    cache = {"VAESERVE_CALIBRATION_CACHE": str(tmp_path / "file" / "cache")}
+    with server(models, "--default-model", "tiny", env=cache) as process:
+        told = [json.loads(line) for line in process.lines if "calibration not kept" in line]
+    assert [(line["level"], line["reason"]) for line in told] == [("info", f"{tmp_path}/file/cache: Not a directory")]
 
 
 def test_serving_imports_neither_torch_nor_training():

@@ -98,6 +98,7 @@ def test_models_tell_what_they_are(stub):
     table = stub.GetModel(pb.GetModelRequest(model=TABLE))
     assert (list(table.item_shape), table.latent_size, table.likelihood) == ([5], 3, "gaussian")
     assert table.sigma == 0.25
+    assert list(table.scale) == [1.0, 2.0, 0.5, 1000.0, 1.0]
     assert not table.HasField("value_min")
     learned = stub.GetModel(pb.GetModelRequest(model=LEARNED))
     assert learned.learned_prior

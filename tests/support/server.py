@@ -23,7 +23,10 @@ class ServerProcess:
     def __init__(self, *arguments: str, env: dict[str, str] | None = None) -> None:
         command = [sys.executable, "-m", "server", "--port", "0", "--metrics-port", "0", "--log-format", "json"]
         self.process = subprocess.Popen(
-            [*command, *arguments], stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
+            [*command, *arguments],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "VAESERVE_CALIBRATION_CACHE": "off", **(env or {})},
         )
         self.lines: list[str] = []
         self._ready: dict[str, Any] | None = None

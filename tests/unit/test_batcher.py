@@ -11,6 +11,7 @@ import pytest
 from server.core.batcher import Batcher
 from server.core.caller import Caller
 from server.core.events import BatchDone, Dropped, Event, ExecutorDied, GraphFailed, Refused
+from server.core.latent import Noise, Purpose, draw
 from server.core.scheduler import Scheduler
 from server.errors import Cancelled, DeadlineExceeded, EngineFailure, QueueFull, Unavailable
 
@@ -83,6 +84,21 @@ def test_everyone_gets_their_own_rows_of_a_shared_batch():
         assert first.wait(WAIT)[0].tolist() == [[0]]
         assert [t.wait(WAIT)[0].tolist() for t in waiting] == [[[10 * i], [10 * i + 5]] for i in range(1, 4)]
         assert graph.sizes == [1, 6]
+
+
+def test_noise_and_rows_that_share_a_batch_are_each_what_they_are_alone():
+    graph = Graph()
+    noises = [Noise(seed=s, purpose=Purpose.PRIOR, first_row=s, rows=2, size=1) for s in (1, 2)]
+    with running(graph) as (batcher, _):
+        graph.hold()
+        first = batcher.submit(rows(0), caller())
+        graph.entered.acquire(timeout=WAIT)
+        mates = [batcher.submit(waiting, caller()) for waiting in (noises[0], rows(5, 6), noises[1])]
+        graph.release()
+        first.wait(WAIT)
+        got = [ticket.wait(WAIT)[0] for ticket in mates]
+    assert graph.sizes == [1, 6]
+    assert [a.tolist() for a in got] == [(10 * a).tolist() for a in (draw(noises[:1]), rows(5, 6), draw(noises[1:]))]
 
 
 def test_a_job_larger_than_a_batch_comes_back_whole():

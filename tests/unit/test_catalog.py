@@ -12,10 +12,13 @@ from server.core.model import Entry, Execution
 from server.core.scheduler import Scheduler
 from server.errors import ArtifactError, InvalidInput, NotFound, Unavailable
 from server.runtime import catalog
-from server.runtime.calibration import best_batch_rows
+from server.runtime.choice import Given
 from server.runtime.engine import LoadedGraph
+from server.runtime.remembered import Remembered
 
-PLAN = catalog.Plan(device="cpu", threads=1, executors=1, max_batch_rows=4)
+PLAN = catalog.Plan(
+    device="cpu", given=Given(rows=4, executors=1, threads=1), cores=1, remembered=Remembered(None, tell=print)
+)
 
 
 def make_batcher(graph: LoadedGraph, execution: Execution, model: str, version: str, name: str) -> Batcher:
@@ -64,6 +67,32 @@ def test_of_several_models_one_must_be_named_unless_one_is_preferred(tmp_path):
     assert preferring.find("", "").name == "b"
 
 
+def test_the_folder_prefers_a_model_until_the_setting_prefers_another(tmp_path):
+    for name in ("a", "b"):
+        write_artifact(tmp_path / name / "1")
+    (tmp_path / "models.toml").write_text('default = "b"\n')
+    models, _ = load(tmp_path)
+    assert models.find("", "").name == "b"
+    overruled, _ = load(tmp_path, default_model="a")
+    assert overruled.find("", "").name == "a"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("default = ", "cannot be read as TOML"),
+        ("default = 3", "default is 3; it must be the name of a model"),
+        ('defualt = "m"', "unknown key 'defualt'; allowed: default"),
+        ('default = "x"', "has no model 'x' to prefer; there are m"),
+    ],
+)
+def test_wrong_preferences_of_a_folder_are_an_error_that_says_why(tmp_path, text, complaint):
+    write_artifact(tmp_path / "m" / "1")
+    (tmp_path / "models.toml").write_text(text)
+    with pytest.raises(ArtifactError, match=complaint):
+        load(tmp_path)
+
+
 def test_unknown_names_and_versions_are_not_found(tmp_path):
     write_artifact(tmp_path / "m" / "1")
     models, _ = load(tmp_path)
@@ -101,24 +130,6 @@ def test_a_preferred_model_must_exist(tmp_path):
     write_artifact(tmp_path / "m" / "1")
     with pytest.raises(ArtifactError, match="no model 'x' to prefer"):
         load(tmp_path, default_model="x")
-
-
-@pytest.mark.parametrize(
-    ("seconds_for", "expected"),
-    [
-        (lambda rows: 1e-3 + 1e-6 * rows, 256),  # overhead rules: the more the better
-        (lambda rows: 1e-3 * rows, 1),  # nothing gained by company
-        (lambda rows: 1e-3 * (8 + rows if rows <= 8 else 3 * rows), 8),  # a cache that overflows past 8 rows
-    ],
-)
-def test_the_batch_size_is_the_smallest_near_the_best(seconds_for, expected):
-    now = [0.0]
-
-    def run(rows):
-        now[0] += seconds_for(len(rows))
-        return (rows,)
-
-    assert best_batch_rows(run, (3,), clock=lambda: now[0]) == expected
 
 
 def test_the_core_hears_of_a_tables_scale(tmp_path):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from server.core.latent import Purpose, inverse_normal_cdf, normals, uniforms
+from server.core.latent import Noise, Purpose, draw, inverse_normal_cdf, normals, uniforms
 
 SEEDS = st.integers(0, 2**63 - 1)
 
@@ -25,6 +25,44 @@ def test_a_row_is_the_same_however_its_page_is_cut(seed, first_row, rows, size, 
     pages = [(first_row, cut), (first_row + cut, rows - cut)]
     paged = np.concatenate([normals(first_row=first, rows=n, **address) for first, n in pages if n])
     assert whole.tobytes() == paged.tobytes()
+
+
+ADDRESSES = st.builds(
+    Noise,
+    seed=SEEDS,
+    purpose=st.sampled_from(Purpose),
+    first_row=st.integers(0, 2**48 - 10),
+    rows=st.integers(1, 10),
+    size=st.just(21),
+)
+
+
+@given(st.lists(ADDRESSES, min_size=1, max_size=8))
+def test_noise_drawn_in_company_is_the_noise_drawn_alone(noises):
+    def alone(noise: Noise) -> np.ndarray:
+        address = {"seed": noise.seed, "purpose": noise.purpose, "first_row": noise.first_row}
+        return normals(rows=noise.rows, size=noise.size, **address)
+
+    assert np.concatenate([alone(noise) for noise in noises]).tobytes() == draw(noises).tobytes()
+
+
+def test_blocks_past_the_first_word_of_the_counter_are_drawn_like_any():
+    """The counter of row 2^48 - 1 of the longest items needs more than 64 bits."""
+    address = {"seed": 5, "purpose": Purpose.OUTPUT, "first_row": 2**48 - 1, "rows": 1, "size": 8 * 2**16 + 1}
+    assert normals(**address).tobytes() == draw([Noise(**address)]).tobytes()
+
+
+def test_a_part_of_noise_is_those_rows_of_the_whole():
+    noise = Noise(seed=5, purpose=Purpose.PRIOR, first_row=7, rows=10, size=3, deviation=0.5)
+    assert (len(noise[2:6]), noise[2:6].nbytes) == (4, draw([noise])[2:6].nbytes)
+    assert draw([noise])[2:6].tobytes() == draw([noise[2:6]]).tobytes()
+
+
+def test_every_address_has_its_own_deviation():
+    noise = {"seed": 5, "purpose": Purpose.PRIOR, "first_row": 0, "rows": 2, "size": 3}
+    standard = normals(**noise)
+    expected = np.concatenate([np.float32(0.3) * standard, np.float32(2.0) * standard])
+    assert expected.tobytes() == draw([Noise(**noise, deviation=0.3), Noise(**noise, deviation=2.0)]).tobytes()
 
 
 @pytest.mark.parametrize("changed", [{"seed": 6}, {"purpose": Purpose.OUTPUT}, {"draw": 1}, {"first_row": 1000}])

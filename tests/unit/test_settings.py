@@ -1,6 +1,7 @@
 """Settings come from flags and variables, and all mistakes are told at once."""
 
 from dataclasses import FrozenInstanceError
+from pathlib import Path
 
 import pytest
 
@@ -55,4 +56,27 @@ def test_a_containers_cpu_quota_bounds_the_cores(tmp_path, quota, expected):
     (tmp_path / "cpu.max").write_text(quota + "\n")
     everything = cores(cgroup=tmp_path / "absent")
     assert everything >= 1
-    assert cores(cgroup=tmp_path / "cpu.max") == (expected or everything)
+    assert cores(cgroup=tmp_path) == (expected or everything)
+
+
+@pytest.mark.parametrize(("quota", "expected"), [("-1", None), ("50000", 1)])
+def test_so_does_a_quota_of_the_first_control_groups(tmp_path, quota, expected):
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu/cpu.cfs_quota_us").write_text(quota + "\n")
+    (tmp_path / "cpu/cpu.cfs_period_us").write_text("100000\n")
+    assert cores(cgroup=tmp_path) == (expected or cores(cgroup=tmp_path / "absent"))
+
+
+@pytest.mark.parametrize(
+    ("environment", "folder"),
+    [
+        ({"HOME": "/users/me"}, "/users/me/.cache/vaeserve/calibration"),
+        ({"HOME": "/users/me", "XDG_CACHE_HOME": "/caches"}, "/caches/vaeserve/calibration"),
+        ({"HOME": "/users/me", "XDG_CACHE_HOME": "caches"}, "/users/me/.cache/vaeserve/calibration"),
+        ({"HOME": "/users/me", "VAESERVE_CALIBRATION_CACHE": "/var/cache/vaeserve"}, "/var/cache/vaeserve"),
+        ({"HOME": "/users/me", "VAESERVE_CALIBRATION_CACHE": "off"}, None),
+        ({}, None),
+    ],
+)
+def test_measured_rates_are_kept_among_the_users_caches_unless_told_otherwise(environment, folder):
+    assert read([], environment).calibration_folder == (folder and Path(folder))

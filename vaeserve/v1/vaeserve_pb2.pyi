@@ -247,7 +247,7 @@ class GetModelRequest(_message.Message):
     def __init__(self, model: _Optional[_Union[ModelSelector, _Mapping]] = ...) -> None: ...
 
 class GetModelResponse(_message.Message):
-    __slots__ = ("summary", "item_shape", "value_min", "value_max", "latent_size", "likelihood", "sigma", "learned_prior", "embedding_space", "sampling_version", "metrics", "graphs", "max_request_rows")
+    __slots__ = ("summary", "item_shape", "value_min", "value_max", "latent_size", "likelihood", "sigma", "learned_prior", "embedding_space", "sampling_version", "metrics", "graphs", "max_request_rows", "scale")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -275,6 +275,7 @@ class GetModelResponse(_message.Message):
     METRICS_FIELD_NUMBER: _ClassVar[int]
     GRAPHS_FIELD_NUMBER: _ClassVar[int]
     MAX_REQUEST_ROWS_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
     summary: ModelSummary
     item_shape: _containers.RepeatedScalarFieldContainer[int]
     value_min: float
@@ -288,7 +289,8 @@ class GetModelResponse(_message.Message):
     metrics: _containers.ScalarMap[str, float]
     graphs: _containers.MessageMap[str, GraphExecution]
     max_request_rows: int
-    def __init__(self, summary: _Optional[_Union[ModelSummary, _Mapping]] = ..., item_shape: _Optional[_Iterable[int]] = ..., value_min: _Optional[float] = ..., value_max: _Optional[float] = ..., latent_size: _Optional[int] = ..., likelihood: _Optional[str] = ..., sigma: _Optional[float] = ..., learned_prior: bool = ..., embedding_space: _Optional[str] = ..., sampling_version: _Optional[int] = ..., metrics: _Optional[_Mapping[str, float]] = ..., graphs: _Optional[_Mapping[str, GraphExecution]] = ..., max_request_rows: _Optional[int] = ...) -> None: ...
+    scale: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, summary: _Optional[_Union[ModelSummary, _Mapping]] = ..., item_shape: _Optional[_Iterable[int]] = ..., value_min: _Optional[float] = ..., value_max: _Optional[float] = ..., latent_size: _Optional[int] = ..., likelihood: _Optional[str] = ..., sigma: _Optional[float] = ..., learned_prior: bool = ..., embedding_space: _Optional[str] = ..., sampling_version: _Optional[int] = ..., metrics: _Optional[_Mapping[str, float]] = ..., graphs: _Optional[_Mapping[str, GraphExecution]] = ..., max_request_rows: _Optional[int] = ..., scale: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class GraphExecution(_message.Message):
     __slots__ = ("provider", "max_batch_rows", "executors", "threads")

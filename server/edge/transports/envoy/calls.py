@@ -1,0 +1,197 @@
+"""One call of each kind: unary, server stream, dialogue."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from server.core.ticket import Ticket
+from server.edge.boundary import Boundary, Reply
+from server.edge.methods import Dialogue, ServerStream, Unary
+from server.edge.status import Code, Status
+from server.edge.transports.envoy import response
+from server.edge.transports.envoy.frames import Frames, Refused, only_message
+from server.edge.transports.envoy.hangups import OpenCall
+from server.edge.transports.envoy.request import seconds_left
+from server.edge.transports.envoy.response import Event
+
+T = TypeVar("T")
+_NOT_ONE = "the method takes one request message, got {}"
+_CUT = Status(Code.INTERNAL, "the request ended inside a message")
+
+
+class Hangup(Exception):
+    """The caller left while its request was still coming."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One call as ASGI has it.
+
+    `send` does its work when it is called; what it returns need only be awaited for back-pressure.
+    """
+
+    headers: Mapping[bytes, bytes]
+    receive: Callable[[], Awaitable[Event]]
+    send: Callable[[Event], Awaitable[None]]
+    call: OpenCall
+    open_calls: dict[bytes, OpenCall]
+    call_id: bytes
+
+    def close(self) -> None:
+        """The call is over. May be called again."""
+        self.open_calls.pop(self.call_id, None)
+
+    def end(self, status: Status) -> None:
+        """Answer with a status and nothing else."""
+        self.send(response.trailers_only(status))
+        self.send(response.LAST)
+
+
+async def unary(method: Unary, boundary: Boundary, exchange: Exchange, *, max_bytes: int) -> None:
+    """Read one request and leave: the answer is sent by whoever settles its ticket."""
+    timeout = seconds_left(exchange.headers)
+    payload = await _one_message(exchange, max_bytes=max_bytes)
+    ticket = boundary.unary(method, payload, seconds_left=timeout)
+    ticket.add_done_callback(partial(_answer, exchange))
+    exchange.call.wait_for(ticket)
+
+
+def _answer(exchange: Exchange, ticket: Ticket[Reply]) -> None:
+    exchange.close()
+    if exchange.call.gone:
+        return
+    reply = ticket.outcome()
+    assert reply.status is not None
+    if reply.payload is None:
+        exchange.end(reply.status)
+        return
+    exchange.send(response.START)
+    exchange.send(response.only(reply.payload))
+    exchange.send(response.trailers(reply.status))
+
+
+async def server_stream(method: ServerStream, boundary: Boundary, exchange: Exchange, *, max_bytes: int) -> None:
+    """Answer one request with messages, each sent when the caller's side has room for it."""
+    timeout = seconds_left(exchange.headers)
+    payload = await _one_message(exchange, max_bytes=max_bytes)
+    stream = boundary.stream(method, payload, seconds_left=timeout)
+    answers = _Answers(exchange)
+    try:
+        async with asyncio.timeout(timeout):
+            while True:
+                reply = await _settled(exchange, stream.next())
+                if reply.payload is not None:
+                    await answers.put(reply.payload)
+                if reply.status is not None:
+                    answers.end(reply.status)
+                    return
+    except TimeoutError:
+        answers.end(Status(Code.DEADLINE_EXCEEDED, "the deadline passed"))
+    finally:
+        stream.close()
+        exchange.close()
+
+
+async def dialogue(method: Dialogue, boundary: Boundary, exchange: Exchange, *, max_bytes: int) -> None:
+    """Answer every request as it comes."""
+    timeout = seconds_left(exchange.headers)
+    conversation = boundary.dialogue(method)
+    answers = _Answers(exchange)
+    status = Status()
+    try:
+        async with asyncio.timeout(timeout):
+            async for payload in _messages(exchange, max_bytes=max_bytes):
+                reply = await _settled(exchange, conversation.answer(payload))
+                if reply.payload is None:
+                    assert reply.status is not None
+                    status = reply.status
+                    break
+                await answers.put(reply.payload)
+    except TimeoutError:
+        status = Status(Code.DEADLINE_EXCEEDED, "the deadline passed")
+    except Refused as refusal:
+        status = refusal.status
+    except BaseException:
+        status = Status(Code.CANCELLED)
+        raise
+    finally:
+        conversation.close(status.code)
+        exchange.close()
+    answers.end(status)
+
+
+class _Answers:
+    """The answers of one call, of which there may be none: then the status is all there is."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._started = False
+
+    async def put(self, message: bytes) -> None:
+        """Send a message; returns when the next one may follow."""
+        if not self._started:
+            self._started = True
+            self._exchange.send(response.START)
+        await self._exchange.send(response.one_of_many(message))
+
+    def end(self, status: Status) -> None:
+        if not self._started:
+            self._exchange.end(status)
+            return
+        self._exchange.send(response.LAST)
+        self._exchange.send(response.trailers(status))
+
+
+async def _settled(exchange: Exchange, ticket: Ticket[T]) -> T:
+    """The ticket's outcome. A caller who leaves, or a deadline that passes, cancels the ticket."""
+    if not ticket.done:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        ticket.add_done_callback(lambda _: None if future.done() else future.set_result(None))
+        exchange.call.wait_for(ticket)
+        try:
+            await future
+        except asyncio.CancelledError:
+            ticket.cancel()
+            raise
+    if exchange.call.gone:
+        raise Hangup
+    return ticket.outcome()
+
+
+async def _one_message(exchange: Exchange, *, max_bytes: int) -> bytes:
+    """The request's one message. Raises Refused, Hangup."""
+    event = await exchange.receive()
+    # What nearly every caller sends: the whole message in one piece.
+    message = only_message(event.get("body", b""), max_bytes=max_bytes)
+    if message is not None:
+        return message
+    frames = _frames(exchange, max_bytes=max_bytes)
+    while event["type"] == "http.request":
+        messages = frames.feed(event["body"])
+        if len(messages) > 1 or (messages and frames.cut):
+            raise Refused(Status(Code.UNIMPLEMENTED, _NOT_ONE.format("more")))
+        if messages:
+            return messages[0]
+        if not event["more_body"]:
+            raise Refused(_CUT if frames.cut else Status(Code.UNIMPLEMENTED, _NOT_ONE.format("none")))
+        event = await exchange.receive()
+    raise Hangup
+
+
+async def _messages(exchange: Exchange, *, max_bytes: int) -> AsyncIterator[bytes]:
+    """The request's messages as they come. Raises Refused, Hangup."""
+    frames = _frames(exchange, max_bytes=max_bytes)
+    while (event := await exchange.receive())["type"] == "http.request":
+        for message in frames.feed(event["body"]):
+            yield message
+        if not event["more_body"]:
+            if frames.cut:
+                raise Refused(_CUT)
+            return
+    raise Hangup
+
+
+def _frames(exchange: Exchange, *, max_bytes: int) -> Frames:
+    return Frames(max_bytes=max_bytes, encoding=exchange.headers.get(b"grpc-encoding", b""))

@@ -1,0 +1,103 @@
+"""What Envoy is told: one gRPC listener whose requests end in pyvoy. Pure: settings in, a document out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+Document = dict[str, Any]
+_TYPE = "type.googleapis.com/envoy.extensions"
+
+# A stream's window is both what a caller may send before this process reads and what this process may write before
+# the caller reads; a connection's window holds several of the former.
+STREAM_WINDOW_BYTES = 4 << 20
+CONNECTION_WINDOW_BYTES = 64 << 20
+CONNECTION_BUFFER_BYTES = 1 << 20  # written and not yet taken by the network
+MAX_CONCURRENT_STREAMS = 4096  # of one connection; callers keep more back until some end
+MAX_HEADERS_KIB = 16  # as grpcio
+# A connection on which this was silent for so long is asked whether it lives.
+KEEPALIVE_SECONDS, KEEPALIVE_ANSWER_SECONDS = 60, 20
+NEVER = 1 << 31  # streams
+
+
+def bootstrap(*, address: str, port: int, filters: Sequence[Document], admin: Path, hangups: Path) -> Document:
+    """Envoy's configuration. `filters` are pyvoy's; `admin` a socket; `hangups` takes the ids of calls cut short."""
+    return {
+        "admin": {"address": {"pipe": {"path": str(admin), "mode": 0o600}}},
+        "static_resources": {"listeners": [_listener(address, port, _connections(filters, hangups))]},
+        "layered_runtime": {"layers": [{"name": "vaeserve", "static_layer": _runtime()}]},
+    }
+
+
+def _listener(address: str, port: int, connections: Document) -> Document:
+    return {
+        "name": "grpc",
+        "address": {"socket_address": {"address": address, "port_value": port, "ipv4_compat": address == "::"}},
+        # Two servers on one port would each get some of the calls, silently.
+        "enable_reuse_port": False,
+        "per_connection_buffer_limit_bytes": CONNECTION_BUFFER_BYTES,
+        "filter_chains": [
+            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": connections}]}
+        ],
+    }
+
+
+def _connections(filters: Sequence[Document], hangups: Path) -> Document:
+    return {
+        "@type": f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "grpc",
+        "codec_type": "HTTP2",
+        "http2_protocol_options": {
+            "max_concurrent_streams": MAX_CONCURRENT_STREAMS,
+            "initial_stream_window_size": STREAM_WINDOW_BYTES,
+            "initial_connection_window_size": CONNECTION_WINDOW_BYTES,
+            # The other codec, nghttp2, ends a connection after a thousand cancelled calls and cannot be told not to.
+            "use_oghttp2_codec": True,
+            "connection_keepalive": {
+                "interval": f"{KEEPALIVE_SECONDS}s",
+                "timeout": f"{KEEPALIVE_ANSWER_SECONDS}s",
+            },
+        },
+        "max_request_headers_kb": MAX_HEADERS_KIB,
+        # A health watch is silent for days. Deadlines are the boundary's.
+        "stream_idle_timeout": "0s",
+        "common_http_protocol_options": {"idle_timeout": "0s"},
+        "server_header_transformation": "PASS_THROUGH",
+        "route_config": {"virtual_hosts": [{"name": "grpc", "domains": ["*"]}]},
+        "http_filters": list(filters),
+        # Envoy's own id for every call: one that a caller brought along could be another's.
+        "generate_request_id": True,
+        "early_header_mutation_extensions": [_without_request_id()],
+        "access_log": [_hangups(hangups)],
+    }
+
+
+def _without_request_id() -> Document:
+    return {
+        "name": "vaeserve.own_request_id",
+        "typed_config": {
+            "@type": f"{_TYPE}.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+            "mutations": [{"remove": "x-request-id"}],
+        },
+    }
+
+
+def _hangups(hangups: Path) -> Document:
+    """One line for every call that ended in any way but by its answer."""
+    return {
+        "name": "vaeserve.hangups",
+        "filter": {"response_flag_filter": {}},
+        "typed_config": {
+            "@type": f"{_TYPE}.access_loggers.file.v3.FileAccessLog",
+            "path": str(hangups),
+            "log_format": {"text_format_source": {"inline_string": "%REQ(X-REQUEST-ID)%\n"}},
+        },
+    }
+
+
+def _runtime() -> Document:
+    """Let callers cancel as they like.
+
+    Envoy closes a connection most of whose streams are reset early. A client with short deadlines does just that, and
+    takes along every other caller on its connection. Here a cancelled call frees its place at once.
+    """
+    return {"overload.premature_reset_total_stream_count": NEVER}

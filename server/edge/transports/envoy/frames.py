@@ -1,0 +1,103 @@
+"""gRPC's length-prefixed messages: a flag byte, four bytes of length, the message."""
+
+import zlib
+
+from server.edge.status import Code, Status
+
+PREFIX_BYTES = 5
+# What grpcio's server takes too. zlib's window bits choose the container: 31 is gzip, 15 is zlib.
+DECOMPRESSIBLE = {b"gzip": 31, b"deflate": 15}
+ACCEPTED = ",".join(["identity", *(name.decode() for name in DECOMPRESSIBLE)])
+
+
+class Refused(Exception):
+    """The call ends here with this status: it cannot be read on."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(status.message)
+        self.status = status
+
+
+def frame(message: bytes) -> bytes:
+    """A message as it travels, uncompressed."""
+    return b"\0" + len(message).to_bytes(4, "big") + message
+
+
+def only_message(piece: bytes, *, max_bytes: int) -> bytes | None:
+    """The message, if this piece is exactly one uncompressed message within bounds; else None."""
+    size = len(piece) - PREFIX_BYTES
+    if 0 <= size <= max_bytes and piece[0] == 0 and int.from_bytes(piece[1:PREFIX_BYTES], "big") == size:
+        return piece[PREFIX_BYTES:]
+    return None
+
+
+class Frames:
+    """Messages out of body pieces, which may cut and join them anywhere."""
+
+    __slots__ = ("_encoding", "_held", "_max_bytes", "_pieces", "_wanted")
+
+    def __init__(self, *, max_bytes: int, encoding: bytes) -> None:
+        """`max_bytes` bounds one message, before and after decompression; `encoding` is the grpc-encoding header."""
+        self._max_bytes = max_bytes
+        self._encoding = encoding
+        self._pieces: list[bytes] = []
+        self._held = 0  # bytes in the pieces
+        self._wanted = PREFIX_BYTES  # bytes that make the next step possible
+
+    @property
+    def cut(self) -> bool:
+        """Whether a message has begun that is not complete."""
+        return self._held > 0
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """The messages that this piece completes. Raises Refused, for a message too large before its body is read."""
+        self._pieces.append(piece)
+        self._held += len(piece)
+        if self._held < self._wanted:
+            return []
+        data = b"".join(self._pieces)
+        messages: list[bytes] = []
+        start = 0
+        while len(data) - start >= PREFIX_BYTES:
+            body = start + PREFIX_BYTES
+            size = int.from_bytes(data[start + 1 : body], "big")
+            if size > self._max_bytes:
+                raise Refused(_too_large(self._max_bytes, f"{size}"))
+            self._wanted = PREFIX_BYTES + size
+            if len(data) < body + size:
+                break
+            messages.append(self._plain(data[start], data[body : body + size]))
+            start = body + size
+            self._wanted = PREFIX_BYTES
+        self._pieces = [data[start:]]
+        self._held = len(data) - start
+        return messages
+
+    def _plain(self, flag: int, data: bytes) -> bytes:
+        if flag == 0:
+            return data
+        if flag != 1:
+            raise Refused(Status(Code.INTERNAL, f"a message's compression flag must be 0 or 1, got {flag}"))
+        if self._encoding in {b"", b"identity"}:
+            raise Refused(Status(Code.INTERNAL, "a message is marked compressed, but grpc-encoding names no encoding"))
+        if self._encoding not in DECOMPRESSIBLE:
+            name = self._encoding.decode("ascii", "replace")
+            message = f"grpc-encoding must be one of {ACCEPTED}, got {name!r}"
+            raise Refused(Status(Code.UNIMPLEMENTED, message, (("grpc-accept-encoding", ACCEPTED),)))
+        return self._decompressed(data)
+
+    def _decompressed(self, data: bytes) -> bytes:
+        inflate = zlib.decompressobj(DECOMPRESSIBLE[self._encoding])
+        try:
+            message = inflate.decompress(data, self._max_bytes + 1)
+        except zlib.error:
+            message = b""
+        if len(message) > self._max_bytes:
+            raise Refused(_too_large(self._max_bytes, "more, decompressed"))
+        if not inflate.eof:
+            raise Refused(Status(Code.INTERNAL, f"a message is not {self._encoding.decode()} data"))
+        return message
+
+
+def _too_large(max_bytes: int, got: str) -> Status:
+    return Status(Code.RESOURCE_EXHAUSTED, f"a message must be at most {max_bytes} bytes, got {got}")

@@ -1,0 +1,32 @@
+"""A call's request headers, read by the gRPC HTTP/2 specification."""
+
+import re
+from collections.abc import Mapping
+
+from server.edge.status import Code, Status
+from server.edge.transports.envoy.frames import Refused
+
+SECONDS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+_TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
+
+
+def speaks_grpc(content_type: bytes) -> bool:
+    """Whether the body is gRPC, in whatever message format; gRPC-Web is not."""
+    return content_type == b"application/grpc" or content_type.startswith((b"application/grpc+", b"application/grpc;"))
+
+
+def seconds_left(headers: Mapping[bytes, bytes]) -> float | None:
+    """The caller's timeout; None if it sets none. Raises Refused."""
+    text = headers.get(b"grpc-timeout")
+    if text is None:
+        return None
+    match = _TIMEOUT.fullmatch(text)
+    if match is None:
+        got = text.decode("ascii", "replace")
+        raise Refused(Status(Code.INTERNAL, f"grpc-timeout must be 1 to 8 digits and one of HMSmun, got {got!r}"))
+    return int(match[1]) * SECONDS[match[2]]
+
+
+def takes_trailers(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the caller, and every proxy before it, lets trailers through."""
+    return headers.get(b"te") == b"trailers"

@@ -1,0 +1,92 @@
+"""The method table as the ASGI application that pyvoy calls for every request."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, TypeAlias
+
+from server.edge.boundary import Boundary
+from server.edge.methods import Method, MethodTable, ServerStream, Unary
+from server.edge.status import Code, Status
+from server.edge.transports.envoy import calls, response
+from server.edge.transports.envoy.calls import Exchange, Hangup
+from server.edge.transports.envoy.frames import Refused
+from server.edge.transports.envoy.hangups import REQUEST_ID, Hangups, OpenCall
+from server.edge.transports.envoy.listener import Listener
+from server.edge.transports.envoy.request import speaks_grpc, takes_trailers
+from server.edge.transports.envoy.response import Event
+
+_Carry: TypeAlias = Callable[[Exchange], Awaitable[None]]
+_NO_TRAILERS = Status(Code.INTERNAL, "the request header te: trailers is missing: a proxy that drops trailers?")
+
+
+class EnvoyTransport:
+    """The server inside Envoy. Lives on one event loop."""
+
+    def __init__(
+        self,
+        methods: MethodTable,
+        boundary: Boundary,
+        *,
+        max_request_bytes: int,
+        listener: Listener,
+        hangups: Hangups,
+    ) -> None:
+        self._listener = listener
+        self._hangups = hangups
+        self._open_calls = hangups.open_calls
+        self._carriers = {path: _carrier(method, boundary, max_request_bytes) for path, method in methods.items()}
+
+    async def start(self, host: str, port: int) -> int:
+        """Let Envoy listen; the port taken, chosen by the system if 0 was asked for. Raises OSError."""
+        self._hangups.listen()
+        return await self._listener.open(host, port)
+
+    async def stop(self, *, seconds: float) -> None:
+        """Close the port and wait, `seconds` at most, until Envoy has sent all that callers can take."""
+        await self._listener.close(seconds=seconds)
+
+    async def __call__(
+        self,
+        scope: Mapping[str, Any],
+        receive: Callable[[], Awaitable[Event]],
+        send: Callable[[Event], Awaitable[None]],
+    ) -> None:
+        """Answer one HTTP request."""
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        if not speaks_grpc(headers.get(b"content-type", b"")):
+            _refuse(send, 415, (b"accept-post", b"application/grpc"))
+            return
+        if scope["method"] != "POST":
+            _refuse(send, 405, (b"allow", b"POST"))
+            return
+        call, call_id = OpenCall(), headers[REQUEST_ID]
+        self._open_calls[call_id] = call
+        exchange = Exchange(headers, receive, send, call, self._open_calls, call_id)
+        try:
+            carry = self._carriers.get(scope["path"])
+            if carry is None:
+                raise Refused(Status(Code.UNIMPLEMENTED, "no such method"))
+            if not takes_trailers(headers):
+                raise Refused(_NO_TRAILERS)
+            await carry(exchange)
+        except Hangup:
+            exchange.close()
+        except Refused as refusal:
+            exchange.close()
+            exchange.end(refusal.status)
+        except BaseException:
+            exchange.close()
+            raise
+
+
+def _refuse(send: Callable[[Event], Awaitable[None]], status: int, header: tuple[bytes, bytes]) -> None:
+    send(response.http_error(status, header))
+    send(response.LAST)
+
+
+def _carrier(method: Method, boundary: Boundary, max_bytes: int) -> _Carry:
+    if isinstance(method, Unary):
+        return partial(calls.unary, method, boundary, max_bytes=max_bytes)
+    if isinstance(method, ServerStream):
+        return partial(calls.server_stream, method, boundary, max_bytes=max_bytes)
+    return partial(calls.dialogue, method, boundary, max_bytes=max_bytes)

@@ -1,0 +1,22 @@
+"""What the server asks of a transport, however it carries the method table."""
+
+from typing import Protocol
+
+from server.edge.boundary import Boundary
+from server.edge.methods import MethodTable
+
+
+class Transport(Protocol):
+    """A way to carry calls. Lives on one event loop."""
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; the port taken, chosen by the system if 0 was asked for. Raises OSError if it cannot be had."""
+
+    async def stop(self, *, seconds: float) -> None:
+        """Close the port and cut the calls that are still open after `seconds`."""
+
+
+class MakeTransport(Protocol):
+    """Builds a transport over a method table and its boundary."""
+
+    def __call__(self, methods: MethodTable, boundary: Boundary, *, max_request_bytes: int) -> Transport: ...

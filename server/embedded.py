@@ -1,0 +1,97 @@
+"""What Envoy runs: the server as an ASGI application, in the interpreter that pyvoy embeds.
+
+Imported by Envoy on its main thread, which is not Python's to use: the event loop lives on another.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from server import app, signals
+from server.edge.boundary import Boundary
+from server.edge.methods import MethodTable
+from server.edge.transports.envoy.admin import Admin
+from server.edge.transports.envoy.hangups import Hangups
+from server.edge.transports.envoy.listener import Listener
+from server.edge.transports.envoy.transport import EnvoyTransport
+from server.errors import StartFailed
+from server.handover import HANDOVER, Handover
+from server.settings import read
+from server.telemetry import logs
+
+
+class Application:
+    """Serves from the lifespan call, which ends with the process; answers every other call through the transport."""
+
+    _asgi_single_callable = True  # what pyvoy looks for, since __call__ is a plain function
+
+    def __init__(self) -> None:
+        self._transport: EnvoyTransport | None = None
+
+    def __call__(
+        self, scope: Mapping[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+    ) -> Coroutine[Any, Any, None]:
+        if scope["type"] == "lifespan":
+            return self._live(send)
+        assert self._transport is not None
+        return self._transport(scope, receive, send)
+
+    async def _live(self, send: Callable[[Any], Awaitable[None]]) -> NoReturn:
+        waiting = SignalThread()
+        try:
+            code = await self._serve(send, waiting)
+        except BaseException:
+            traceback.print_exc()
+            code = 1
+        # Past Envoy's own way out, which waits for nobody and knows no exit codes.
+        sys.stderr.flush()
+        os._exit(code)
+
+    async def _serve(self, send: Callable[[Any], Awaitable[None]], waiting: "SignalThread") -> int:
+        sys.path.remove(".")  # pyvoy lets the working directory come before everything that launch hands over
+        handover = Handover.from_json(os.environ.pop(HANDOVER))
+        settings = read(handover.arguments, os.environ)
+        log = logs.configure(log_format=settings.log_format, level=settings.log_level)
+        listener = Listener(
+            admin=Admin(Path(handover.admin)), let_listen=lambda: send({"type": "lifespan.startup.complete"})
+        )
+        hangups = Hangups(handover.hangups)
+
+        def make_transport(methods: MethodTable, boundary: Boundary, *, max_request_bytes: int) -> EnvoyTransport:
+            self._transport = EnvoyTransport(
+                methods, boundary, max_request_bytes=max_request_bytes, listener=listener, hangups=hangups
+            )
+            return self._transport
+
+        try:
+            return await app.serve(settings, log, make_transport=make_transport, tell_signals=waiting.tell)
+        except StartFailed as error:
+            log.error("cannot start", reason=str(error))
+            return 2
+
+
+class SignalThread:
+    """Waits for the signals that every thread of this process blocks."""
+
+    def __init__(self) -> None:
+        self._told: signals.Told = lambda number: os._exit(128 + number)  # while loading there is nothing to drain
+        threading.Thread(target=self._wait, name="signals", daemon=True).start()
+
+    def tell(self, told: signals.Told) -> None:
+        """From now on call back on the running loop."""
+        loop = asyncio.get_running_loop()
+        self._told = lambda number: loop.call_soon_threadsafe(told, number)
+
+    def _wait(self) -> None:
+        while True:
+            number = signal.sigwait(signals.ENDING)
+            self._told(signal.Signals(number))  # who is to be told may have changed while waiting
+
+
+application = Application()

