@@ -38,8 +38,23 @@ test: .venv/.full ## all tests but those marked slow or gpu
 test-slow: .venv/.full ## the tests that take minutes
 	$(PY) -m pytest -m slow --timeout 1800 $(ARGS)
 
+test-envoy: .venv/.full ## the end-to-end tests with --transport envoy
+	VAESERVE_TRANSPORT=envoy $(PY) -m pytest tests/e2e $(ARGS)
+
+test-interop: .venv/.full tests/interop/node_modules ## clients in other languages (fetches grpc-js by npm)
+	$(PY) -m pytest -m interop tests/interop $(ARGS)
+
+tests/interop/node_modules: tests/interop/package.json
+	npm install --prefix tests/interop --no-audit --no-fund --no-package-lock --silent && touch $@
+
 test-gpu: .venv/.full ## the tests that need an NVIDIA GPU
 	$(PY) -m pytest -m gpu --timeout 1800 $(ARGS)
+
+bench: .venv/.full ## serving: every cell beside raw onnxruntime and the transport's no-op (ARGS="--quick", "-- SERVER FLAGS")
+	$(PY) -m bench.serve $(ARGS)
+
+bench-peers: .venv/.full ## serving: ours beside PyTriton and MLServer (installs them, about 1 GB)
+	$(PY) -m bench.peers.compare $(ARGS)
 
 bench-train: .venv/.full ## images/s of preset seed beside the tutorial's network in Keras (installs it, about 1 GB)
 	$(PY) bench/train.py $(ARGS)
@@ -63,6 +78,6 @@ lock: .venv/bin/uv ## recompute constraints.txt (torch stays out: its pin is in 
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --no-emit-package torch -o constraints.txt
 
 clean: ## remove what the verbs made
-	rm -rf .venv demo runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv demo runs bench/cache bench/loadgen/build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help setup demo serve train test test-slow test-gpu bench-train lint format proto lock clean
+.PHONY: help setup demo serve train test test-slow test-envoy test-interop test-gpu bench bench-peers bench-train lint format proto lock clean

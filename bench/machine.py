@@ -1,0 +1,54 @@
+"""What runs on this machine besides what is being measured, and what a tree of processes holds and has used."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def processor() -> str:
+    """Its name, as the kernel has it."""
+    lines = (PROC / "cpuinfo").read_text().splitlines()
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown processor"
+    )
+
+
+def busy_ticks() -> int:
+    """Processor time of the whole machine that was not idle."""
+    user, nice, system, _idle, _iowait, *interrupts = map(int, (PROC / "stat").read_text().splitlines()[0].split()[1:8])
+    return user + nice + system + sum(interrupts)
+
+
+def own_ticks() -> int:
+    """Processor time of this process and of those of its children that have ended."""
+    return round(sum(os.times()[:4]) * os.sysconf("SC_CLK_TCK"))
+
+
+def tree(pid: int) -> Iterator[int]:
+    """A process and all that descend from it."""
+    yield pid
+    for listed in (PROC / str(pid) / "task").glob("*/children"):
+        for child in _read(listed).split():
+            yield from tree(int(child))
+
+
+def tree_ticks(pid: int) -> int:
+    """Processor time, user and system, of a process and its descendants so far."""
+    fields = [_read(PROC / str(each) / "stat").rpartition(")")[2].split() for each in tree(pid)]
+    return sum(int(values[11]) + int(values[12]) for values in fields if values)
+
+
+def tree_pss_mib(pid: int) -> float:
+    """Memory of a process and its descendants: pages shared with others count in part (PSS)."""
+    rolled = [_read(PROC / str(each) / "smaps_rollup").splitlines() for each in tree(pid)]
+    return sum(int(line.split()[1]) for lines in rolled for line in lines if line.startswith("Pss:")) / 1024
+
+
+def _read(path: Path) -> str:
+    """Empty if the process is gone."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

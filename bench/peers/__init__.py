@@ -1,0 +1,1 @@
+"""Other servers of the same graphs, each in its own environment, under the same load as ours."""

@@ -1,0 +1,52 @@
+"""What a comparison needs of a server: how to start it, and how to put a cell's requests to it."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from bench import payloads as our_payloads
+from bench.artifacts import Served
+from bench.cells import Cell
+from bench.peers import mlserver, payloads, pytriton
+from bench.peers.open_inference import INFER
+from bench.peers.payloads import Shape
+from bench.served import Running, ours
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """A server."""
+
+    name: str
+    start: Callable[[Served], AbstractContextManager[Running]]
+    method: Callable[[Cell], str]
+    requests: Callable[[Cell, Shape], list[bytes]]
+    rubbish: Callable[[Shape], bytes]  # to be encoded, one value short
+
+
+def our_server(flags: tuple[str, ...], *, cores: str) -> Contestant:
+    return Contestant(
+        name="vaeserve",
+        start=lambda served: ours(served.folder, flags, cores=cores),
+        method=our_payloads.method,
+        requests=our_payloads.requests,
+        rubbish=our_payloads.rubbish,
+    )
+
+
+def peers(*, threads: int, cores: str) -> tuple[Contestant, ...]:
+    """With so many threads inside a run of onnxruntime."""
+    return (
+        _peer("PyTriton", lambda served: pytriton.start(served, threads=threads, cores=cores)),
+        _peer("MLServer", lambda served: mlserver.start(served, threads=threads, cores=cores)),
+    )
+
+
+def _peer(name: str, start: Callable[[Served], AbstractContextManager[Running]]) -> Contestant:
+    return Contestant(
+        name=name,
+        start=start,
+        method=lambda _cell: INFER,
+        requests=payloads.requests,
+        rubbish=payloads.rubbish,
+    )

@@ -1,0 +1,30 @@
+"""PyTriton: Triton's core with a Python backend."""
+
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.artifacts import Served
+from bench.peers.environment import python
+from bench.peers.starting import answering, free_ports
+from bench.served import Running
+
+SCRIPT = Path(__file__).parent / "inside" / "pytriton_server.py"
+
+
+@contextmanager
+def start(served: Served, *, threads: int, cores: str) -> Iterator[Running]:
+    """Raises CannotInstall, or RuntimeError if it does not come up."""
+    interpreter = python("pytriton", "nvidia-pytriton==0.7.*")
+    grpc_port, http_port = free_ports(2)
+    command = [interpreter, SCRIPT, served.artifact.path, threads, grpc_port, http_port]
+    # Triton loads libpython by name: another one of the same version would run the wrong standard library.
+    env = {"LD_LIBRARY_PATH": str(sysconfig.get_config_var("LIBDIR"))}
+    with tempfile.TemporaryDirectory() as folder:
+        shape = served.artifact.manifest.item.shape
+        with answering(
+            list(map(str, command)), port=grpc_port, item_shape=shape, cores=cores, cwd=Path(folder), env=env
+        ) as running:
+            yield running
