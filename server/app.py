@@ -1,6 +1,7 @@
 """The composition root: builds every part from the settings, runs them, and takes them down in order."""
 
 import asyncio
+import gc
 import secrets
 import signal
 import time
@@ -60,6 +61,9 @@ async def serve(
         metrics_port=app.metrics_port,
         seconds=round(time.monotonic() - started, 3),
     )
+    # What is there now stays: the garbage collector need not walk it again and again, with all callers waiting.
+    gc.collect()
+    gc.freeze()
     await stop.wait()
     await app.drain()
     return 1 if app.broken else 0
@@ -187,6 +191,7 @@ class App:
                 max_queued_bytes=self._settings.max_queue_mib << 20,
             ),
             executors=execution.executors,
+            helpers=execution.helpers,
             name=f"{model}-{version}-{name}",
             observe=observe,
             deliver=self._loop.call_soon_threadsafe,
@@ -218,7 +223,8 @@ class App:
             self._log.error("model refused", model=entry.name, version=entry.version, reason=entry.reason)
             return
         graphs = {
-            name: f"{g.provider} {g.max_batch_rows} rows x {g.executors} executors x {g.threads} threads, {_rate(g)}"
+            name: f"{g.provider} {g.max_batch_rows} rows x {g.executors} executors + {g.helpers} helpers"
+            f" x {g.threads} threads, {_rate(g)}"
             for name, g in entry.model.graphs.items()
         }
         self._log.info(

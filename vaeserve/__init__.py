@@ -27,6 +27,7 @@ from vaeserve.errors import (
 from vaeserve.results import (
     Decoded,
     GraphExecution,
+    GraphRate,
     ModelInfo,
     ModelRef,
     ModelSummary,
@@ -46,6 +47,7 @@ __all__ = [
     "FailedPrecondition",
     "FieldViolation",
     "GraphExecution",
+    "GraphRate",
     "Internal",
     "InvalidInput",
     "ModelInfo",

@@ -78,10 +78,8 @@ class Batch:
     """What one run of the graph shall compute."""
 
     parts: tuple[Part, ...]
+    rows: int  # of all parts
     reason: Reason
-
-    def __len__(self) -> int:
-        return sum(len(part) for part in self.parts)
 
 
 class Scheduler:
@@ -147,7 +145,7 @@ class Scheduler:
         if not begun:
             return None, expired
         parts = tuple(Part(job, first, job.taken) for job, first in begun.items())
-        return Batch(parts, "idle" if room else "full"), expired
+        return Batch(parts, self.max_batch_rows - room, "idle" if room else "full"), expired
 
     def withdraw(self, job: Job) -> int:
         """Forget a job's waiting rows; how many they were."""

@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 from server.core.arrays import Floats
 from server.core.caller import Caller
 from server.core.likelihood import Decoded
-from server.core.model import Entry, Model, Models, State
+from server.core.model import Entry, Execution, Model, Models, Source, State
 from server.core.spec import Spec
 from server.core.ticket import Steps
 from server.edge import wire
@@ -22,6 +22,11 @@ _STATES: dict[State, pb.ModelState] = {
     "loading": pb.MODEL_STATE_LOADING,
     "ready": pb.MODEL_STATE_READY,
     "failed": pb.MODEL_STATE_FAILED,
+}
+_SOURCES: dict[Source, pb.ExecutionSource] = {
+    "measured": pb.EXECUTION_SOURCE_MEASURED,
+    "cached": pb.EXECUTION_SOURCE_CACHED,
+    "given": pb.EXECUTION_SOURCE_GIVEN,
 }
 
 
@@ -59,7 +64,7 @@ class VaeServicer:
         values = _output(sampled.decoded, model.spec, output=output, seed=seed, first_row=first_row)
         wire.put_items(response, values, model.spec, chosen=chosen)
         if request.want_latents:
-            response.latents.CopyFrom(wire.tensor(sampled.latents()))
+            wire.put(response.latents, sampled.latents())
         return response
 
     def encode(self, request: pb.EncodeRequest, caller: Caller) -> Steps[Message]:
@@ -75,19 +80,15 @@ class VaeServicer:
         first_row = wire.rows_at(request.first_row, rows=len(items))
         seed = self._seed(request, draws=draws > 0)
         posterior = yield from model.vae.encode(items, caller=caller)
-        response = pb.EncodeResponse(
-            mean=wire.tensor(posterior.mean),
-            log_var=wire.tensor(posterior.log_var),
-            embedding_space=space,
-            seed=seed,
-            model=_ref(model),
-        )
+        response = pb.EncodeResponse(embedding_space=space, seed=seed, model=_ref(model))
+        wire.put(response.mean, posterior.mean)
+        wire.put(response.log_var, posterior.log_var)
         if draws:
             drawn = model.vae.draws(posterior, draws=draws, seed=seed, first_row=first_row)
-            response.draws.CopyFrom(wire.tensor(drawn))
+            wire.put(response.draws, drawn)
         if request.want_kl:
             kl = yield from model.vae.kl(posterior, seed=seed, first_row=first_row, caller=caller)
-            response.kl.CopyFrom(wire.tensor(kl))
+            wire.put(response.kl, kl)
         return response
 
     def reconstruct(self, request: pb.ReconstructRequest, caller: Caller) -> Steps[Message]:
@@ -104,14 +105,11 @@ class VaeServicer:
             first_row=first_row,
             caller=caller,
         )
-        response = pb.ReconstructResponse(
-            reconstruction_nll=wire.tensor(result.reconstruction_nll),
-            kl=wire.tensor(result.kl),
-            elbo=wire.tensor(result.elbo),
-            elbo_percentile=wire.tensor(result.elbo_percentile),
-            seed=seed,
-            model=_ref(model),
-        )
+        response = pb.ReconstructResponse(seed=seed, model=_ref(model))
+        wire.put(response.reconstruction_nll, result.reconstruction_nll)
+        wire.put(response.kl, result.kl)
+        wire.put(response.elbo, result.elbo)
+        wire.put(response.elbo_percentile, result.elbo_percentile)
         wire.put_items(response, result.decoded.mean, model.spec, chosen=chosen)
         return response
 
@@ -153,14 +151,7 @@ class VaeServicer:
         if spec.value_range is not None:
             response.value_min, response.value_max = spec.value_range
         for name, execution in model.graphs.items():
-            response.graphs[name].CopyFrom(
-                pb.GraphExecution(
-                    provider=execution.provider,
-                    max_batch_rows=execution.max_batch_rows,
-                    executors=execution.executors,
-                    threads=execution.threads,
-                )
-            )
+            response.graphs[name].CopyFrom(_execution(execution))
         return response
 
     def _find(self, selector: pb.ModelSelector) -> Model:
@@ -181,6 +172,23 @@ def _output(decoded: Decoded, spec: Spec, *, output: int, seed: int, first_row: 
 
 def _ref(model: Model) -> pb.ModelRef:
     return pb.ModelRef(name=model.name, version=model.version, digest=model.spec.digest)
+
+
+def _execution(execution: Execution) -> pb.GraphExecution:
+    return pb.GraphExecution(
+        provider=execution.provider,
+        max_batch_rows=execution.max_batch_rows,
+        executors=execution.executors,
+        helpers=execution.helpers,
+        threads=execution.threads,
+        source=_SOURCES[execution.source],
+        rates=[
+            pb.GraphRate(
+                rows=rate.rows, executors=rate.executors, threads=rate.threads, rows_per_second=rate.rows_per_second
+            )
+            for rate in execution.curve
+        ],
+    )
 
 
 def _summary(entry: Entry) -> pb.ModelSummary:

@@ -83,18 +83,20 @@ def latents(tensor: pb.Tensor, spec: Spec, *, max_rows: int) -> Floats:
     return values
 
 
-def tensor(array: Floats | Bytes) -> pb.Tensor:
-    """An array as a message."""
+def put(field: pb.Tensor, array: Floats | Bytes) -> None:
+    """Set a tensor field of a response: in place, as a message of its own would be copied into the response."""
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    return pb.Tensor(dtype=_DATA_TYPE[array.dtype], shape=array.shape, data=little.tobytes())
+    field.dtype = _DATA_TYPE[array.dtype]
+    field.shape.extend(array.shape)
+    field.data = little.tobytes()
 
 
 def put_items(response: Any, values: Floats, spec: Spec, *, chosen: int) -> None:
     """Set `items` or `png` of a response from [rows, *item] in the model's value range."""
     if chosen == pb.ENCODING_FLOAT32:
-        response.items.CopyFrom(tensor(values))
+        put(response.items, values)
     elif chosen == pb.ENCODING_UINT8:
-        response.items.CopyFrom(tensor(_to_bytes(values, spec)))
+        put(response.items, _to_bytes(values, spec))
     else:
         response.png.extend(_png(image) for image in _to_bytes(values, spec))
 

@@ -87,6 +87,14 @@ def setups(given: Given, *, cores: int, row_seconds: float) -> list[Setup]:
     return [setup for setup in found if setup != given.start]
 
 
+def helpers(way: Setup, given: Given, *, cores: int) -> int:
+    """How many executors more a graph gets that take full batches only: one, where a core was left to the transport.
+
+    Requests of few rows need that core and fill no batch while it is busy; requests of many rows leave it idle.
+    """
+    return 1 if way.threads == 1 and not given.executors and way.cores < cores else 0
+
+
 def _cores_for(*, cores: int, row_seconds: float) -> int:
     """How many cores one graph may hold: one is left to the transport where that has as much to do as the graph, and
     no more are taken than the transport can bring rows for."""

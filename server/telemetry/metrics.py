@@ -81,6 +81,16 @@ class Metrics:
             "vae_cancelled_rows_total", "Rows nobody waits for any more.", (*_GRAPH, "stage"), registry=registry
         )
         self._executor_up = Gauge("vae_executor_up", "1 while the graph's executors run.", _GRAPH, registry=registry)
+        self._execution = {
+            name: Gauge(f"vae_graph_{name}", text, _GRAPH, registry=registry)
+            for name, text in (
+                ("max_batch_rows", "Rows run at once."),
+                ("executors", "Batches that may run at once."),
+                ("helpers", "Further batches that may run at once if they are full."),
+                ("threads", "Threads inside one run."),
+                ("rows_per_second", "Rows per second when calibrated; 0 if nothing was measured."),
+            )
+        }
         self._model_info = Gauge(
             "vae_model_info", "What is loaded.",
             ("model", "version", "digest", "embedding_space", "provider"), registry=registry,
@@ -108,6 +118,9 @@ class Metrics:
         if entry.model:
             spec = entry.model.spec
             provider = entry.model.graphs["decoder"].provider
+            for graph, execution in entry.model.graphs.items():
+                for name, gauge in self._execution.items():
+                    gauge.labels(entry.name, entry.version, graph).set(getattr(execution, name) or 0)
             self._model_info.labels(entry.name, entry.version, spec.digest, spec.embedding_space, provider).set(1)
 
     def watch_queue(self, queue: QueueState, *, model: str, version: str, graph: str) -> None:

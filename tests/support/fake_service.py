@@ -41,6 +41,17 @@ class Failure:
         context.abort(self.code, self.message)
 
 
+EXECUTION = pb.GraphExecution(
+    provider="CPU",
+    max_batch_rows=8,
+    executors=2,
+    helpers=1,
+    threads=1,
+    source=pb.EXECUTION_SOURCE_CACHED,
+    rates=[pb.GraphRate(rows=8, executors=2, threads=1, rows_per_second=5000.0)],
+)
+
+
 @dataclass
 class FakeService(vaeserve_pb2_grpc.VaeServiceServicer, health_pb2_grpc.HealthServicer):
     """Answers, or fails as told: `failures` are used up one by one, each by one attempt."""
@@ -127,7 +138,7 @@ class FakeService(vaeserve_pb2_grpc.VaeServiceServicer, health_pb2_grpc.HealthSe
             embedding_space="space",
             sampling_version=1,
             metrics={"elbo": -90.5},
-            graphs={"decoder": pb.GraphExecution(provider="CPU", max_batch_rows=8, executors=2, threads=1)},
+            graphs={"decoder": EXECUTION},
             max_request_rows=self.max_request_rows,
         )
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from server.core.model import Rate
-from server.runtime.choice import BATCH_ROWS, CALL_SECONDS, Given, Setup, choose, setups
+from server.runtime.choice import BATCH_ROWS, CALL_SECONDS, Given, Setup, choose, helpers, setups
 
 HEAVY, LIGHT = 400e-6, 6e-6  # seconds a row: a convolutional decoder, a small network
 
@@ -81,3 +81,16 @@ def test_what_is_given_is_the_same_in_every_setup():
     assert {s.executors for s in setups(Given(executors=2), cores=8, row_seconds=HEAVY)} == {2}
     assert {s.threads for s in setups(Given(threads=2), cores=8, row_seconds=HEAVY)} == {2}
     assert setups(Given(executors=3, threads=2), cores=8, row_seconds=HEAVY) == []
+
+
+@pytest.mark.parametrize(
+    ("way", "given", "cores", "expected"),
+    [
+        pytest.param(Setup(1, 1), Given(), 2, 1, id="the transport's core is lent for full batches"),
+        pytest.param(Setup(2, 1), Given(), 2, 0, id="no core is left"),
+        pytest.param(Setup(1, 2), Given(), 4, 0, id="threads of a run are no executors"),
+        pytest.param(Setup(1, 1), Given(executors=1), 2, 0, id="what is given is taken"),
+    ],
+)
+def test_a_helper_is_had_only_where_a_core_is_left(way, given, cores, expected):
+    assert helpers(way, given, cores=cores) == expected

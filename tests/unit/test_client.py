@@ -14,7 +14,7 @@ from google.rpc import error_details_pb2
 from support.fake_service import SEED, Failure, FakeService, serving
 
 import vaeserve
-from vaeserve import AsyncClient, Client
+from vaeserve import AsyncClient, Client, GraphExecution, GraphRate
 from vaeserve.v1 import vaeserve_pb2 as pb
 
 ITEMS = np.zeros((3, 1, 2, 3), np.float32)
@@ -104,7 +104,8 @@ def test_a_model_is_described(ask: Ask):
     model = ask("get_model")
     assert (model.item_shape, model.latent_size, model.sigma, model.value_max) == ((1, 2, 3), 2, 0.5, 255.0)
     assert model.metrics == {"elbo": -90.5}
-    assert model.graphs["decoder"].max_batch_rows == 8
+    rates = (GraphRate(rows=8, executors=2, threads=1, rows_per_second=5000.0),)
+    assert model.graphs == {"decoder": GraphExecution("CPU", 8, 2, 1, 1, "cached", rates)}
 
 
 def test_health_is_a_word(ask: Ask):
