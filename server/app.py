@@ -11,6 +11,7 @@ from functools import partial
 import structlog
 
 from server import signals
+from server.core.aside import Aside
 from server.core.batcher import Batcher
 from server.core.events import Event, ExecutorDied, GraphFailed
 from server.core.model import Entry, Execution
@@ -37,6 +38,7 @@ from server.telemetry.metrics import Metrics
 
 QUIET_SECONDS, QUIET_AT_MOST = 0.1, 2.0  # nobody called for so long; how long to hope for that
 LAST_WORDS_SECONDS = 1.0  # for answers that are written but not yet sent when the server stops
+ASIDE_THREADS = 2  # they only hold the interpreter between numpy's and zlib's long calls
 REQUEST_OVERHEAD_BYTES = 1 << 16  # everything in a request that is not rows
 
 
@@ -92,6 +94,9 @@ class App:
         self._make_transport = make_transport
         self._metrics = Metrics()
         self._health = Health()
+        self._aside = Aside(
+            threads=min(ASIDE_THREADS, cores()), deliver=asyncio.get_running_loop().call_soon_threadsafe
+        )
         self._on_broken: Callable[[], None] = lambda: None
         self._loop = asyncio.get_running_loop()
 
@@ -135,6 +140,7 @@ class App:
         self._health.close()
         await self._transport.stop(seconds=LAST_WORDS_SECONDS)
         self._catalog.close()
+        self._aside.close()
         self._stop_metrics()
         self._log.info("stopped")
 
@@ -203,6 +209,7 @@ class App:
     def _methods(self, models: Catalog) -> MethodTable:
         service = VaeServicer(
             models,
+            aside=self._aside,
             max_rows=self._settings.max_request_rows,
             pick_seed=lambda: secrets.randbelow(MAX_SEED + 1),
         )

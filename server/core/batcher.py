@@ -24,7 +24,7 @@ from server.errors import DeadlineExceeded, EngineFailure, QueueFull, Unavailabl
 LONGEST_BURST = 0.002
 QUIET_TURN = 0.00005  # seconds; a longer turn had other requests to look after, and their rows may follow
 # How a piece of work reaches the thread on which callers live, e.g. loop.call_soon_threadsafe.
-Deliver: TypeAlias = Callable[[Callable[[], None]], object]
+Deliver: TypeAlias = Callable[[Callable[[], object]], object]
 
 
 class Batcher:

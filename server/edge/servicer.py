@@ -1,11 +1,13 @@
 """vaeserve.v1.VaeService: each RPC as request -> checked values -> Vae -> response."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 from google.protobuf.message import Message
 
 from server.core.arrays import Floats
+from server.core.aside import Aside
 from server.core.caller import Caller
 from server.core.likelihood import Decoded
 from server.core.model import Entry, Execution, Model, Models, Source, State
@@ -33,9 +35,12 @@ _SOURCES: dict[Source, pb.ExecutionSource] = {
 class VaeServicer:
     """The handlers of VaeService over a catalog of models."""
 
-    def __init__(self, models: Models, *, max_rows: int, pick_seed: Callable[[], int]) -> None:
-        """`max_rows` bounds one request; `pick_seed` gives a seed 0..2^63 - 1 to requests that bring none."""
+    def __init__(self, models: Models, *, aside: Aside, max_rows: int, pick_seed: Callable[[], int]) -> None:
+        """`aside` draws and compresses items; `max_rows` bounds one request; `pick_seed` gives a seed 0..2^63 - 1 to
+        requests that bring none.
+        """
         self._models = models
+        self._aside = aside
         self._max_rows = max_rows
         self._pick_seed = pick_seed
 
@@ -61,8 +66,8 @@ class VaeServicer:
             rows=rows, seed=seed, first_row=first_row, temperature=temperature, caller=caller
         )
         response = pb.SampleResponse(seed=seed, model=_ref(model))
-        values = _output(sampled.decoded, model.spec, output=output, seed=seed, first_row=first_row)
-        wire.put_items(response, values, model.spec, chosen=chosen)
+        values = partial(_output, sampled.decoded, model.spec, output=output, seed=seed, first_row=first_row)
+        yield from self._put_items(response, values, model.spec, output=output, chosen=chosen)
         if request.want_latents:
             wire.put(response.latents, sampled.latents())
         return response
@@ -110,7 +115,8 @@ class VaeServicer:
         wire.put(response.kl, result.kl)
         wire.put(response.elbo, result.elbo)
         wire.put(response.elbo_percentile, result.elbo_percentile)
-        wire.put_items(response, result.decoded.mean, model.spec, chosen=chosen)
+        mean = pb.OUTPUT_MODE_MEAN
+        yield from self._put_items(response, lambda: result.decoded.mean, model.spec, output=mean, chosen=chosen)
         return response
 
     def decode(self, request: pb.DecodeRequest, caller: Caller) -> Steps[Message]:
@@ -122,8 +128,8 @@ class VaeServicer:
         seed = self._seed(request, draws=output == pb.OUTPUT_MODE_DRAW)
         decoded = yield from model.vae.decode(latents, caller=caller)
         response = pb.DecodeResponse(seed=seed, model=_ref(model))
-        values = _output(decoded, model.spec, output=output, seed=seed, first_row=first_row)
-        wire.put_items(response, values, model.spec, chosen=chosen)
+        values = partial(_output, decoded, model.spec, output=output, seed=seed, first_row=first_row)
+        yield from self._put_items(response, values, model.spec, output=output, chosen=chosen)
         return response
 
     def list_models(self, request: pb.ListModelsRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
@@ -153,6 +159,19 @@ class VaeServicer:
         for name, execution in model.graphs.items():
             response.graphs[name].CopyFrom(_execution(execution))
         return response
+
+    def _put_items(
+        self, response: Message, values: Callable[[], Floats], spec: Spec, *, output: int, chosen: int
+    ) -> Steps[None]:
+        """Set a response's items; aside, unless they need only be copied."""
+
+        def put() -> None:
+            wire.put_items(response, values(), spec, chosen=chosen)
+
+        if (output, chosen) == (pb.OUTPUT_MODE_MEAN, pb.ENCODING_FLOAT32):
+            put()
+        else:
+            yield self._aside.run(put)
 
     def _find(self, selector: pb.ModelSelector) -> Model:
         return self._models.find(selector.name, selector.version)
