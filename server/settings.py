@@ -60,6 +60,7 @@ class Settings:
         _choice("auto", "envoy", "grpcio"),
         "what carries gRPC: an Envoy with this server inside, or grpcio; auto is Envoy where it is installed",
     )
+    workers: int = _setting(1, _number(int, 1, 64), "processes that serve the port side by side")
     metrics_host: str = _setting("127.0.0.1", str, "address to listen on for metrics")
     metrics_port: int = _setting(9464, _number(int, 0, 65535), "port for Prometheus metrics; 0 lets the system choose")
     device: Literal["cpu", "cuda", "auto"] = _setting(

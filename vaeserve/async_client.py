@@ -8,8 +8,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import grpc
 
-from vaeserve import calls, channel, errors, methods, responses
+from vaeserve import calls, errors, methods, responses
 from vaeserve.calls import Call
+from vaeserve.rotation import Rotation
 from vaeserve.v1 import vaeserve_pb2 as pb
 
 P = ParamSpec("P")
@@ -44,12 +45,13 @@ class AsyncClient:
         model: str | None = None,
         version: str | int | None = None,
         timeout: float | None = 30.0,
+        channels: int = 1,
     ) -> None:
         """As `Client`. Raises RuntimeError outside a running event loop."""
         asyncio.get_running_loop()  # grpc would bind itself to a loop that never runs
         self._model = calls.selector(model, version)
         self._timeout = methods.positive(timeout)
-        self._channel = grpc.aio.insecure_channel(target, options=channel.OPTIONS)
+        self._channels = Rotation(lambda options: grpc.aio.insecure_channel(target, options=options), channels)
 
     def using(self, model: str | None, version: str | int | None = None) -> "AsyncClient":
         """A client of another model over the same connection. Closing one closes both."""
@@ -67,7 +69,8 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Give up calls in flight and free the connection. May be called again."""
-        await self._channel.close()
+        for channel in self._channels.all:
+            await channel.close()
 
     async def __aenter__(self) -> "AsyncClient":
         return self
@@ -78,7 +81,7 @@ class AsyncClient:
         await self.close()
 
     async def _make(self, call: Call[R]) -> R:
-        rpc = self._channel.unary_unary(call.path, type(call.request).SerializeToString, call.parse)
+        rpc = self._channels.next().unary_unary(call.path, type(call.request).SerializeToString, call.parse)
         try:
             ended = rpc(call.request, timeout=self._timeout)
             response, trailers = await ended, await ended.trailing_metadata()

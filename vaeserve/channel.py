@@ -36,3 +36,5 @@ OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 10_000),
 )
+# gRPC would let channels of the same options to the same address share one connection.
+OWN_CONNECTION = ("grpc.use_local_subchannel_pool", 1)

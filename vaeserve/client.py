@@ -7,8 +7,9 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import grpc
 
-from vaeserve import calls, channel, errors, methods, responses
+from vaeserve import calls, errors, methods, responses
 from vaeserve.calls import Call
+from vaeserve.rotation import Rotation
 from vaeserve.v1 import vaeserve_pb2 as pb
 
 P = ParamSpec("P")
@@ -42,17 +43,19 @@ class Client:
         model: str | None = None,
         version: str | int | None = None,
         timeout: float | None = 30.0,
+        channels: int = 1,
     ) -> None:
         """Connects on the first call.
 
-        target   "HOST:PORT", or any name gRPC can resolve; calls go round all its addresses
-        model    which model shall answer; None leaves it to the server
-        version  which version of it; None means the newest ready one
-        timeout  seconds that a call may take, retries included; None waits for ever
+        target    "HOST:PORT", or any name gRPC can resolve; calls go round all its addresses
+        model     which model shall answer; None leaves it to the server
+        version   which version of it; None means the newest ready one
+        timeout   seconds that a call may take, retries included; None waits for ever
+        channels  connections to each address, used in turn: of a server's workers, each connection reaches one
         """
         self._model = calls.selector(model, version)
         self._timeout = methods.positive(timeout)
-        self._channel = grpc.insecure_channel(target, options=channel.OPTIONS)
+        self._channels = Rotation(lambda options: grpc.insecure_channel(target, options=options), channels)
 
     def using(self, model: str | None, version: str | int | None = None) -> "Client":
         """A client of another model over the same connection. Closing one closes both."""
@@ -70,7 +73,8 @@ class Client:
 
     def close(self) -> None:
         """Give up calls in flight and free the connection. May be called again."""
-        self._channel.close()
+        for channel in self._channels.all:
+            channel.close()
 
     def __enter__(self) -> "Client":
         return self
@@ -81,7 +85,7 @@ class Client:
         self.close()
 
     def _make(self, call: Call[R]) -> R:
-        rpc = self._channel.unary_unary(call.path, type(call.request).SerializeToString, call.parse)
+        rpc = self._channels.next().unary_unary(call.path, type(call.request).SerializeToString, call.parse)
         try:
             response, ended = rpc.with_call(call.request, timeout=self._timeout)
         except grpc.RpcError as failure:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
-from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import (
     CollectorRegistry,
@@ -11,7 +10,7 @@ from prometheus_client import (
     Gauge,
     Histogram,
     disable_created_metrics,
-    start_http_server,
+    generate_latest,
 )
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
@@ -19,6 +18,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from server.core.events import BatchDone, CallEvent, CallStarted, Dropped, Event, ExecutorDied, Refused, Rpc
 from server.core.model import Entry
+from server.telemetry import exposition
 
 SECONDS = (
     0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015,
@@ -101,15 +101,11 @@ class Metrics:
 
     def serve(self, host: str, port: int) -> tuple[int, Callable[[], None]]:
         """Expose the registry over HTTP: the port taken, and how to stop. Raises OSError."""
-        server: WSGIServer
-        server, thread = start_http_server(port, addr=host, registry=self.registry)
+        return exposition.serve(self.registry, host=host, port=port)
 
-        def stop() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
-        return server.server_port, stop
+    def exposition(self) -> bytes:
+        """The registry as Prometheus' text."""
+        return generate_latest(self.registry)
 
     def model(self, entry: Entry) -> None:
         """A version was loaded or refused."""

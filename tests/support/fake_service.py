@@ -58,6 +58,7 @@ class FakeService(vaeserve_pb2_grpc.VaeServiceServicer, health_pb2_grpc.HealthSe
 
     failures: list[Failure] = field(default_factory=list)
     requests: list[Any] = field(default_factory=list)
+    callers: list[str] = field(default_factory=list)  # the address that each request came from
     item_shape: tuple[int, ...] = (1, 2, 3)
     value_range: tuple[float, float] | None = (0.0, 255.0)
     max_request_rows: int = 4096
@@ -152,6 +153,7 @@ class FakeService(vaeserve_pb2_grpc.VaeServiceServicer, health_pb2_grpc.HealthSe
 
     def _enter(self, request: Message, context: grpc.ServicerContext) -> None:
         self.requests.append(request)
+        self.callers.append(context.peer())
         self.entered.set()
         if self.holds_calls:
             context.add_callback(self.gone.set)

@@ -204,6 +204,30 @@ def test_a_timeout_that_leaves_no_time_is_refused(timeout: float):
         Client("127.0.0.1:1", timeout=timeout)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_each_channel_is_a_connection_of_its_own_and_has_its_turn(target: str, service: FakeService, channels: int):
+    def ask_twice_each() -> None:
+        with Client(target, channels=channels) as client:
+            for _ in range(2 * channels):
+                client.sample(1)
+
+    async def await_twice_each() -> None:
+        async with AsyncClient(target, channels=channels) as client:
+            for _ in range(2 * channels):
+                await client.sample(1)
+
+    ask_twice_each()
+    asyncio.run(await_twice_each())
+    first, again, awaited, awaited_again = (service.callers[i * channels : (i + 1) * channels] for i in range(4))
+    assert (first, awaited) == (again, awaited_again)
+    assert len({*first}) == len({*awaited}) == channels
+
+
+def test_a_client_without_channels_is_refused():
+    with pytest.raises(vaeserve.InvalidInput, match="channels must be at least 1, got 0"):
+        Client("127.0.0.1:1", channels=0)
+
+
 def test_a_cancelled_await_cancels_the_call_on_the_server(target: str, service: FakeService):
     service.holds_calls = True
 

@@ -15,8 +15,6 @@ from server.edge.status import Code, Status
 T = TypeVar("T")
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _OPTIONS = (
-    # Two servers on one port would each get some of the calls, silently.
-    ("grpc.so_reuseport", 0),
     # Answer clients that ping to keep idle connections alive through NAT.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -27,10 +25,19 @@ _OPTIONS = (
 class GrpcioTransport:
     """A grpc.aio server over the method table. Lives on one event loop."""
 
-    def __init__(self, methods: MethodTable, boundary: Boundary, *, max_request_bytes: int) -> None:
+    def __init__(
+        self, methods: MethodTable, boundary: Boundary, *, max_request_bytes: int, shared: bool = False
+    ) -> None:
+        """A `shared` port is one that other workers listen on too."""
         self._server = grpc.aio.server(
             handlers=(_Table(methods, boundary),),
-            options=(*_OPTIONS, ("grpc.max_receive_message_length", max_request_bytes)),
+            options=(
+                *_OPTIONS,
+                # Two servers on one port would each get some of the calls, silently: unless they are workers, it is
+                # refused.
+                ("grpc.so_reuseport", int(shared)),
+                ("grpc.max_receive_message_length", max_request_bytes),
+            ),
         )
 
     async def start(self, host: str, port: int) -> int:

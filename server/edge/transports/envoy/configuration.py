@@ -19,21 +19,29 @@ KEEPALIVE_SECONDS, KEEPALIVE_ANSWER_SECONDS = 60, 20
 NEVER = 1 << 31  # streams
 
 
-def bootstrap(*, address: str, port: int, filters: Sequence[Document], admin: Path, hangups: Path) -> Document:
-    """Envoy's configuration. `filters` are pyvoy's; `admin` a socket; `hangups` takes the ids of calls cut short."""
+def bootstrap(
+    *, address: str, port: int, filters: Sequence[Document], admin: Path, hangups: Path, shared: bool = False
+) -> Document:
+    """Envoy's configuration.
+
+    filters  pyvoy's
+    admin    a socket
+    hangups  takes the ids of calls cut short
+    shared   several of us listen on the port
+    """
     return {
         "admin": {"address": {"pipe": {"path": str(admin), "mode": 0o600}}},
-        "static_resources": {"listeners": [_listener(address, port, _connections(filters, hangups))]},
+        "static_resources": {"listeners": [_listener(address, port, _connections(filters, hangups), shared=shared)]},
         "layered_runtime": {"layers": [{"name": "vaeserve", "static_layer": _runtime()}]},
     }
 
 
-def _listener(address: str, port: int, connections: Document) -> Document:
+def _listener(address: str, port: int, connections: Document, *, shared: bool) -> Document:
     return {
         "name": "grpc",
         "address": {"socket_address": {"address": address, "port_value": port, "ipv4_compat": address == "::"}},
-        # Two servers on one port would each get some of the calls, silently.
-        "enable_reuse_port": False,
+        # Two servers on one port would each get some of the calls, silently: unless they are workers, it is refused.
+        "enable_reuse_port": shared,
         "per_connection_buffer_limit_bytes": CONNECTION_BUFFER_BYTES,
         "filter_chains": [
             {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": connections}]}
