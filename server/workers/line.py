@@ -63,7 +63,10 @@ class WorkerEnd:
 
     def _answer(self, exposition: Callable[[], bytes]) -> None:
         while True:
-            question, descriptors, *_ = socket.recv_fds(self._end, 1, 1)
+            try:
+                question, descriptors, *_ = socket.recv_fds(self._end, 1, 1)
+            except ConnectionError:  # the supervisor is gone and had not read everything
+                return
             if not question:
                 return
             for descriptor in descriptors:
