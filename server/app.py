@@ -30,7 +30,8 @@ from server.errors import ArtifactError, StartFailed
 from server.runtime import catalog
 from server.runtime.catalog import Catalog, Plan
 from server.runtime.choice import Given
-from server.runtime.engine import DeviceUnavailable, LoadedGraph
+from server.runtime.engine import DeviceUnavailable
+from server.runtime.graph import LoadedGraph
 from server.runtime.remembered import Remembered
 from server.settings import Settings, cores
 from server.signals import TellSignals
@@ -192,13 +193,14 @@ class App:
                 given=Given(settings.max_batch_rows, settings.executors, settings.threads),
                 cores=self._cores,
                 remembered=Remembered(settings.calibration_folder, tell=self._report_not_remembered),
+                cuda_graphs=settings.cuda_graphs == "on",
             ),
             make_batcher=self._make_batcher,
             report=self._report_model,
         )
 
     def _make_batcher(self, graph: LoadedGraph, execution: Execution, model: str, version: str, name: str) -> Batcher:
-        measure = self._metrics.batches(model=model, version=version, graph=name)
+        measure = self._metrics.batches(model=model, version=version, graph=name, padding=graph.padding)
 
         def observe(event: Event) -> None:
             measure(event)

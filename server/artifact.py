@@ -32,6 +32,7 @@ GraphName = Literal["encoder", "decoder", "prior", "prior_log_density"]
 ItemKind = Literal["image", "table"]
 LikelihoodName = Literal["bernoulli", "gaussian"]
 LatentMode = Literal["mean", "draw"]
+Precision = Literal["fp32", "fp16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ class Manifest:
     # Mean [latent] and covariance [latent][latent] of the posterior means on held-out rows, to detect drift.
     latent_mean: tuple[float, ...]
     latent_covariance: tuple[tuple[float, ...], ...]
+    # Of what graphs compute inside, or the least precise of them: decides how near they come to the golden outputs.
+    precision: Precision = "fp32"
     sampling_version: int = SAMPLING_VERSION
     format_version: int = FORMAT_VERSION
 
@@ -246,6 +249,7 @@ def _parse(facts: dict[str, Any]) -> Manifest:
         },
         latent_mean=tuple(float(v) for v in facts["latent_mean"]),
         latent_covariance=tuple(tuple(float(v) for v in row) for row in facts["latent_covariance"]),
+        precision=facts.get("precision", "fp32"),
         sampling_version=int(facts["sampling_version"]),
     )
 
@@ -290,6 +294,7 @@ def _check(manifest: Manifest) -> None:
         require(graph.file == f"{name}.onnx", f"graphs.{name}.file is {graph.file!r}; it must be {name}.onnx")
         require(graph.inputs == (GRAPH_INPUT[name],), f"graphs.{name}.inputs is {graph.inputs}")
         require(graph.outputs == outputs, f"graphs.{name}.outputs is {graph.outputs}; it must be {outputs}")
+    require(manifest.precision in ("fp32", "fp16"), f"precision is {manifest.precision!r}; allowed: fp32, fp16")
     require(
         manifest.sampling_version == SAMPLING_VERSION,
         f"sampling_version is {manifest.sampling_version}; this server implements {SAMPLING_VERSION}",

@@ -66,6 +66,9 @@ class Settings:
     device: Literal["cpu", "cuda", "auto"] = _setting(
         "cpu", _choice("cpu", "cuda", "auto"), "where graphs run; auto is CUDA if it works, else the CPU, and says so"
     )
+    cuda_graphs: Literal["on", "off"] = _setting(
+        "off", _choice("on", "off"), "capture a GPU's work once for each size of batch and replay it"
+    )
     max_batch_rows: int = _setting(0, _number(int, 0, 65536), "rows run at once; 0: measured for each graph")
     executors: int = _setting(0, _number(int, 0, 64), "batches of a graph that run at once; 0: measured for each graph")
     threads: int = _setting(0, _number(int, 0, 64), "threads inside one run on CPU; 0: measured for each graph")

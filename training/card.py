@@ -69,7 +69,7 @@ when higher, the others when lower.
 | KL(q(z given x), p(z)) | {metrics["kl"]:.2f} |
 | active latents (posterior mean varies by more than 0.01) | {metrics["active_units"]:.0f} of {manifest.latent_size} |
 
-{caveat}
+{caveat}{_conversion(manifest)}
 
 {tables(Records.of(provenance["measured"]), seed=config["seed"])}
 ![KL per latent](latent_kl.png)
@@ -87,6 +87,13 @@ def _trained(manifest: Manifest) -> str:
     total = manifest.provenance["config"]["optimisation"]["epochs"]
     which = "its last step" if chosen is None else f"epoch {chosen}, the best on the validation rows"
     return f"Trained for {done} of {total} epochs; exported are the averaged weights of {which}."
+
+
+def _conversion(manifest: Manifest) -> str:
+    if manifest.precision == "fp32":
+        return ""
+    graphs = " and ".join(manifest.provenance["converted"]["graphs"])
+    return f"\n\nAll figures were measured in fp32; since then {graphs} were converted to {manifest.precision}."
 
 
 @dataclass(frozen=True, slots=True)

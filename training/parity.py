@@ -49,11 +49,11 @@ def prove(path: Path, modules: Mapping[GraphName, nn.Module], rows: Mapping[Grap
                         f"export of {name}: {output} differs from torch by {error:.2g} at {batch} rows, allowed "
                         f"{TOLERANCE:g}; nothing was exported"
                     )
-        identical[name] = _rows_alike([lambda part, e=engine, n=name: e.run(n, part) for engine in engines], inputs)
+        identical[name] = rows_alike([lambda part, e=engine, n=name: e.run(n, part) for engine in engines], inputs)
     return Parity(errors, identical)
 
 
-def _rows_alike(runs: list[Any], inputs: Floats) -> bool:
+def rows_alike(runs: list[Any], inputs: Floats) -> bool:
     """Whether every batch of the first 1, 2, ..., 64 rows, and of the last, gives each row the same bytes."""
     whole = runs[0](inputs)
     for run in runs:

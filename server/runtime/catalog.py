@@ -16,8 +16,9 @@ from server.core.vae import Vae
 from server.errors import ArtifactError, InvalidInput, NotFound, Unavailable
 from server.runtime import engine
 from server.runtime.choice import Given
-from server.runtime.engine import Device, LoadedGraph
+from server.runtime.engine import Device
 from server.runtime.folder import preferred_model, versions
+from server.runtime.graph import LoadedGraph
 from server.runtime.remembered import Remembered
 from server.runtime.tuning import tune
 
@@ -30,6 +31,7 @@ class Plan:
     given: Given
     cores: int  # that this process may use
     remembered: Remembered
+    cuda_graphs: bool = False
 
 
 # Makes the batcher of one graph: (graph, how it runs, model, version, graph name).
@@ -127,7 +129,7 @@ def _load(
     path: Path, *, name: str, version: str, plan: Plan, make_batcher: MakeBatcher
 ) -> tuple[Model, Sequence[Batcher]]:
     verified: Artifact = artifact.read(path)
-    loaded = engine.load(verified, device=plan.device, threads=plan.given.start.threads)
+    loaded = engine.load(verified, device=plan.device, threads=plan.given.start.threads, cuda_graphs=plan.cuda_graphs)
     graphs = tune(verified, loaded, given=plan.given, cores=plan.cores, remembered=plan.remembered)
     # Threads start only now that nothing can fail any more.
     batchers = {

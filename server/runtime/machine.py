@@ -1,4 +1,4 @@
-"""The processor as far as the speed of a graph depends on it."""
+"""The processor, and the GPUs, as far as the speed of a graph depends on them."""
 
 import platform
 from pathlib import Path
@@ -19,3 +19,12 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, str]:
         return facts
     pairs = (line.partition(":") for line in first.splitlines())
     return facts | {name.strip(): value.strip() for name, _, value in pairs if name.strip() in _FACTS}
+
+
+def gpus(driver: Path = Path("/proc/driver/nvidia/gpus")) -> list[str]:
+    """The models of NVIDIA's GPUs, sorted; none where its driver does not say."""
+    found = []
+    for file in driver.glob("*/information"):
+        pairs = (line.partition(":") for line in file.read_text().splitlines())
+        found += [value.strip() for name, _, value in pairs if name.strip() == "Model"]
+    return sorted(found)

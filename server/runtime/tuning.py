@@ -12,8 +12,9 @@ from server.core.model import Execution, Rate, Source
 from server.runtime import engine
 from server.runtime.calibration import measure
 from server.runtime.choice import EXECUTORS_AT_MOST, Given, Setup, choose, helpers
-from server.runtime.engine import PROVIDER, Engine, LoadedGraph
-from server.runtime.machine import processor
+from server.runtime.engine import PROVIDER, Engine
+from server.runtime.graph import LoadedGraph
+from server.runtime.machine import gpus, processor
 from server.runtime.remembered import Facts, Remembered
 
 CUDA_EXECUTORS_AT_MOST = 2  # one copies while the other computes
@@ -56,12 +57,15 @@ class _Bench:
     def __init__(self, artifact: Artifact, graph: LoadedGraph, rows: Floats, pool: ThreadPoolExecutor) -> None:
         self._artifact = artifact
         self._proven = graph
+        self._on_gpu = graph.provider == PROVIDER["cuda"]
         self._on_threads = {graph.threads: graph}
         self._rows = rows
         self._pool = pool
 
     def __call__(self, setup: Setup, rows: int, runs: int) -> None:
         graph, batch = self._with(setup.threads), self._rows[:rows]
+        if self._on_gpu:
+            graph.warm(batch, executors=setup.executors)
 
         def work() -> None:
             for _ in range(runs):
@@ -73,7 +77,7 @@ class _Bench:
             other.result()
 
     def as_given(self, given: Given) -> Tuned:
-        self(Setup(1, self._proven.threads), given.rows, 1)
+        self._proven.warm(self._rows[: given.rows], executors=given.executors)
         execution = Execution(self._proven.provider, given.rows, given.executors, 0, given.threads, "given", ())
         return Tuned(self._proven, execution)
 
@@ -84,8 +88,8 @@ class _Bench:
             rates = tuple(rate for rate in rates if rate.threads != best.threads)
             best = choose(rates)
         graph = self._with(best.threads)
-        graph(self._rows[: best.rows])
         more = helpers(Setup(best.executors, best.threads), given, cores=cores)
+        graph.warm(self._rows[: best.rows], executors=best.executors + more)
         execution = Execution(graph.provider, best.rows, best.executors, more, best.threads, source, rates)
         return Tuned(graph, execution)
 
@@ -102,7 +106,7 @@ class _Bench:
 
 
 def _facts(loaded: Engine, *, given: Given, cores: int) -> Facts:
-    return {
+    facts = {
         "artifact": loaded.manifest.digest,
         "graphs": {name: graph.sha256 for name, graph in loaded.manifest.graphs.items()},
         "provider": loaded.provider,
@@ -111,6 +115,9 @@ def _facts(loaded: Engine, *, given: Given, cores: int) -> Facts:
         "cores": cores,
         "given": asdict(given),
     }
+    if loaded.provider == PROVIDER["cuda"]:
+        facts |= {"gpus": gpus(), "cuda_graphs": loaded.cuda_graphs}
+    return facts
 
 
 def _random_rows(manifest: Manifest, graph: str, rows: int) -> Floats:

@@ -127,8 +127,10 @@ class Metrics:
         self._inflight.labels(*labels).set_function(lambda: queue.running_rows)
         self._executor_up.labels(*labels).set_function(lambda: queue.alive)
 
-    def batches(self, *, model: str, version: str, graph: str) -> Callable[[Event], None]:
-        """The observer of one graph's batcher."""
+    def batches(
+        self, *, model: str, version: str, graph: str, padding: Callable[[int], int]
+    ) -> Callable[[Event], None]:
+        """The observer of one graph's batcher; `padding` says how many rows are run beside a batch of so many."""
         labels = (model, version, graph)
         ok, failed = (self._rows.labels(*labels, outcome) for outcome in ("ok", "failed"))
         queue_seconds = self._queue_seconds.labels(*labels)
@@ -137,7 +139,7 @@ class Metrics:
         dispatch = {reason: self._dispatch.labels(*labels, reason) for reason in ("full", "idle")}
         rejected = {reason: self._rejected.labels(*labels, reason) for reason in ("rows", "bytes", "deadline")}
         dropped = {stage: self._cancelled.labels(*labels, stage) for stage in ("queued", "running")}
-        self._padding.labels(*labels)
+        padding_rows = self._padding.labels(*labels)
 
         def observe(event: Event) -> None:
             match event:
@@ -146,6 +148,7 @@ class Metrics:
                     failed.inc(event.failed_rows)
                     inference_seconds.observe(event.run_seconds)
                     batch_rows.observe(event.rows)
+                    padding_rows.inc(padding(event.rows))
                     dispatch[event.reason].inc()
                     for seconds in event.queue_seconds:
                         queue_seconds.observe(seconds)

@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from support.artifacts import write_artifact
 from support.server import ServerProcess, server
 
+from server.runtime import engine
 from vaeserve.v1 import vaeserve_pb2 as pb
 from vaeserve.v1 import vaeserve_pb2_grpc
 
@@ -97,6 +98,16 @@ def test_a_taken_port_is_told_in_one_line(models, shared):
     assert reason.startswith(f"--port: cannot listen on 127.0.0.1:{port}")
     reason = refused("--models", str(models), "--metrics-port", port)
     assert reason.startswith(f"--metrics-port: cannot listen on 127.0.0.1:{port}")
+
+
+@pytest.mark.skipif(engine.PROVIDER["cuda"] in engine.ort.get_available_providers(), reason="has CUDA")
+def test_a_gpu_that_is_not_there_is_told_in_one_line_or_with_auto_the_cpu_serves_and_says_so(models):
+    assert refused("--models", str(models), "--device", "cuda").startswith("device cuda: ")
+    with server(models, "--default-model", "tiny", "--device", "auto") as process:
+        process.terminate()
+    ready = [json.loads(line) for line in process.lines if '"model ready"' in line]
+    assert ready
+    assert all(event["decoder"].startswith("CPUExecutionProvider ") for event in ready)
 
 
 def test_wrong_flags_are_told_together(models):

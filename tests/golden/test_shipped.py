@@ -1,8 +1,10 @@
 """What is checked in under exported/ keeps the promises that were made for it."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from server import artifact
@@ -42,6 +44,20 @@ def test_a_row_has_the_same_bits_in_every_batch(path, threads):
         for size in (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64):
             for output, expected in zip(graph(rows[:size]), alone, strict=True):
                 assert output.tobytes() == expected[:size].tobytes(), f"{name}, {size} rows, {threads} threads"
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=NAMES)
+def test_its_graphs_hold_nothing_that_could_have_been_computed_at_export(path, tmp_path):
+    """onnxruntime's basic optimisations, constant folding among them, find nothing to do."""
+    options = engine.ort.SessionOptions()
+    options.graph_optimization_level = engine.ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    for file in sorted(path.glob("*.onnx")):
+        options.optimized_model_filepath = str(tmp_path / file.name)
+        engine.ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        as_exported, optimised = (
+            Counter(node.op_type for node in onnx.load(graph).graph.node) for graph in (file, tmp_path / file.name)
+        )
+        assert as_exported == optimised, file.name
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=NAMES)

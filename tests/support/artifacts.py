@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from server import artifact
 from server.artifact import Graph, Item, Likelihood, Manifest
-from server.runtime.engine import _load_graph
+from server.runtime.engine import _host_graph
 
 OPSET = 18
 ROWS = 16
@@ -103,7 +103,7 @@ def _write_golden(path: Path, manifest: Manifest, random: np.random.Generator) -
     artifact.write_sums(path)
     read = artifact.read(path)
     for name, graph in manifest.graphs.items():
-        outputs = _load_graph(read, name, "cpu", 1)(inputs[graph.inputs[0]])
+        outputs = _host_graph(read, name, 1)(inputs[graph.inputs[0]])
         arrays |= {f"{name}.{output}": value for output, value in zip(graph.outputs, outputs, strict=True)}
     np.savez(path / artifact.GOLDEN, **arrays)
 

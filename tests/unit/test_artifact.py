@@ -272,6 +272,32 @@ def test_golden_outputs_in_units_of_their_own_are_compared_in_those(tmp_path):
     assert "golden.npz: decoder.mean differs by" in refusal(path)
 
 
+@pytest.mark.parametrize(
+    ("precision", "error", "accepted"),
+    [("fp32", 5e-4, True), ("fp32", 5e-3, False), ("fp16", 5e-3, True), ("fp16", 5e-2, False)],
+)
+def test_golden_outputs_are_held_to_the_precision_that_the_manifest_names(path, precision, error, accepted):
+    with np.load(path / "golden.npz") as archive:
+        golden = dict(archive)
+    golden["decoder.mean"][2] += error
+    np.savez(path / "golden.npz", **golden)
+    edit_manifest(path, precision=precision)
+    if accepted:
+        engine.load(artifact.read(path))
+    else:
+        assert "golden.npz: decoder.mean differs by" in refusal(path)
+
+
+def test_a_manifest_without_a_precision_is_of_fp32_and_an_unknown_one_is_refused(path):
+    facts = json.loads((path / "manifest.json").read_text())
+    del facts["precision"]
+    (path / "manifest.json").write_text(json.dumps(facts))
+    artifact.write_sums(path)
+    assert artifact.read(path).manifest.precision == "fp32"
+    edit_manifest(path, precision="int4")
+    assert refusal(path) == "manifest.json: precision is 'int4'; allowed: fp32, fp16"
+
+
 def test_cuda_is_refused_outright_where_there_is_none_and_auto_takes_the_cpu(path):
     if "CUDAExecutionProvider" in engine.ort.get_available_providers():
         pytest.skip("this onnxruntime has CUDA")

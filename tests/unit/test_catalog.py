@@ -13,7 +13,7 @@ from server.core.scheduler import Scheduler
 from server.errors import ArtifactError, InvalidInput, NotFound, Unavailable
 from server.runtime import catalog
 from server.runtime.choice import Given
-from server.runtime.engine import LoadedGraph
+from server.runtime.graph import LoadedGraph
 from server.runtime.remembered import Remembered
 
 PLAN = catalog.Plan(

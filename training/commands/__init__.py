@@ -3,6 +3,7 @@
 import click
 
 from training.commands.classifier import classifier
+from training.commands.convert import convert
 from training.commands.evaluate import evaluate
 from training.commands.export import export
 from training.commands.fit import fit
@@ -20,6 +21,7 @@ cli.add_command(fit)
 cli.add_command(evaluate)
 cli.add_command(export)
 cli.add_command(record)
+cli.add_command(convert)
 cli.add_command(classifier)
 cli.add_command(samples)
 cli.add_command(report)

@@ -1,0 +1,24 @@
+"""`python -m training convert`."""
+
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from training.placement import require_free, require_version
+from training.variant import Precision
+from training.variant import convert as convert_artifact
+
+
+@click.command()
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="exported/NAME/VERSION; must not exist.")
+@click.option("--precision", type=click.Choice(get_args(Precision)), required=True, help="fp16: for GPUs.")
+def convert(*, artifact: Path, out: Path, precision: Precision) -> None:
+    """Copy an ARTIFACT with its encoder and decoder in another precision: other digests, nearly the same answers."""
+    require_version(out)
+    require_free(out)
+    done = convert_artifact(artifact, precision=precision, out=out)
+    errors = done.manifest.provenance["parity"]["max_error"]
+    worst = max(errors, key=errors.__getitem__)
+    click.echo(f"converted {out}: {precision}, {worst} differs most, by {errors[worst]:.2g} (relative above 1)")
