@@ -24,7 +24,7 @@ def reading(**numbers: float) -> Reading:
 
 def test_the_exposition_of_one_process_is_left_as_it_is():
     metrics = Metrics()
-    metrics.batches(model="m", version="1", graph="decoder")(
+    metrics.batches(model="m", version="1", graph="decoder", padding=lambda rows: 0)(
         BatchDone(rows=3, failed_rows=0, run_seconds=0.1, reason="idle", queue_seconds=(0.2,))
     )
     text = metrics.exposition()
