@@ -240,7 +240,7 @@ class Batcher:
                 failed_rows=failed,
                 reason=batch.reason,
                 run_seconds=seconds,
-                queue_seconds=tuple(part.job.served().queue_seconds for part in batch.parts if part.start == 0),
+                queue_seconds=tuple(part.job.queue_seconds for part in batch.parts if part.start == 0),
             )
         )
         if unwanted:

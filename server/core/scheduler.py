@@ -52,9 +52,13 @@ class Job:
         self.finished += len(part)
         return self.outputs if self.finished == len(self.rows) else None
 
+    @property
+    def queue_seconds(self) -> float:
+        """From submission to the first batch that held one of its rows."""
+        return 0.0 if self.first_taken is None else self.first_taken - self.submitted
+
     def served(self) -> Served:
-        first = self.submitted if self.first_taken is None else self.first_taken
-        return Served(first - self.submitted, self.run_seconds, self.batch_rows)
+        return Served(self.queue_seconds, self.run_seconds, self.batch_rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,8 @@ class Part:
 
     @property
     def rows(self) -> Rows:
-        return self.job.rows[self.start : self.stop]
+        whole = self.job.rows
+        return whole if len(self) == len(whole) else whole[self.start : self.stop]
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,10 +51,11 @@ class Waiting:
         Tell `took` how many were taken. There must be a job waiting.
         """
         busy = [lane for lane in self._lanes.values() if lane]
-        lane = min(busy, key=lambda lane: lane.served)
-        job = lane.next()
-        alone = len(busy) == 1 and lane.tenants == 1
-        return job, job.waiting if alone else QUANTUM_ROWS
+        if len(busy) == 1:
+            (lane,) = busy
+            job = lane.next()
+            return job, job.waiting if lane.tenants == 1 else QUANTUM_ROWS
+        return min(busy, key=lambda lane: lane.served).next(), QUANTUM_ROWS
 
     def took(self, job: "Job", rows: int) -> None:
         """`rows` of the job of `next` are on their way; the turn passes on."""

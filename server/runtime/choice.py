@@ -10,6 +10,7 @@ BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 THREADS = (1, 2, 4, 8)
 EXECUTORS_AT_MOST = 16
 GOOD_ENOUGH = 0.95  # of the best rows/s: past that, more rows only make callers wait
+THREADS_BRING = 1.15  # times the best of executors: less is noise, and executors also serve callers side by side
 EXTRA_CORE_BRINGS = 0.25  # of what the first core does, or it is better left to other graphs and to the transport
 
 # What a transport does on one core, from which follows how many cores a graph can be kept busy on. Measured with Envoy,
@@ -54,9 +55,10 @@ class Given:
 
 
 def choose(rates: Sequence[Rate]) -> Rate:
-    """The simplest way to run that is within 5 % of the best rows/s: fewest rows, then cores, then threads.
+    """The simplest way to run that is within 5 % of the best rows/s: fewest cores, then threads, then rows.
 
-    Ways that hold more cores than the least count only if every further core brings a quarter of the first.
+    Ways that hold more cores than the least count only if every further core brings a quarter of the first, and
+    threads inside a run only if they are clearly faster than executors.
     """
     fewest = min(rate.cores for rate in rates)
     base = max(rate.rows_per_second for rate in rates if rate.cores == fewest)
@@ -66,9 +68,12 @@ def choose(rates: Sequence[Rate]) -> Rate:
         return further == 0 or rate.rows_per_second >= base * (1 + EXTRA_CORE_BRINGS * further)
 
     worth = [rate for rate in rates if worth_its_cores(rate)]
+    threads = min(rate.threads for rate in worth)
+    plain = max(rate.rows_per_second for rate in worth if rate.threads == threads)
+    worth = [rate for rate in worth if rate.threads == threads or rate.rows_per_second >= THREADS_BRING * plain]
     best = max(rate.rows_per_second for rate in worth)
     good = [rate for rate in worth if rate.rows_per_second >= GOOD_ENOUGH * best]
-    return min(good, key=lambda rate: (rate.rows, rate.cores, rate.threads, -rate.rows_per_second))
+    return min(good, key=lambda rate: (rate.cores, rate.threads, rate.rows, -rate.rows_per_second))
 
 
 def setups(given: Given, *, cores: int, row_seconds: float) -> list[Setup]:
