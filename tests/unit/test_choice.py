@@ -22,43 +22,48 @@ def chosen(*curves):
     ("rows_per_second", "expected"),
     [
         pytest.param(lambda rows: rows / (1e-3 + 1e-6 * rows), 256, id="overhead rules: the more the better"),
-        pytest.param(lambda rows: rows / (1e-4 + 1e-4 * rows), 32, id="convex: within 5 % of the last from 32 on"),
-        pytest.param(lambda rows: 1000.0, 1, id="flat: nothing gained by company"),
-        pytest.param(lambda rows: 1000.0 * min(rows, 8) / max(rows, 8) ** 0.5, 8, id="peaks at 8 rows"),
-        pytest.param(lambda rows: 1000.0 - rows, 1, id="falls from the first"),
-        pytest.param(lambda rows: 50.0 if rows == 4 else 1000.0, 1, id="one size was disturbed"),
+        pytest.param(lambda rows: rows / (1e-4 + 1e-4 * rows), 64, id="convex: within 5 % of the last from 64 on"),
+        pytest.param(lambda rows: 100.0, 1, id="flat: nothing gained by company"),
+        pytest.param(lambda rows: 100.0 * min(rows, 8) / max(rows, 8) ** 0.5, 8, id="peaks at 8 rows"),
+        pytest.param(lambda rows: 100.0 - rows, 1, id="falls from the first"),
+        pytest.param(lambda rows: 5.0 if rows == 4 else 100.0, 1, id="one size was disturbed"),
     ],
 )
 def test_the_batch_is_the_smallest_within_five_percent_of_the_best(rows_per_second, expected):
     assert chosen(curve(rows_per_second)) == (expected, 1, 1)
 
 
+def test_a_batch_of_a_light_graph_is_large_enough_to_pay_for_itself():
+    flat_from_16 = curve(lambda rows: 60_000.0 * min(1, (rows + 8) / 24))
+    assert chosen(flat_from_16)[0] == 128
+
+
 def test_noise_of_three_percent_does_not_make_a_flat_curve_choose_large_batches():
     noise = np.random.default_rng(0)
     for _ in range(100):
-        assert chosen(curve(lambda _: 1000.0 * noise.uniform(0.97, 1.0)))[0] == 1
+        assert chosen(curve(lambda _: 100.0 * noise.uniform(0.97, 1.0)))[0] == 1
 
 
 def test_executors_and_threads_that_measure_equal_become_executors():
-    one = curve(lambda _: 1000.0)
-    two_executors = curve(lambda _: 1900.0, executors=2)
-    assert chosen(one, two_executors, curve(lambda _: 1900.0, threads=2)) == (1, 2, 1)
-    assert chosen(one, two_executors, curve(lambda _: 1950.0, threads=2)) == (1, 2, 1)
+    one = curve(lambda _: 100.0)
+    two_executors = curve(lambda _: 190.0, executors=2)
+    assert chosen(one, two_executors, curve(lambda _: 190.0, threads=2)) == (1, 2, 1)
+    assert chosen(one, two_executors, curve(lambda _: 195.0, threads=2)) == (1, 2, 1)
 
 
 def test_threads_that_are_clearly_faster_are_taken():
-    one, two_executors = curve(lambda _: 1000.0), curve(lambda _: 1500.0, executors=2)
-    assert chosen(one, two_executors, curve(lambda _: 1900.0, threads=2)) == (1, 1, 2)
+    one, two_executors = curve(lambda _: 100.0), curve(lambda _: 150.0, executors=2)
+    assert chosen(one, two_executors, curve(lambda _: 190.0, threads=2)) == (1, 1, 2)
 
 
 def test_threads_that_help_only_at_batch_64_are_taken_with_64_rows():
-    threads = curve(lambda rows: 2000.0 if rows >= 64 else 500.0, threads=2)
-    assert chosen(curve(lambda _: 1000.0), threads) == (64, 1, 2)
+    threads = curve(lambda rows: 200.0 if rows >= 64 else 5.0, threads=2)
+    assert chosen(curve(lambda _: 100.0), threads) == (64, 1, 2)
 
 
 @pytest.mark.parametrize(("gain", "executors"), [(1.2, 1), (1.3, 2)])
 def test_a_further_core_must_bring_a_quarter_of_the_first(gain, executors):
-    assert chosen(curve(lambda _: 1000.0), curve(lambda _: 1000.0 * gain, executors=2)) == (1, executors, 1)
+    assert chosen(curve(lambda _: 100.0), curve(lambda _: 100.0 * gain, executors=2)) == (1, executors, 1)
 
 
 def test_of_two_cores_a_light_graph_leaves_one_to_the_transport_and_a_heavy_one_takes_both():
