@@ -178,9 +178,5 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _variable(setting: "Field[Any]") -> str:
-    return PREFIX + setting.name.upper()
-
-
 def _flag(setting: "Field[Any]") -> str:
     return "--" + setting.name.replace("_", "-")
