@@ -70,9 +70,6 @@ async def serve(
         line.tell_ready()
     else:
         log.info("ready", host=settings.host, port=app.port, metrics_port=app.metrics_port, seconds=seconds)
-    # What is there now stays: the garbage collector need not walk it again and again, with all callers waiting.
-    gc.collect()
-    gc.freeze()
     await stop.wait()
     await app.drain()
     return 1 if app.broken else 0
@@ -130,6 +127,9 @@ class App:
         boundary = self._boundary = Boundary(
             max_seconds=settings.max_seconds, observe=self._metrics.call, report_internal=self._report_internal
         )
+        # What is there now stays: the garbage collector need not walk it again and again, with all callers waiting.
+        gc.collect()
+        gc.freeze()
         self._transport = self._make_transport(methods, boundary, max_request_bytes=self._max_request_bytes())
         try:
             self.port = await self._transport.start(settings.host, self.port)
