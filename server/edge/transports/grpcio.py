@@ -19,6 +19,10 @@ _OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.max_send_message_length", -1),
+    # Past 1,000 calls that Python has not taken up yet, grpc ends some at random with CANCELLED, which no client
+    # retries: a storm of short deadlines would hit neighbours. Refusing is for the queues, which say when to come back.
+    ("grpc.server.max_pending_requests", 1 << 20),
+    ("grpc.server.max_pending_requests_hard_limit", 1 << 20),
 )
 
 
