@@ -44,6 +44,9 @@ test-grpcio: .venv/.full ## the end-to-end tests with --transport grpcio
 test-interop: .venv/.full tests/interop/node_modules ## clients in other languages (fetches grpc-js by npm)
 	$(PY) -m pytest -m interop tests/interop $(ARGS)
 
+compose-test: .venv/.full ## build the image, run docker-compose.yml in an engine of its own (installs podman; needs root)
+	$(PY) -m pytest -m compose tests/compose -rP $(ARGS)
+
 tests/interop/node_modules: tests/interop/package.json
 	npm install --prefix tests/interop --no-audit --no-fund --no-package-lock --silent && touch $@
 
@@ -78,6 +81,6 @@ lock: .venv/bin/uv ## recompute constraints.txt (torch stays out: its pin is in 
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --no-emit-package torch -o constraints.txt
 
 clean: ## remove what the verbs made
-	rm -rf .venv demo runs bench/cache bench/loadgen/build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv demo runs bench/cache bench/loadgen/build .compose-test .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help setup demo serve train test test-slow test-grpcio test-interop test-gpu bench bench-peers bench-train lint format proto lock clean
+.PHONY: help setup demo serve train test test-slow test-grpcio test-interop test-gpu compose-test bench bench-peers bench-train lint format proto lock clean
