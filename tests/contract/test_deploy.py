@@ -65,6 +65,13 @@ def test_no_service_may_write_its_root_or_gain_privileges() -> None:
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["user"].split(":")[0] not in ("", "0", "root"), name
+
+
+def test_no_service_may_take_all_memory_or_processes() -> None:
+    for name, service in yaml(COMPOSE)["services"].items():
+        assert service["mem_limit"], name
+        assert service["pids_limit"] > 0, name
 
 
 def test_the_server_runs_as_the_images_user() -> None:
@@ -108,9 +115,19 @@ def test_a_stopped_server_has_the_time_that_its_drain_may_take() -> None:
 
 
 def test_prometheus_scrapes_the_port_that_the_server_exposes() -> None:
-    (job,) = yaml(PROMETHEUS / "prometheus.yml")["scrape_configs"]
+    (job,) = [job for job in yaml(PROMETHEUS / "prometheus.yml")["scrape_configs"] if job["job_name"] == "vaeserve"]
     assert job["dns_sd_configs"][0]["port"] == Settings().metrics_port
     assert job["dns_sd_configs"][0]["names"] == ["server"]
+
+
+def test_prometheus_tells_the_alertmanager_that_compose_starts() -> None:
+    (alertmanagers,) = yaml(PROMETHEUS / "prometheus.yml")["alerting"]["alertmanagers"]
+    assert alertmanagers["static_configs"] == [{"targets": ["alertmanager:9093"]}]
+    assert "alertmanager" in yaml(COMPOSE)["services"]
+
+
+def test_the_alertmanager_accepts_its_configuration() -> None:
+    checked("amtool", "check-config", ROOT / "deploy/alertmanager/alertmanager.yml")
 
 
 def test_operators_are_told_of_every_setting_and_its_default() -> None:
@@ -177,9 +194,13 @@ def test_prometheus_can_read_every_panel(path: Path, tmp_path: Path) -> None:
 
 
 def promtool(*arguments: str | Path) -> None:
-    if shutil.which("promtool") is None:
-        pytest.skip("promtool is not installed; it comes with Prometheus (Debian: apt install prometheus)")
-    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
+    checked("promtool", *arguments)
+
+
+def checked(tool: str, *arguments: str | Path) -> None:
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not installed (Debian: apt install prometheus prometheus-alertmanager)")
+    done = subprocess.run([tool, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

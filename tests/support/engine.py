@@ -28,6 +28,8 @@ runroot = "{folder}/run"
 graphroot = "{folder}/storage"
 """
 SERVICE_SECONDS = 30.0
+# What buildah and runc say when they seal their own copy in memory while the kernel still holds a page of it.
+PASSING, TRIES = "sealing memfd copy: Device or resource busy", 5
 
 
 class Engine:
@@ -86,6 +88,9 @@ class Engine:
 
     def _run(self, command: Sequence[str | Path], *, variables: Mapping[str, str] | None = None) -> str:
         environment = {**self._environment, **(variables or {})}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        for _ in range(TRIES):
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            if PASSING not in done.stdout + done.stderr:
+                break
         assert done.returncode == 0, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
         return done.stdout
