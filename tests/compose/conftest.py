@@ -73,7 +73,7 @@ class Stack:
 def engine() -> Iterator[Engine]:
     images.install_engine()
     # The engine's paths go into sockets' names, which must be short.
-    folder = Path(tempfile.mkdtemp(prefix="vaeserve-compose-", dir="/tmp"))  # noqa: S108
+    folder = Path(tempfile.mkdtemp(prefix="vaeserve-compose-", dir="/tmp"))
     try:
         with Engine(folder, project="vaeserve").serving() as engine:
             yield engine

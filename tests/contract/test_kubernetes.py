@@ -1,7 +1,7 @@
 """The Kubernetes manifests: what kustomize makes of them, held against Kubernetes' schemas, the image, and the server.
 
-Kubernetes' own kinds are validated strictly. For ServiceMonitor, ServingRuntime and InferenceService, whose schemas belong
-to their operators, the fields in use are listed here, and the pods inside them are validated as the pods they become.
+Kubernetes' own kinds are validated strictly. For ServiceMonitor, ServingRuntime and InferenceService, whose schemas
+belong to their operators, the fields in use are listed here, and the pods inside them are validated as pods.
 """
 
 import json

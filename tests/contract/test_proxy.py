@@ -1,4 +1,4 @@
-"""The proxy in front (deploy/envoy): configurations that Envoy accepts, and that agree with the server and each other."""
+"""The proxy in front (deploy/envoy): Envoy accepts it, and it agrees with the server and the compose file."""
 
 import subprocess
 from pathlib import Path
@@ -87,7 +87,18 @@ def validate(text: str, folder: Path) -> None:
 
 def make_certificate(folder: Path) -> None:
     """A certificate that signs itself, as the three files of the override."""
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "1",
+    ]
     names = ["-subj", "/CN=server", "-addext", "subjectAltName=DNS:server"]
     files = ["-keyout", folder / "tls_key", "-out", folder / "tls_certificate"]
     subprocess.run([*command, *names, *files], capture_output=True, check=True)

@@ -1,4 +1,4 @@
-"""A container engine of its own for a test: podman behind Docker's API, with its images and containers in one folder."""
+"""A container engine of its own for a test: podman behind Docker's API, with all that it keeps in one folder."""
 
 import os
 import subprocess

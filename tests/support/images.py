@@ -47,7 +47,9 @@ def install_engine() -> None:
     # Services of packages are not wanted to start; here they would take fixed ports.
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     subprocess.run(["apt-get", "update", "-qq"], env=environment, check=True)
-    subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], env=environment, check=True)
+    subprocess.run(
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], env=environment, check=True
+    )
 
 
 def make_base(engine: Engine, *, archive: Path, context: Path) -> None:
