@@ -4,9 +4,11 @@ Grafana's image cannot be made from packages and stays out; tests/contract and t
 """
 
 import json
+import os
 import re
 import shutil
 import socket
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,6 +39,7 @@ class Stack:
 
     engine: Engine
     variables: dict[str, str]
+    overrides: tuple[str, ...] = ()
 
     @property
     def target(self) -> str:
@@ -66,7 +69,8 @@ class Stack:
         self.compose("up", "--detach", "--scale", f"server={servers}", *WITHOUT_GRAFANA)
 
     def compose(self, *arguments: str) -> str:
-        return self.engine.compose("--file", str(ROOT / "docker-compose.yml"), *arguments, variables=self.variables)
+        files = [argument for file in ("docker-compose.yml", *self.overrides) for argument in ("--file", ROOT / file)]
+        return self.engine.compose(*files, *arguments, variables=self.variables)
 
 
 @pytest.fixture(scope="session")
@@ -104,12 +108,16 @@ def models(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def stack(engine, image, models, tmp_path_factory) -> Iterator[Stack]:
+def stand_ins(engine, image, tmp_path_factory) -> None:
     for service, of in YAML(typ="safe").load(ROOT / "docker-compose.yml")["services"].items():
         if service in images.STAND_INS:
             context = tmp_path_factory.mktemp(service) / "context"
             images.make_stand_in(engine, service, image=of["image"], context=context)
-    stack = Stack(engine, {"MODELS": str(models), **dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))})
+
+
+@pytest.fixture(scope="module")
+def stack(engine, stand_ins, models) -> Iterator[Stack]:
+    stack = Stack(engine, {"MODELS": str(models), **free_ports()})
     try:
         stack.up(servers=2)
         yield stack
@@ -117,12 +125,40 @@ def stack(engine, image, models, tmp_path_factory) -> Iterator[Stack]:
         stack.compose("down", "--volumes", "--timeout", "1")
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listening.getsockname()[1] for listening in sockets]
+@pytest.fixture(scope="module")
+def encrypted(engine, stand_ins, models, tmp_path_factory) -> Iterator[Stack]:
+    """A server and the proxy with deploy/compose/tls.yml; TLS_FOLDER has the authority's certificate, ca.pem."""
+    folder = make_certificates(tmp_path_factory.mktemp("tls"))
+    variables = {"MODELS": str(models), "TLS_FOLDER": str(folder), **free_ports()}
+    stack = Stack(engine, variables, overrides=("deploy/compose/tls.yml",))
+    try:
+        stack.compose("up", "--detach", "server", "envoy")
+        yield stack
+    finally:
+        stack.compose("down", "--volumes", "--timeout", "1")
+
+
+def make_certificates(folder: Path) -> Path:
+    """An authority and a certificate by it, with the names that docs/deployment.md gives."""
+    (folder / "names").write_text("subjectAltName=DNS:server,DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth\n")
+    key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+    for command in (
+        f"req -x509 {key} -days 1 -subj /CN=authority -keyout ca.key -out ca.pem",
+        f"req {key} -subj /CN=vaeserve -keyout key.pem -out request.pem",
+        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -days 1 -extfile names -out certificate.pem",
+    ):
+        subprocess.run(["openssl", *command.split()], cwd=folder, capture_output=True, check=True)
+    os.chown(folder / "key.pem", 10001, 10001)
+    return folder
+
+
+def free_ports() -> dict[str, str]:
+    """Values for the variables that name the compose file's ports."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in PORTS]
+    ports = [str(listening.getsockname()[1]) for listening in sockets]
     for listening in sockets:
         listening.close()
-    return ports
+    return dict(zip(PORTS, ports, strict=True))
 
 
 def _get(url: str) -> Any:

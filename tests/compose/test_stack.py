@@ -4,7 +4,7 @@ make compose-test
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 from support import grpc_web, images
 from support.calling import calling
 from support.engine import Engine
+from support.patience import SECONDS, until
 
 import vaeserve
 from vaeserve.v1 import vaeserve_pb2 as pb
@@ -20,7 +21,6 @@ from vaeserve.v1 import vaeserve_pb2 as pb
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(600)]
 
 MEGABYTE = 1_000_000
-SECONDS = 60.0  # for what takes a scrape, an evaluation or a restart
 HARDENING = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")  # noqa: S108
 
 
@@ -131,14 +131,6 @@ def client(stack) -> Iterator[vaeserve.Client]:
     until(lambda: stack.healthy_servers() == 2)
     with vaeserve.Client(stack.target, timeout=10) as client:
         yield client
-
-
-def until(holds: Callable[[], object]) -> None:
-    """Wait for something that becomes true by itself: a scrape, an evaluation, a server that starts."""
-    end = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < end, f"not so after {SECONDS:g} s"
-        time.sleep(0.2)
 
 
 def first_answer(engine: Engine, image: str, models: Path) -> float:
