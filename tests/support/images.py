@@ -27,7 +27,7 @@ PACKAGES = {
     "prometheus": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
 }  # program: its package in Debian and Ubuntu
-IN_THE_BASE = "python3,python3-venv,libpython3-stdlib,ca-certificates"
+IN_THE_BASE = "python3,python3-venv,ca-certificates"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 PIP_CONF = f"[global]\ncert = {CERTIFICATES}\n"
 STAND_INS = {
