@@ -18,7 +18,7 @@ from vaeserve import AsyncClient, Client, GraphExecution, GraphRate
 from vaeserve.v1 import vaeserve_pb2 as pb
 
 ITEMS = np.zeros((3, 1, 2, 3), np.float32)
-METHODS = ("sample", "encode", "reconstruct", "decode", "list_models", "get_model", "health")
+METHODS = ("sample", "encode", "reconstruct", "decode", "score", "list_models", "get_model", "health")
 
 Ask = Callable[..., Any]
 
@@ -92,6 +92,14 @@ def test_reconstructions_arrive_with_their_scores(ask: Ask):
 
 def test_latents_are_decoded(ask: Ask):
     np.testing.assert_array_equal(ask("decode", [[5.0, 0.0], [6.0, 0.0]]).items[:, 0, 1, 2], [5, 6])
+
+
+def test_scores_arrive(ask: Ask, service: FakeService):
+    result = ask("score", ITEMS, importance_samples=5, seed=7, first_row=10)
+    np.testing.assert_array_equal(result.log_evidence, [11, 12, 13])
+    np.testing.assert_array_equal(result.effective_samples, [14, 15, 16])
+    assert (result.seed, str(result.model)) == (7, "toy/3")
+    assert service.requests[0].importance_samples == 5
 
 
 def test_models_are_listed_with_the_reason_why_one_failed(ask: Ask):
