@@ -60,17 +60,23 @@ class AsyncClient:
         version: str | int | None = None,
         timeout: float | None = 30.0,
         channels: int = 1,
+        embedding_space: str | None = None,
     ) -> None:
         """As `Client`. Raises RuntimeError outside a running event loop."""
         asyncio.get_running_loop()  # grpc would bind itself to a loop that never runs
         self._model = calls.selector(model, version)
         self._timeout = calls.positive(timeout)
+        self._embedding_space = embedding_space
         self._channels = Rotation(lambda options: grpc.aio.insecure_channel(target, options=options), channels)
 
     def using(self, model: str | None, version: str | int | None = None) -> "AsyncClient":
-        """A client of another model over the same connection. Closing one closes both."""
+        """A client of another model over the same connection. Closing one closes both.
+
+        An embedding space that was pinned is not the other model's, and is not taken along.
+        """
         other = copy.copy(self)
         other._model = calls.selector(model, version)
+        other._embedding_space = None
         return other
 
     sample = _method(calls.sample)
@@ -97,6 +103,7 @@ class AsyncClient:
         await self.close()
 
     async def _make(self, call: Call[R]) -> R:
+        calls.pin(call, self._embedding_space)
         rpc = self._channels.next().unary_unary(call.path, type(call.request).SerializeToString, call.parse)
         try:
             ended = rpc(call.request, timeout=self._timeout)

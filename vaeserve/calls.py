@@ -67,6 +67,13 @@ def selector(model: str | None, version: str | int | None) -> pb.ModelSelector:
     return pb.ModelSelector(name=model or "", version="" if version is None else str(version))
 
 
+def pin(call: Call[Any], embedding_space: str | None) -> None:
+    """Let a call that encodes rely on this space, unless it names one itself."""
+    request = call.request
+    if isinstance(request, pb.EncodeRequest) and not request.expect_embedding_space:
+        request.expect_embedding_space = embedding_space or ""
+
+
 def sample(
     model: pb.ModelSelector,
     count: int,
@@ -162,7 +169,7 @@ def encode(
                             model's value range; no axis is guessed, so that one item is items[None]
     draws                   latents to draw from each posterior, 0 to 64
     seed, first_row         of the draws: pages of one data set under one seed equal the whole
-    expect_embedding_space  the space of the vectors already stored; None takes any
+    expect_embedding_space  the space of the vectors already stored; None takes the client's own, if it has one, or any
     want_kl                 whether `kl` [rows], in nats, comes back too
 
     Raises EmbeddingSpaceMismatch when the model's space is another than the one expected; InvalidInput (wrong type,

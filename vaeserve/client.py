@@ -59,23 +59,30 @@ class Client:
         version: str | int | None = None,
         timeout: float | None = 30.0,
         channels: int = 1,
+        embedding_space: str | None = None,
     ) -> None:
         """Connects on the first call.
 
-        target    "HOST:PORT", or any name gRPC can resolve; calls go round all its addresses
-        model     which model shall answer; None leaves it to the server
-        version   which version of it; None means the newest ready one
-        timeout   seconds that a call may take, retries included; None waits for ever
-        channels  connections to each address, used in turn: of a server's workers, each connection reaches one
+        target           "HOST:PORT", or any name gRPC can resolve; calls go round all its addresses
+        model            which model shall answer; None leaves it to the server
+        version          which version of it; None means the newest ready one
+        timeout          seconds that a call may take, retries included; None waits for ever
+        channels         connections to each address, used in turn: of a server's workers, each connection reaches one
+        embedding_space  of the vectors already stored: every encode that names no other relies on it
         """
         self._model = calls.selector(model, version)
         self._timeout = calls.positive(timeout)
+        self._embedding_space = embedding_space
         self._channels = Rotation(lambda options: grpc.insecure_channel(target, options=options), channels)
 
     def using(self, model: str | None, version: str | int | None = None) -> "Client":
-        """A client of another model over the same connection. Closing one closes both."""
+        """A client of another model over the same connection. Closing one closes both.
+
+        An embedding space that was pinned is not the other model's, and is not taken along.
+        """
         other = copy.copy(self)
         other._model = calls.selector(model, version)
+        other._embedding_space = None
         return other
 
     sample = _method(calls.sample)
@@ -102,6 +109,7 @@ class Client:
         self.close()
 
     def _make(self, call: Call[R]) -> R:
+        calls.pin(call, self._embedding_space)
         rpc = self._channels.next().unary_unary(call.path, type(call.request).SerializeToString, call.parse)
         try:
             response, ended = rpc.with_call(call.request, timeout=self._timeout)

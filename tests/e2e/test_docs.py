@@ -1,4 +1,4 @@
-"""The examples in Python of docs/client.md run, in order, against a server with the shipped model."""
+"""The examples in Python of docs/client.md run against a server with the shipped model."""
 
 import re
 from collections.abc import Iterator

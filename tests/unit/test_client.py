@@ -137,6 +137,20 @@ def test_another_embedding_space_than_the_one_pinned_is_an_error_of_its_own(ask:
         ask("encode", ITEMS, expect_embedding_space="an old one")
 
 
+def test_a_client_may_pin_the_space_of_all_it_encodes(ask: Ask, service: FakeService):
+    with pytest.raises(vaeserve.EmbeddingSpaceMismatch):
+        ask("encode", ITEMS, client={"embedding_space": "an old one"})
+    ask("encode", ITEMS, client={"embedding_space": "an old one"}, expect_embedding_space="space")
+    ask("reconstruct", ITEMS, client={"embedding_space": "an old one"})
+    assert [request.expect_embedding_space for request in service.requests[:2]] == ["an old one", "space"]
+
+
+def test_another_models_vectors_lie_in_another_space(target: str, service: FakeService):
+    with Client(target, embedding_space="an old one") as client:
+        client.using("toy").encode(ITEMS)
+    assert service.requests[0].expect_embedding_space == ""
+
+
 def test_the_servers_refusal_names_the_field(ask: Ask, service: FakeService):
     violation = error_details_pb2.BadRequest.FieldViolation(field="count", description="must be 1..9, got 10")
     bad_request = error_details_pb2.BadRequest(field_violations=[violation])
