@@ -1,7 +1,8 @@
 """Several expositions as one: what adds up, what does not, and that a count never goes down."""
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.openmetrics.exposition import generate_latest
 
 from server.core.events import BatchDone
 from server.telemetry.merging import Ledger, Reading, merge, parse
