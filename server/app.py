@@ -188,7 +188,7 @@ class App:
 
     def _expose_metrics(self) -> None:
         if self._line:
-            self._line.answer(self._metrics.exposition)
+            self._line.answer(self._metrics.reading)
             return
         host, port = self._settings.metrics_host, self._settings.metrics_port
         try:

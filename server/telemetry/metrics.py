@@ -6,13 +6,12 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
-from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from server.core.events import BatchDone, CallEvent, CallStarted, Dropped, Event, ExecutorDied, NotFinite, Refused, Rpc
 from server.core.model import Entry
-from server.telemetry import exposition
+from server.telemetry import exposition, merging
 from server.telemetry.drift import Drift
 
 SECONDS = (
@@ -106,10 +105,9 @@ class Metrics:
         """Expose the registry over HTTP: the port taken, and how to stop. Raises OSError."""
         return exposition.serve(self.registry, host=host, port=port)
 
-    def exposition(self) -> bytes:
-        """The registry as OpenMetrics text, which has exemplars."""
-        text: bytes = generate_latest(self.registry)  # type: ignore[no-untyped-call]
-        return text
+    def reading(self) -> bytes:
+        """What the registry holds, for a supervisor."""
+        return merging.dump(self.registry.collect())
 
     def model(self, entry: Entry) -> None:
         """A version was loaded or refused."""

@@ -59,7 +59,8 @@ class Traces:
         if trace.sampled:
             ahead = self._epoch() - time.monotonic_ns()
             for served in event.caller.served:
-                self._add(trace, served, ahead)
+                if served.graph:  # a sum over several has none
+                    self._add(trace, served, ahead)
         trace.end(event)
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from opentelemetry.trace import SpanKind, StatusCode
+from prometheus_client.openmetrics.exposition import generate_latest
 
 from server.core.caller import Asked, Caller, Served
 from server.core.events import CallHandled, CallStarted, Rpc
@@ -120,7 +121,7 @@ def test_a_sampled_call_is_the_exemplar_of_its_latency_bucket(traces):
     metrics.expect_calls(RPC, codes=["OK"])
     metrics.call(CallStarted(RPC))
     metrics.call(CallHandled(RPC, "OK", 0.004, Caller(9.0, trace=traces.begin(RPC, PARENT))))
-    (line,) = (line for line in metrics.exposition().decode().splitlines() if " # {" in line)
+    (line,) = (line for line in generate_latest(metrics.registry).decode().splitlines() if " # {" in line)
     assert 'le="0.005"' in line
     assert f'# {{trace_id="{TRACE_ID}"}} 0.004' in line
 
