@@ -65,7 +65,7 @@ class Ledger:
 
 
 def dump(reading: Iterable[Metric]) -> bytes:
-    """A reading for another process; twenty times faster to take in than Prometheus' own formats."""
+    """A reading for another process; far faster to take in than Prometheus' own formats."""
     return json.dumps(
         [
             (

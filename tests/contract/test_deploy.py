@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from support.monitoring import promtool
 
 from server.settings import PREFIX, Settings
 from server.telemetry.metrics import Metrics
@@ -191,13 +191,6 @@ def test_prometheus_can_read_every_panel(path: Path, tmp_path: Path) -> None:
     file = tmp_path / "panels.yml"
     file.write_text(json.dumps({"groups": [{"name": "panels", "rules": as_rules}]}))  # JSON is YAML
     promtool("check", "rules", file)
-
-
-def promtool(*arguments: str | Path) -> None:
-    if shutil.which("promtool") is None:
-        pytest.skip("promtool is not installed; it comes with Prometheus (Debian: apt install prometheus)")
-    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @cache

@@ -17,6 +17,8 @@ from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any
 
+import pytest
+
 RULES = Path(__file__).parents[2] / "deploy/prometheus/rules.yml"
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 START_SECONDS = 60.0
@@ -27,12 +29,12 @@ class Prometheus:
     """Asked over its HTTP API."""
 
     def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
+        self.address = f"127.0.0.1:{port}"
 
     def ask(self, expression: str) -> list[dict[str, Any]]:
         """The samples of an instant query; one that fails raises HTTPError."""
         query = urllib.parse.urlencode({"query": expression})
-        answer = json.loads(get(f"{self.url}/api/v1/query?{query}"))
+        answer = json.loads(get(f"{self.address}/api/v1/query?{query}"))
         assert answer["status"] == "success"
         return answer["data"]["result"]
 
@@ -56,7 +58,7 @@ def prometheus(
         "prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/prometheus",
         f"--web.listen-address=127.0.0.1:{port}",
     ]  # fmt: skip
-    with running(command, f"http://127.0.0.1:{port}/-/ready", folder / "prometheus.log"):
+    with running(command, f"127.0.0.1:{port}/-/ready", folder / "prometheus.log"):
         yield Prometheus(port)
 
 
@@ -72,7 +74,7 @@ def alertmanager(webhook: str, folder: Path) -> Iterator[str]:
         ALERTMANAGER, f"--config.file={folder}/alertmanager.yml", f"--storage.path={folder}/alertmanager",
         f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=",
     ]  # fmt: skip
-    with running(command, f"http://127.0.0.1:{port}/-/ready", folder / "alertmanager.log"):
+    with running(command, f"127.0.0.1:{port}/-/ready", folder / "alertmanager.log"):
         yield f"127.0.0.1:{port}"
 
 
@@ -144,16 +146,16 @@ def until(truth: Callable[[], object], *, seconds: float, otherwise: Callable[[]
         time.sleep(0.25)
 
 
-def answers(url: str) -> bool:
+def answers(address: str) -> bool:
     try:
-        get(url)
+        get(address)
     except (urllib.error.URLError, ConnectionError):
         return False
     return True
 
 
-def get(url: str) -> bytes:
-    with urllib.request.urlopen(urllib.request.Request(url), timeout=10) as response:
+def get(address: str) -> bytes:
+    with urllib.request.urlopen(f"http://{address}", timeout=10) as response:
         return response.read()
 
 
@@ -162,3 +164,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def promtool(*arguments: str | Path, text: str = "") -> None:
+    """Run promtool, which must find nothing wrong. Skips the test where it is not installed."""
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not installed; it comes with Prometheus (Debian: apt install prometheus)")
+    done = subprocess.run(["promtool", *arguments], input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -121,7 +121,11 @@ def test_rounding_never_makes_a_sum_smaller():
 
 
 def test_a_worker_that_does_not_answer_is_shown_as_it_was_last():
-    answers = [{1: generate_latest(worker(5)), 2: generate_latest(worker(6))}, {1: generate_latest(worker(7))}, {}]
+    answers = [
+        {1: dump(worker(5).collect()), 2: dump(worker(6).collect())},
+        {1: dump(worker(7).collect())},
+        {},
+    ]
     metrics = SupervisionMetrics(workers=2, ask=lambda: answers.pop(0))
     metrics.joined(1)
     metrics.joined(2)
