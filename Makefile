@@ -41,11 +41,11 @@ test-slow: .venv/.full ## the tests that take minutes
 test-grpcio: .venv/.full ## the end-to-end tests with --transport grpcio
 	VAESERVE_TRANSPORT=grpcio $(PY) -m pytest tests/e2e $(ARGS)
 
-test-interop: .venv/.full tests/interop/node_modules ## clients in other languages (fetches grpc-js by npm)
+test-interop: .venv/.full tests/interop/node_modules examples/node/node_modules ## clients in other languages (fetches grpc-js by npm)
 	$(PY) -m pytest -m interop tests/interop $(ARGS)
 
-tests/interop/node_modules: tests/interop/package.json
-	npm install --prefix tests/interop --no-audit --no-fund --no-package-lock --silent && touch $@
+%/node_modules: %/package.json
+	npm install --prefix $* --no-audit --no-fund --no-package-lock --silent && touch $@
 
 test-gpu: .venv/.full ## the tests that need an NVIDIA GPU
 	$(PY) -m pytest -m gpu --timeout 1800 $(ARGS)

@@ -63,11 +63,14 @@ class ServerProcess:
         assert self._ready is not None
         return f"127.0.0.1:{self._ready['port']}"
 
+    @property
+    def metrics_url(self) -> str:
+        assert self._ready is not None
+        return f"http://127.0.0.1:{self._ready['metrics_port']}/metrics"
+
     def metrics(self) -> dict[str, float]:
         """Every sample of the exposition by its name and labels as printed."""
-        assert self._ready is not None
-        url = f"http://127.0.0.1:{self._ready['metrics_port']}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as response:  # a loopback address
+        with urllib.request.urlopen(self.metrics_url, timeout=10) as response:  # noqa: S310 - a loopback address
             text = response.read().decode()
         return {m[1]: float(m[2]) for m in re.finditer(r"^([a-z_]+(?:\{.*\})?) (\S+)$", text, re.MULTILINE)}
 
