@@ -27,7 +27,7 @@ NOT_RUN = {
     r"make( -C)? (train|bench|compose|chaos|soak)|bench/loadgen/build": "minutes",
     r"python -m (bench|training)\b": "minutes, but for those of the tutorial; verbs are run by tests/training",
     r"torchrun|tensorboard": "run by tests/training, or shows a page",
-    r"docker|grpcurl|kill|curl": "needs what may not be installed",
+    r"docker|grpcurl|kill": "needs what may not be installed, or the reader's own shell",
     r"python -m server --models exported": "takes the fixed port; run by the tutorial on another",
     r"\.venv/bin/python -m pytest": "this is it",
     r"vaeserve health --target HOST": "a placeholder for a host",

@@ -14,6 +14,7 @@ from vaeserve.cli.health import health
 from vaeserve.cli.models import models
 from vaeserve.cli.reconstruct import reconstruct
 from vaeserve.cli.sample import sample
+from vaeserve.cli.score import score
 from vaeserve.cli.top import top
 
 
@@ -23,5 +24,5 @@ def main() -> None:
     """Sample from, encode with and reconstruct through the variational autoencoders of a vaeserve server."""
 
 
-for command in (sample, encode, reconstruct, decode, models, health, bench, top, completion):
+for command in (sample, encode, reconstruct, decode, score, models, health, bench, top, completion):
     main.add_command(command)
