@@ -44,14 +44,14 @@ test-dashboard: .venv/.full ## every panel and one alert asked of a real Prometh
 test-grpcio: .venv/.full ## the end-to-end tests with --transport grpcio
 	VAESERVE_TRANSPORT=grpcio $(PY) -m pytest tests/e2e $(ARGS)
 
-test-interop: .venv/.full tests/interop/node_modules ## clients in other languages (fetches grpc-js by npm)
+test-interop: .venv/.full tests/interop/node_modules examples/node/node_modules ## clients in other languages (fetches grpc-js by npm)
 	$(PY) -m pytest -m interop tests/interop $(ARGS)
 
 compose-test: .venv/.full ## build the image, run docker-compose.yml in an engine of its own (installs podman; needs root)
 	$(PY) -m pytest -m compose tests/compose -rP $(ARGS)
 
-tests/interop/node_modules: tests/interop/package.json
-	npm install --prefix tests/interop --no-audit --no-fund --no-package-lock --silent && touch $@
+%/node_modules: %/package.json
+	npm install --prefix $* --no-audit --no-fund --no-package-lock --silent && touch $@
 
 test-gpu: .venv/.full ## the tests that need an NVIDIA GPU
 	$(PY) -m pytest -m gpu --timeout 1800 $(ARGS)

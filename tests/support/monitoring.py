@@ -172,7 +172,7 @@ def promtool(*arguments: str | Path, text: str = "") -> None:
 
 
 def checked(tool: str, *arguments: str | Path, text: str = "") -> None:
-    """Run a program of Prometheus or Alertmanager, which must find nothing wrong. Skips the test where it is missing."""
+    """Run a program of Prometheus or Alertmanager, which must find nothing wrong. Skips the test without it."""
     if shutil.which(tool) is None:
         pytest.skip(f"{tool} is not installed (Debian: apt install prometheus prometheus-alertmanager)")
     done = subprocess.run([tool, *arguments], input=text, capture_output=True, text=True, check=False)

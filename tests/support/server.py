@@ -63,16 +63,20 @@ class ServerProcess:
         assert self._ready is not None
         return f"127.0.0.1:{self._ready['port']}"
 
-    def exposition(self, *, accept: str = "text/plain") -> str:
-        """What a scrape gets that asks for this format."""
-        url = f"http://{self.metrics_target}/metrics"
-        with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": accept}), timeout=10) as response:
-            return response.read().decode()
-
     @property
     def metrics_target(self) -> str:
         assert self._ready is not None
         return f"127.0.0.1:{self._ready['metrics_port']}"
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://{self.metrics_target}/metrics"
+
+    def exposition(self, *, accept: str = "text/plain") -> str:
+        """What a scrape gets that asks for this format."""
+        request = urllib.request.Request(self.metrics_url, headers={"Accept": accept})
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.read().decode()
 
     def metrics(self) -> dict[str, float]:
         """Every sample of the exposition by its name and labels as printed."""
