@@ -70,8 +70,10 @@ lint: .venv/.full ## ruff, mypy, import-linter, buf, compose schema, hadolint
 format: .venv/.full ## rewrite the code in the house format
 	.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
 
-proto: .venv/.full ## regenerate vaeserve/v1 from proto/
+proto: .venv/.full ## regenerate from proto/: vaeserve/v1, and descriptors and types of server/edge/inference_v2
 	$(PY) -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. --grpc_python_out=. proto/vaeserve/v1/vaeserve.proto
+	$(PY) -m grpc_tools.protoc -Iproto/inference --pyi_out=server/edge/inference_v2 \
+	  --descriptor_set_out=server/edge/inference_v2/open_inference.binpb proto/inference/open_inference.proto
 
 lock: .venv/bin/uv ## recompute constraints.txt (torch stays out: its pin is in pyproject)
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --extra cpu --extra train --extra dev pyproject.toml \
