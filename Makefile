@@ -41,11 +41,15 @@ test-slow: .venv/.full ## the tests that take minutes
 test-grpcio: .venv/.full ## the end-to-end tests with --transport grpcio
 	VAESERVE_TRANSPORT=grpcio $(PY) -m pytest tests/e2e $(ARGS)
 
-test-interop: .venv/.full tests/interop/node_modules ## clients in other languages (fetches grpc-js by npm)
+test-interop: .venv/.full tests/interop/node_modules tests/interop/triton/.venv ## foreign clients (fetches grpc-js and tritonclient)
 	$(PY) -m pytest -m interop tests/interop $(ARGS)
 
 tests/interop/node_modules: tests/interop/package.json
 	npm install --prefix tests/interop --no-audit --no-fund --no-package-lock --silent && touch $@
+
+# tritonclient wants an older protobuf, and brings messages of the same names as the server's.
+tests/interop/triton/.venv: tests/interop/triton/requirements.txt .venv/bin/uv
+	.venv/bin/uv venv --quiet --clear --python $(PY) $@ && .venv/bin/uv pip install --quiet --python $@/bin/python -r $< && touch $@
 
 test-gpu: .venv/.full ## the tests that need an NVIDIA GPU
 	$(PY) -m pytest -m gpu --timeout 1800 $(ARGS)
