@@ -1,4 +1,4 @@
-"""NVIDIA's tritonclient, synchronous and asyncio, against every transport; in a process of its own, see docs/clients-oip.md."""
+"""tritonclient, synchronous and asyncio, against every transport; in a process of its own (docs/clients-oip.md)."""
 
 import json
 import re
