@@ -1,4 +1,4 @@
-"""Messages to arrays and back. Every request is checked here, completely, and nowhere else.
+"""Messages to arrays and back. Every request is checked here, completely; inference_v2 has messages of its own.
 
 Nothing is allocated for a tensor before its shape, type and byte length are known to agree.
 """

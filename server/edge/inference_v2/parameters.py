@@ -9,7 +9,11 @@ from server.errors import InvalidInput
 
 INTERACTIVE, BULK = 1, 2  # priorities; 0 is whatever the caller has anyway
 MAX_MICROSECONDS = 2**63 - 1
-_UNSUPPORTED = {"sequence": "sequences", "shared_memory": "shared memory", "classification": "classification"}
+_UNSUPPORTED = {  # by how their names begin
+    "sequence": "sequences are not supported",
+    "shared_memory": "shared memory is not supported",
+    "classification": "classification is not supported",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +34,10 @@ def options(parameters: Mapping[str, pb.InferParameter]) -> Options:
 
 def refuse_all(owner: str, parameters: Mapping[str, pb.InferParameter]) -> None:
     """Raises InvalidInput if there is any; `owner` is the tensor that they belong to, "" for the request."""
+    field = f"{owner}.parameters" if owner else "parameters"
+    known = "no parameter is known here" if owner else "only timeout and priority are known"
     for name in parameters:
-        feature = next((text for start, text in _UNSUPPORTED.items() if name.startswith(start)), None)
-        known = "no parameter is known here" if owner else "only timeout and priority are known"
-        field = f"{owner}.parameters" if owner else "parameters"
-        why = f"{feature} {'is' if feature != 'sequences' else 'are'} not supported" if feature else known
+        why = next((text for start, text in _UNSUPPORTED.items() if name.startswith(start)), known)
         raise InvalidInput(field, f"must not have {quoted(name)}: {why}")
 
 
