@@ -63,12 +63,20 @@ class ServerProcess:
         assert self._ready is not None
         return f"127.0.0.1:{self._ready['port']}"
 
+    def exposition(self, *, accept: str = "text/plain") -> str:
+        """What a scrape gets that asks for this format."""
+        url = f"http://{self.metrics_target}/metrics"
+        with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": accept}), timeout=10) as response:
+            return response.read().decode()
+
+    @property
+    def metrics_target(self) -> str:
+        assert self._ready is not None
+        return f"127.0.0.1:{self._ready['metrics_port']}"
+
     def metrics(self) -> dict[str, float]:
         """Every sample of the exposition by its name and labels as printed."""
-        assert self._ready is not None
-        url = f"http://127.0.0.1:{self._ready['metrics_port']}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as response:  # a loopback address
-            text = response.read().decode()
+        text = self.exposition()
         return {m[1]: float(m[2]) for m in re.finditer(r"^([a-z_]+(?:\{.*\})?) (\S+)$", text, re.MULTILINE)}
 
     def sum(self, name: str, **labels: str) -> float:

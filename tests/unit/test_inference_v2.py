@@ -15,7 +15,7 @@ from support.inference import arrays, infer_request
 from server.core.aside import Aside
 from server.core.batcher import Batcher
 from server.core.caller import Caller
-from server.core.events import BatchDone
+from server.core.events import BatchDone, Scored
 from server.core.likelihood import Bernoulli, Gaussian
 from server.core.model import Entry, Execution, Model
 from server.core.scheduler import Scheduler
@@ -52,6 +52,8 @@ def spec(**changes: Any) -> Spec:
         "sampling_version": 1,
         "metrics": {},
         "elbo_percentiles": {"mean": np.linspace(-5, 0, 101), "draw": np.linspace(-8, 0, 101)},
+        "nll_percentiles": {},
+        "kl_percentiles": {},
     }
     return Spec(**{**facts, **changes})
 
@@ -82,6 +84,7 @@ class Calls:
         self.now = 100.0
         self.callers: list[Caller] = []
         self.ready = True
+        self.scored: list[Scored] = []
         self.batchers = {
             name: Batcher(
                 graph,
@@ -109,6 +112,7 @@ class Calls:
             pick_seed=lambda: 77,
             ready=lambda: self.ready,
             statistics=self.statistics,
+            observe=self.scored.append,
             clock=lambda: self.now,
         )
         self.methods = {method.rpc.method: method for method in servicer.methods()}
@@ -213,6 +217,15 @@ def test_priority_and_timeout_reach_the_scheduler(calls):
     assert (bulk.priority, bulk.deadline) == ("bulk", 101.5)
     assert (urgent.priority, urgent.deadline) == ("interactive", 200.0)
     assert (plain.priority, plain.deadline) == ("interactive", 200.0)
+
+
+def test_reconstructions_are_watched_for_drift_and_calls_say_what_they_asked_for(calls):
+    again = calls.infer("toy", {"x": X})
+    (scored,) = calls.scored
+    assert (scored.model, scored.version, scored.latent) == ("toy", "2", "mean")
+    np.testing.assert_array_equal(scored.kl, again["kl"])
+    asked = calls.callers[0].asked
+    assert (asked.model, asked.version, asked.rows) == ("toy", "2", 3)
 
 
 def test_an_answer_past_its_timeout_is_not_sent(calls):

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from server.core.aside import Aside
 from server.core.caller import Caller
+from server.core.events import Scored
 from server.core.model import Models, State
 from server.core.ticket import Steps
 from server.edge.inference_v2 import description, parameters, tensors
@@ -37,11 +38,12 @@ class InferenceServicer:
         pick_seed: Callable[[], int],
         ready: Callable[[], bool],
         statistics: Statistics,
+        observe: Callable[[Scored], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`aside` reads and writes typed tensors; `max_rows` bounds one request; `pick_seed` gives a seed 0..2^63 - 1
-        to requests that bring none; `ready` says whether the server takes traffic; `clock` is that of the callers'
-        deadlines.
+        to requests that bring none; `ready` says whether the server takes traffic; `observe` hears how well rows
+        were explained; `clock` is that of the callers' deadlines.
         """
         self._repository = Repository(models)
         self._aside = aside
@@ -49,6 +51,7 @@ class InferenceServicer:
         self._pick_seed = pick_seed
         self._ready = ready
         self._statistics = statistics
+        self._observe = observe
         self._clock = clock
 
     def methods(self) -> tuple[Method, ...]:
@@ -129,6 +132,7 @@ class InferenceServicer:
     def model_infer(self, request: pb.ModelInferRequest, caller: Caller) -> Steps[Message]:
         began = self._clock()
         found = self._repository.find(request.model_name, request.model_version)
+        caller.asked.model, caller.asked.version = found.model.name, found.model.version
         requests = self._statistics.requests(name=found.name, version=found.model.version)
         try:
             return (yield from self._infer(request, found, caller, requests, began=began))
@@ -149,7 +153,7 @@ class InferenceServicer:
         inputs = tensors.Inputs(request, expected, aside=self._aside, max_rows=self._max_rows, clock=self._clock)
         wanted = tensors.wanted(request.outputs, view.outputs(model.spec))
         answer = yield from view.infer(
-            Request(inputs, model, caller, max_rows=self._max_rows, pick_seed=self._pick_seed)
+            Request(inputs, model, caller, max_rows=self._max_rows, pick_seed=self._pick_seed, observe=self._observe)
         )
         computed = self._clock()
         response = pb.ModelInferResponse(model_name=found.name, model_version=model.version, id=request.id)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from server.core.caller import Caller
+from server.core.events import Scored
 from server.core.model import Model
 from server.core.spec import Spec
 from server.core.ticket import Steps
@@ -45,23 +46,31 @@ class Request:
     caller: Caller
     max_rows: int
     pick_seed: Callable[[], int]
+    observe: Callable[[Scored], None]
 
 
 def _encode(request: Request) -> Steps[Answer]:
     items = yield from request.inputs.items("x", request.model.spec)
+    request.caller.asked.rows = len(items)
     posterior = yield from request.model.vae.encode(items, caller=request.caller)
     return Answer(len(items), {"mean": lambda: posterior.mean, "logvar": lambda: posterior.log_var})
 
 
 def _decode(request: Request) -> Steps[Answer]:
     latents = yield from request.inputs.latents("z", request.model.spec)
+    request.caller.asked.rows = len(latents)
     decoded = yield from request.model.vae.decode(latents, caller=request.caller)
     return Answer(len(latents), {"mean": lambda: decoded.mean})
 
 
 def _reconstruct(request: Request) -> Steps[Answer]:
     items = yield from request.inputs.items("x", request.model.spec)
-    result = yield from request.model.vae.reconstruct(items, latent="mean", seed=0, first_row=0, caller=request.caller)
+    model, caller = request.model, request.caller
+    caller.asked.rows = len(items)
+    result = yield from model.vae.reconstruct(items, latent="mean", seed=0, first_row=0, caller=caller)
+    request.observe(
+        Scored(model.name, model.version, "mean", result.reconstruction_nll, result.kl, result.elbo_percentile)
+    )
     return Answer(
         len(items),
         {
@@ -78,6 +87,7 @@ def _sample(request: Request) -> Steps[Answer]:
     inputs = request.inputs
     rows = inputs.integer("count", least=1, most=request.max_rows)
     assert rows is not None  # it is not optional
+    request.caller.asked.rows = rows
     seed = inputs.integer("seed", least=0, most=wire.MAX_SEED)
     if seed is None:
         seed = request.pick_seed()
