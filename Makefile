@@ -44,7 +44,7 @@ test-dashboard: .venv/.full ## every panel and one alert asked of a real Prometh
 test-grpcio: .venv/.full ## the end-to-end tests with --transport grpcio
 	VAESERVE_TRANSPORT=grpcio $(PY) -m pytest tests/e2e $(ARGS)
 
-test-interop: .venv/.full tests/interop/node_modules examples/node/node_modules ## clients in other languages (fetches grpc-js by npm)
+test-interop: .venv/.full tests/interop/node_modules examples/node/node_modules tests/interop/triton/.venv ## foreign clients (fetches grpc-js and tritonclient)
 	$(PY) -m pytest -m interop tests/interop $(ARGS)
 
 compose-test: .venv/.full ## build the image, run docker-compose.yml in an engine of its own (installs podman; needs root)
@@ -52,6 +52,10 @@ compose-test: .venv/.full ## build the image, run docker-compose.yml in an engin
 
 %/node_modules: %/package.json
 	npm install --prefix $* --no-audit --no-fund --no-package-lock --silent && touch $@
+
+# tritonclient wants an older protobuf, and brings messages of the same names as the server's.
+tests/interop/triton/.venv: tests/interop/triton/requirements.txt .venv/bin/uv
+	.venv/bin/uv venv --quiet --clear --python $(PY) $@ && .venv/bin/uv pip install --quiet --python $@/bin/python -r $< && touch $@
 
 test-gpu: .venv/.full ## the tests that need an NVIDIA GPU
 	$(PY) -m pytest -m gpu --timeout 1800 $(ARGS)
@@ -79,8 +83,10 @@ lint: .venv/.full ## ruff, mypy, import-linter, buf, compose schema, hadolint, E
 format: .venv/.full ## rewrite the code in the house format
 	.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
 
-proto: .venv/.full ## regenerate vaeserve/v1 from proto/
+proto: .venv/.full ## regenerate from proto/: vaeserve/v1, and descriptors and types of server/edge/inference_v2
 	$(PY) -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. --grpc_python_out=. proto/vaeserve/v1/vaeserve.proto
+	$(PY) -m grpc_tools.protoc -Iproto/inference --pyi_out=server/edge/inference_v2 \
+	  --descriptor_set_out=server/edge/inference_v2/open_inference.binpb proto/inference/open_inference.proto
 
 lock: .venv/bin/uv ## recompute constraints.txt (torch stays out: its pin is in pyproject)
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --extra cpu --extra train --extra dev pyproject.toml \

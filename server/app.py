@@ -22,6 +22,9 @@ from server.edge import reflection, servicer
 from server.edge.boundary import Boundary
 from server.edge.health import SERVICE as HEALTH_SERVICE
 from server.edge.health import Health
+from server.edge.inference_v2 import servicer as inference
+from server.edge.inference_v2.servicer import InferenceServicer
+from server.edge.inference_v2.statistics import Statistics
 from server.edge.methods import MethodTable, table
 from server.edge.servicer import VaeServicer
 from server.edge.status import Code
@@ -113,6 +116,7 @@ class App:
         self._line = line
         self._metrics = Metrics()
         self._health = Health()
+        self._statistics = Statistics()
         self._aside = Aside(
             threads=min(ASIDE_THREADS, self._cores), deliver=asyncio.get_running_loop().call_soon_threadsafe
         )
@@ -147,7 +151,7 @@ class App:
             self.port = await self._transport.start(settings.host, self.port)
         except OSError as error:
             raise StartFailed(f"--port: {error}") from error
-        for service in ("", servicer.SERVICE):
+        for service in ("", servicer.SERVICE, inference.SERVICE):
             self._health.set(service, serving=True)
 
     def when_broken(self, callback: Callable[[], None]) -> None:
@@ -214,9 +218,11 @@ class App:
 
     def _make_batcher(self, graph: LoadedGraph, execution: Execution, model: str, version: str, name: str) -> Batcher:
         measure = self._metrics.batches(model=model, version=version, graph=name, padding=graph.padding)
+        count = self._statistics.batches(model=model, version=version, graph=name)
 
         def observe(event: Event) -> None:
             measure(event)
+            count(event)
             if isinstance(event, GraphFailed):
                 self._log.warning(
                     "graph failed", model=model, version=version, graph=name, rows=event.rows, error=repr(event.error)
@@ -243,16 +249,21 @@ class App:
         return batcher
 
     def _methods(self, models: Catalog) -> MethodTable:
-        service = VaeServicer(
+        max_rows = self._settings.max_request_rows
+        scored = self._metrics.scored
+        native = VaeServicer(models, aside=self._aside, max_rows=max_rows, pick_seed=_pick_seed, observe=scored)
+        foreign = InferenceServicer(
             models,
             aside=self._aside,
-            max_rows=self._settings.max_request_rows,
-            pick_seed=lambda: secrets.randbelow(MAX_SEED + 1),
-            observe=self._metrics.scored,
+            max_rows=max_rows,
+            pick_seed=_pick_seed,
+            ready=lambda: self._health.serving,
+            statistics=self._statistics,
+            observe=scored,
         )
-        methods = (*service.methods(), *self._health.methods())
+        methods = (*native.methods(), *foreign.methods(), *self._health.methods())
         if self._settings.reflection == "on":
-            methods += reflection.methods([servicer.SERVICE, HEALTH_SERVICE])
+            methods += reflection.methods([servicer.SERVICE, inference.SERVICE, HEALTH_SERVICE])
         return table(*methods)
 
     def _max_request_bytes(self) -> int:
@@ -286,6 +297,10 @@ class App:
         self.broken = True
         self._health.stop_serving()
         self._on_broken()
+
+
+def _pick_seed() -> int:
+    return secrets.randbelow(MAX_SEED + 1)
 
 
 def _traces() -> "Traces":

@@ -29,6 +29,11 @@ class Health:
         for watcher in watchers:
             watcher.changed()
 
+    @property
+    def serving(self) -> bool:
+        """Whether the server as a whole takes traffic."""
+        return self._serving.get("", False)
+
     def stop_serving(self) -> None:
         """Every service at once: the server is about to leave."""
         for service in list(self._serving):
