@@ -11,11 +11,9 @@ from functools import partial
 import structlog
 
 from server import signals
+from server.batching import Batching
 from server.core.aside import Aside
-from server.core.batcher import Batcher
-from server.core.events import Event, ExecutorDied, GraphFailed
-from server.core.model import Entry, Execution
-from server.core.scheduler import Scheduler
+from server.core.model import Models
 from server.edge import reflection, servicer
 from server.edge.boundary import Boundary
 from server.edge.health import SERVICE as HEALTH_SERVICE
@@ -27,22 +25,17 @@ from server.edge.transports.grpcio import GrpcioTransport
 from server.edge.transports.transport import MakeTransport
 from server.edge.wire import MAX_SEED
 from server.errors import ArtifactError, StartFailed
-from server.runtime import catalog
-from server.runtime.catalog import Catalog, Plan
-from server.runtime.choice import Given
 from server.runtime.engine import DeviceUnavailable
-from server.runtime.graph import LoadedGraph
-from server.runtime.remembered import Remembered
 from server.settings import Settings, cores
 from server.signals import TellSignals
 from server.telemetry.metrics import Metrics
+from server.versions import Versions
 from server.workers.line import WorkerEnd
 from server.workers.worker import Worker
 
 QUIET_SECONDS, QUIET_AT_MOST = 0.1, 2.0  # nobody called for so long; how long to hope for that
 LAST_WORDS_SECONDS = 1.0  # for answers that are written but not yet sent when the server stops
 ASIDE_THREADS = 2  # they only hold the interpreter between numpy's and zlib's long calls
-REQUEST_OVERHEAD_BYTES = 1 << 16  # everything in a request that is not rows
 
 
 async def serve(
@@ -102,26 +95,33 @@ class App:
         self._settings = settings
         self._log = log
         self._make_transport = make_transport
-        self._cores = worker.cores if worker else cores()
         self._line = line
         self._metrics = Metrics()
         self._health = Health()
-        self._aside = Aside(
-            threads=min(ASIDE_THREADS, self._cores), deliver=asyncio.get_running_loop().call_soon_threadsafe
-        )
         self._on_broken: Callable[[], None] = lambda: None
         self._stop_metrics: Callable[[], None] = lambda: None
-        self._loop = asyncio.get_running_loop()
+        share = worker.cores if worker else cores()
+        loop = self._loop = asyncio.get_running_loop()
+        self._aside = Aside(threads=min(ASIDE_THREADS, share), deliver=loop.call_soon_threadsafe)
+        make_batcher = Batching(
+            settings,
+            self._metrics,
+            log,
+            deliver=loop.call_soon_threadsafe,
+            soon=loop.call_soon,
+            on_death=self._break,
+        )
+        self._versions = Versions(settings, self._metrics, log, cores=share, make_batcher=make_batcher)
 
     async def start(self) -> None:
         """Load every model, then listen. Raises StartFailed."""
         settings = self._settings
         self._expose_metrics()
         try:
-            self._catalog = self._load()
+            models = self._versions.load()
         except (ArtifactError, DeviceUnavailable) as error:
             raise StartFailed(str(error)) from error
-        methods = self._methods(self._catalog)
+        methods = self._methods(models)
         for method in methods.values():
             self._metrics.expect_calls(method.rpc, codes=[code.name for code in Code])
         boundary = self._boundary = Boundary(
@@ -130,7 +130,7 @@ class App:
         # What is there now stays: the garbage collector need not walk it again and again, with all callers waiting.
         gc.collect()
         gc.freeze()
-        self._transport = self._make_transport(methods, boundary, max_request_bytes=self._max_request_bytes())
+        self._transport = self._make_transport(methods, boundary, max_request_bytes=self._versions.max_request_bytes())
         try:
             self.port = await self._transport.start(settings.host, self.port)
         except OSError as error:
@@ -151,7 +151,7 @@ class App:
         await self._until_quiet()
         self._health.close()
         await self._transport.stop(seconds=LAST_WORDS_SECONDS)
-        self._catalog.close()
+        self._versions.close()
         self._aside.close()
         self._stop_metrics()
         self._log.info("stopped")
@@ -183,53 +183,7 @@ class App:
         except OSError as error:
             raise StartFailed(f"--metrics-port: cannot listen on {host}:{port}: {error.strerror}") from error
 
-    def _load(self) -> Catalog:
-        settings = self._settings
-        return catalog.load(
-            settings.models,
-            default_model=settings.default_model,
-            plan=Plan(
-                device=settings.device,
-                given=Given(settings.max_batch_rows, settings.executors, settings.threads),
-                cores=self._cores,
-                remembered=Remembered(settings.calibration_folder, tell=self._report_not_remembered),
-                cuda_graphs=settings.cuda_graphs == "on",
-            ),
-            make_batcher=self._make_batcher,
-            report=self._report_model,
-        )
-
-    def _make_batcher(self, graph: LoadedGraph, execution: Execution, model: str, version: str, name: str) -> Batcher:
-        measure = self._metrics.batches(model=model, version=version, graph=name, padding=graph.padding)
-
-        def observe(event: Event) -> None:
-            measure(event)
-            if isinstance(event, GraphFailed):
-                self._log.warning(
-                    "graph failed", model=model, version=version, graph=name, rows=event.rows, error=repr(event.error)
-                )
-            elif isinstance(event, ExecutorDied):
-                self._log.error("executor died", model=model, version=version, graph=name, exc_info=event.error)
-                self._loop.call_soon_threadsafe(self._break)
-
-        batcher = Batcher(
-            graph,
-            scheduler=Scheduler(
-                max_batch_rows=execution.max_batch_rows,
-                max_queued_rows=self._settings.max_queue_rows,
-                max_queued_bytes=self._settings.max_queue_mib << 20,
-            ),
-            executors=execution.executors,
-            helpers=execution.helpers,
-            name=f"{model}-{version}-{name}",
-            observe=observe,
-            deliver=self._loop.call_soon_threadsafe,
-            soon=self._loop.call_soon,
-        )
-        self._metrics.watch_queue(batcher, model=model, version=version, graph=name)
-        return batcher
-
-    def _methods(self, models: Catalog) -> MethodTable:
+    def _methods(self, models: Models) -> MethodTable:
         service = VaeServicer(
             models,
             aside=self._aside,
@@ -241,29 +195,6 @@ class App:
             methods += reflection.methods([servicer.SERVICE, HEALTH_SERVICE])
         return table(*methods)
 
-    def _max_request_bytes(self) -> int:
-        """The largest message that a valid request can be, over all models."""
-        specs = [entry.model.spec for entry in self._catalog.entries() if entry.model]
-        row_bytes = max(4 * max(spec.item_size, spec.latent_size) for spec in specs)
-        return self._settings.max_request_rows * row_bytes + REQUEST_OVERHEAD_BYTES
-
-    def _report_model(self, entry: Entry) -> None:
-        self._metrics.model(entry)
-        if entry.model is None:
-            self._log.error("model refused", model=entry.name, version=entry.version, reason=entry.reason)
-            return
-        graphs = {
-            name: f"{g.provider} {g.max_batch_rows} rows x {g.executors} executors + {g.helpers} helpers"
-            f" x {g.threads} threads, {_rate(g)}"
-            for name, g in entry.model.graphs.items()
-        }
-        self._log.info(
-            "model ready", model=entry.name, version=entry.version, digest=entry.model.spec.digest[:12], **graphs
-        )
-
-    def _report_not_remembered(self, reason: str) -> None:
-        self._log.info("calibration not kept", reason=reason)
-
     def _report_internal(self, error: BaseException, *, error_id: str, method: str) -> None:
         self._log.error("internal error", error_id=error_id, method=method, exc_info=error)
 
@@ -271,8 +202,3 @@ class App:
         self.broken = True
         self._health.stop_serving()
         self._on_broken()
-
-
-def _rate(execution: Execution) -> str:
-    rate = execution.rows_per_second
-    return execution.source if rate is None else f"{rate:.0f} rows/s {execution.source}"

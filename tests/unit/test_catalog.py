@@ -11,12 +11,12 @@ from server.core.likelihood import Gaussian
 from server.core.model import Entry, Execution
 from server.core.scheduler import Scheduler
 from server.errors import ArtifactError, InvalidInput, NotFound, Unavailable
-from server.runtime import catalog
+from server.runtime import catalog, loading
 from server.runtime.choice import Given
 from server.runtime.graph import LoadedGraph
 from server.runtime.remembered import Remembered
 
-PLAN = catalog.Plan(
+PLAN = loading.Plan(
     device="cpu", given=Given(rows=4, executors=1, threads=1), cores=1, remembered=Remembered(None, tell=print)
 )
 
@@ -134,4 +134,4 @@ def test_a_preferred_model_must_exist(tmp_path):
 
 def test_the_core_hears_of_a_tables_scale(tmp_path):
     path = write_artifact(tmp_path / "1", item_shape=(2,), likelihood="gaussian", scale=(10.0, 0.5))
-    assert catalog.spec_of(artifact.read(path).manifest).likelihood == Gaussian(0.25, (10.0, 0.5))
+    assert loading.spec_of(artifact.read(path).manifest).likelihood == Gaussian(0.25, (10.0, 0.5))
