@@ -38,6 +38,9 @@ test: .venv/.full ## all tests but those marked slow or gpu
 test-slow: .venv/.full ## the tests that take minutes
 	$(PY) -m pytest -m slow --timeout 1800 $(ARGS)
 
+soak: .venv/.full ## fifty swaps of a version under load: no call lost, memory flat (minutes)
+	$(PY) -m pytest -m slow tests/e2e/test_soak.py --timeout 1800 -s $(ARGS)
+
 test-grpcio: .venv/.full ## the end-to-end tests with --transport grpcio
 	VAESERVE_TRANSPORT=grpcio $(PY) -m pytest tests/e2e $(ARGS)
 
@@ -70,8 +73,8 @@ lint: .venv/.full ## ruff, mypy, import-linter, buf, compose schema, hadolint
 format: .venv/.full ## rewrite the code in the house format
 	.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
 
-proto: .venv/.full ## regenerate vaeserve/v1 from proto/
-	$(PY) -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. --grpc_python_out=. proto/vaeserve/v1/vaeserve.proto
+proto: .venv/.full ## regenerate the stubs in vaeserve/ from proto/
+	$(PY) -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. --grpc_python_out=. proto/vaeserve/v1/vaeserve.proto proto/vaeserve/admin/v1/admin.proto
 
 lock: .venv/bin/uv ## recompute constraints.txt (torch stays out: its pin is in pyproject)
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --extra cpu --extra train --extra dev pyproject.toml \
@@ -80,4 +83,4 @@ lock: .venv/bin/uv ## recompute constraints.txt (torch stays out: its pin is in 
 clean: ## remove what the verbs made
 	rm -rf .venv demo runs bench/cache bench/loadgen/build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help setup demo serve train test test-slow test-grpcio test-interop test-gpu bench bench-peers bench-train lint format proto lock clean
+.PHONY: help setup demo serve train test test-slow soak test-grpcio test-interop test-gpu bench bench-peers bench-train lint format proto lock clean

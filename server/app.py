@@ -11,9 +11,8 @@ from functools import partial
 import structlog
 
 from server import signals
-from server.batching import Batching
+from server.administration import Administration
 from server.core.aside import Aside
-from server.core.model import Models
 from server.edge import reflection, servicer
 from server.edge.boundary import Boundary
 from server.edge.health import SERVICE as HEALTH_SERVICE
@@ -55,7 +54,7 @@ async def serve(
     app = App(settings, log, make_transport=make_transport, worker=worker, line=line)
     await app.start()
     stop = asyncio.Event()
-    tell_signals(partial(_on_signal, stop, log))
+    tell_signals(partial(_on_signal, app, stop, log))
     app.when_broken(stop.set)
     seconds = round(time.monotonic() - started, 3)
     if line:
@@ -68,7 +67,12 @@ async def serve(
     return 1 if app.broken else 0
 
 
-def _on_signal(stop: asyncio.Event, log: structlog.typing.FilteringBoundLogger, number: signal.Signals) -> None:
+def _on_signal(
+    app: "App", stop: asyncio.Event, log: structlog.typing.FilteringBoundLogger, number: signal.Signals
+) -> None:
+    if number == signals.RELOADING:
+        app.reload()
+        return
     if stop.is_set():
         # The second signal: whoever sends it does not want to wait.
         log.warning("exit now", signal=number.name)
@@ -103,25 +107,26 @@ class App:
         share = worker.cores if worker else cores()
         loop = self._loop = asyncio.get_running_loop()
         self._aside = Aside(threads=min(ASIDE_THREADS, share), deliver=loop.call_soon_threadsafe)
-        make_batcher = Batching(
-            settings,
+        self._versions = Versions(settings, self._metrics, self._health, log, cores=share, on_death=self._break)
+        self._admin = Administration(
+            settings.admin_socket,
+            self._versions.catalog,
             self._metrics,
-            log,
-            deliver=loop.call_soon_threadsafe,
-            soon=loop.call_soon,
-            on_death=self._break,
+            rescan=self._versions.rescan,
+            complaint=lambda: self._versions.complaint,
+            report_internal=self._report_internal,
+            worker=worker,
         )
-        self._versions = Versions(settings, self._metrics, log, cores=share, make_batcher=make_batcher)
 
     async def start(self) -> None:
         """Load every model, then listen. Raises StartFailed."""
         settings = self._settings
         self._expose_metrics()
         try:
-            models = self._versions.load()
+            self._versions.load()
         except (ArtifactError, DeviceUnavailable) as error:
             raise StartFailed(str(error)) from error
-        methods = self._methods(models)
+        methods = self._methods()
         for method in methods.values():
             self._metrics.expect_calls(method.rpc, codes=[code.name for code in Code])
         boundary = self._boundary = Boundary(
@@ -135,8 +140,15 @@ class App:
             self.port = await self._transport.start(settings.host, self.port)
         except OSError as error:
             raise StartFailed(f"--port: {error}") from error
+        await self._admin.start()
         for service in ("", servicer.SERVICE):
-            self._health.set(service, serving=True)
+            self._health.set(service, serving=True, probe=self._versions.readiness.ask)
+        self._versions.watch()
+
+    def reload(self) -> None:
+        """Look at the folder of models now."""
+        self._log.info("reloading")
+        self._versions.rescan()
 
     def when_broken(self, callback: Callable[[], None]) -> None:
         """Call back if an executor dies: the process cannot keep its promises and should be restarted."""
@@ -145,6 +157,8 @@ class App:
     async def drain(self) -> None:
         """Say NOT_SERVING, go on for the drain delay, finish what was accepted, stop."""
         self._health.stop_serving()
+        self._versions.stop()
+        await self._admin.stop()
         if not self.broken:
             await asyncio.sleep(self._settings.drain_delay)
         self._boundary.drain()
@@ -183,9 +197,9 @@ class App:
         except OSError as error:
             raise StartFailed(f"--metrics-port: cannot listen on {host}:{port}: {error.strerror}") from error
 
-    def _methods(self, models: Models) -> MethodTable:
+    def _methods(self) -> MethodTable:
         service = VaeServicer(
-            models,
+            self._versions.catalog,
             aside=self._aside,
             max_rows=self._settings.max_request_rows,
             pick_seed=lambda: secrets.randbelow(MAX_SEED + 1),

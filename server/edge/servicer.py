@@ -1,6 +1,7 @@
 """vaeserve.v1.VaeService: each RPC as request -> checked values -> Vae -> response."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TypeAlias
 
@@ -24,6 +25,7 @@ _STATES: dict[State, pb.ModelState] = {
     "loading": pb.MODEL_STATE_LOADING,
     "ready": pb.MODEL_STATE_READY,
     "failed": pb.MODEL_STATE_FAILED,
+    "unloaded": pb.MODEL_STATE_UNLOADED,
 }
 _SOURCES: dict[Source, pb.ExecutionSource] = {
     "measured": pb.EXECUTION_SOURCE_MEASURED,
@@ -55,110 +57,110 @@ class VaeServicer:
         )
 
     def sample(self, request: pb.SampleRequest, caller: Caller) -> Steps[Message]:
-        model = self._find(request.model)
-        rows = wire.integer("count", request.count, least=1, most=self._max_rows)
-        first_row = wire.rows_at(request.first_row, rows=rows)
-        temperature = wire.temperature(request)
-        output = wire.choice("output", request.output, pb.OutputMode, default=pb.OUTPUT_MODE_MEAN)
-        chosen = wire.encoding(request.encoding, model.spec)
-        seed = self._seed(request, draws=True)
-        sampled = yield from model.vae.sample(
-            rows=rows, seed=seed, first_row=first_row, temperature=temperature, caller=caller
-        )
-        response = pb.SampleResponse(seed=seed, model=_ref(model))
-        values = partial(_output, sampled.decoded, model.spec, output=output, seed=seed, first_row=first_row)
-        yield from self._put_items(response, values, model.spec, output=output, chosen=chosen)
-        if request.want_latents:
-            wire.put(response.latents, sampled.latents())
-        return response
+        with self._lease(request.model) as model:
+            rows = wire.integer("count", request.count, least=1, most=self._max_rows)
+            first_row = wire.rows_at(request.first_row, rows=rows)
+            temperature = wire.temperature(request)
+            output = wire.choice("output", request.output, pb.OutputMode, default=pb.OUTPUT_MODE_MEAN)
+            chosen = wire.encoding(request.encoding, model.spec)
+            seed = self._seed(request, draws=True)
+            sampled = yield from model.vae.sample(
+                rows=rows, seed=seed, first_row=first_row, temperature=temperature, caller=caller
+            )
+            response = pb.SampleResponse(seed=seed, model=_ref(model))
+            values = partial(_output, sampled.decoded, model.spec, output=output, seed=seed, first_row=first_row)
+            yield from self._put_items(response, values, model.spec, output=output, chosen=chosen)
+            if request.want_latents:
+                wire.put(response.latents, sampled.latents())
+            return response
 
     def encode(self, request: pb.EncodeRequest, caller: Caller) -> Steps[Message]:
-        model = self._find(request.model)
-        space = model.spec.embedding_space
-        if request.expect_embedding_space not in ("", space):
-            raise EmbeddingSpaceMismatch(
-                f"expect_embedding_space is {request.expect_embedding_space!r}, the model's is {space!r}; "
-                "vectors of the two cannot be compared"
-            )
-        items = wire.items(request.items, model.spec, max_rows=self._max_rows)
-        draws = wire.integer("draws", request.draws, least=0, most=wire.MAX_DRAWS)
-        first_row = wire.rows_at(request.first_row, rows=len(items))
-        seed = self._seed(request, draws=draws > 0)
-        posterior = yield from model.vae.encode(items, caller=caller)
-        response = pb.EncodeResponse(embedding_space=space, seed=seed, model=_ref(model))
-        wire.put(response.mean, posterior.mean)
-        wire.put(response.log_var, posterior.log_var)
-        if draws:
-            drawn = model.vae.draws(posterior, draws=draws, seed=seed, first_row=first_row)
-            wire.put(response.draws, drawn)
-        if request.want_kl:
-            kl = yield from model.vae.kl(posterior, seed=seed, first_row=first_row, caller=caller)
-            wire.put(response.kl, kl)
-        return response
+        with self._lease(request.model) as model:
+            space = model.spec.embedding_space
+            if request.expect_embedding_space not in ("", space):
+                raise EmbeddingSpaceMismatch(
+                    f"expect_embedding_space is {request.expect_embedding_space!r}, the model's is {space!r}; "
+                    "vectors of the two cannot be compared"
+                )
+            items = wire.items(request.items, model.spec, max_rows=self._max_rows)
+            draws = wire.integer("draws", request.draws, least=0, most=wire.MAX_DRAWS)
+            first_row = wire.rows_at(request.first_row, rows=len(items))
+            seed = self._seed(request, draws=draws > 0)
+            posterior = yield from model.vae.encode(items, caller=caller)
+            response = pb.EncodeResponse(embedding_space=space, seed=seed, model=_ref(model))
+            wire.put(response.mean, posterior.mean)
+            wire.put(response.log_var, posterior.log_var)
+            if draws:
+                drawn = model.vae.draws(posterior, draws=draws, seed=seed, first_row=first_row)
+                wire.put(response.draws, drawn)
+            if request.want_kl:
+                kl = yield from model.vae.kl(posterior, seed=seed, first_row=first_row, caller=caller)
+                wire.put(response.kl, kl)
+            return response
 
     def reconstruct(self, request: pb.ReconstructRequest, caller: Caller) -> Steps[Message]:
-        model = self._find(request.model)
-        items = wire.items(request.items, model.spec, max_rows=self._max_rows)
-        first_row = wire.rows_at(request.first_row, rows=len(items))
-        latent = wire.choice("latent", request.latent, pb.LatentMode, default=pb.LATENT_MODE_MEAN)
-        chosen = wire.encoding(request.encoding, model.spec)
-        seed = self._seed(request, draws=latent == pb.LATENT_MODE_DRAW)
-        result = yield from model.vae.reconstruct(
-            items,
-            latent="draw" if latent == pb.LATENT_MODE_DRAW else "mean",
-            seed=seed,
-            first_row=first_row,
-            caller=caller,
-        )
-        response = pb.ReconstructResponse(seed=seed, model=_ref(model))
-        wire.put(response.reconstruction_nll, result.reconstruction_nll)
-        wire.put(response.kl, result.kl)
-        wire.put(response.elbo, result.elbo)
-        wire.put(response.elbo_percentile, result.elbo_percentile)
-        mean = pb.OUTPUT_MODE_MEAN
-        yield from self._put_items(response, lambda: result.decoded.mean, model.spec, output=mean, chosen=chosen)
-        return response
+        with self._lease(request.model) as model:
+            items = wire.items(request.items, model.spec, max_rows=self._max_rows)
+            first_row = wire.rows_at(request.first_row, rows=len(items))
+            latent = wire.choice("latent", request.latent, pb.LatentMode, default=pb.LATENT_MODE_MEAN)
+            chosen = wire.encoding(request.encoding, model.spec)
+            seed = self._seed(request, draws=latent == pb.LATENT_MODE_DRAW)
+            result = yield from model.vae.reconstruct(
+                items,
+                latent="draw" if latent == pb.LATENT_MODE_DRAW else "mean",
+                seed=seed,
+                first_row=first_row,
+                caller=caller,
+            )
+            response = pb.ReconstructResponse(seed=seed, model=_ref(model))
+            wire.put(response.reconstruction_nll, result.reconstruction_nll)
+            wire.put(response.kl, result.kl)
+            wire.put(response.elbo, result.elbo)
+            wire.put(response.elbo_percentile, result.elbo_percentile)
+            mean = pb.OUTPUT_MODE_MEAN
+            yield from self._put_items(response, lambda: result.decoded.mean, model.spec, output=mean, chosen=chosen)
+            return response
 
     def decode(self, request: pb.DecodeRequest, caller: Caller) -> Steps[Message]:
-        model = self._find(request.model)
-        latents = wire.latents(request.latents, model.spec, max_rows=self._max_rows)
-        first_row = wire.rows_at(request.first_row, rows=len(latents))
-        output = wire.choice("output", request.output, pb.OutputMode, default=pb.OUTPUT_MODE_MEAN)
-        chosen = wire.encoding(request.encoding, model.spec)
-        seed = self._seed(request, draws=output == pb.OUTPUT_MODE_DRAW)
-        decoded = yield from model.vae.decode(latents, caller=caller)
-        response = pb.DecodeResponse(seed=seed, model=_ref(model))
-        values = partial(_output, decoded, model.spec, output=output, seed=seed, first_row=first_row)
-        yield from self._put_items(response, values, model.spec, output=output, chosen=chosen)
-        return response
+        with self._lease(request.model) as model:
+            latents = wire.latents(request.latents, model.spec, max_rows=self._max_rows)
+            first_row = wire.rows_at(request.first_row, rows=len(latents))
+            output = wire.choice("output", request.output, pb.OutputMode, default=pb.OUTPUT_MODE_MEAN)
+            chosen = wire.encoding(request.encoding, model.spec)
+            seed = self._seed(request, draws=output == pb.OUTPUT_MODE_DRAW)
+            decoded = yield from model.vae.decode(latents, caller=caller)
+            response = pb.DecodeResponse(seed=seed, model=_ref(model))
+            values = partial(_output, decoded, model.spec, output=output, seed=seed, first_row=first_row)
+            yield from self._put_items(response, values, model.spec, output=output, chosen=chosen)
+            return response
 
     def list_models(self, request: pb.ListModelsRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
         yield from ()
-        return pb.ListModelsResponse(models=[_summary(entry) for entry in self._models.entries()])
+        return pb.ListModelsResponse(models=[summary(entry) for entry in self._models.entries()])
 
     def get_model(self, request: pb.GetModelRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
         yield from ()
-        model = self._find(request.model)
-        (entry,) = (e for e in self._models.entries() if e.model is model)
-        spec = model.spec
-        response = pb.GetModelResponse(
-            summary=_summary(entry),
-            item_shape=spec.item_shape,
-            latent_size=spec.latent_size,
-            likelihood=spec.likelihood.name,
-            sigma=spec.likelihood.sigma,
-            scale=spec.likelihood.scale,
-            learned_prior=spec.learned_prior,
-            embedding_space=spec.embedding_space,
-            sampling_version=spec.sampling_version,
-            metrics=spec.metrics,
-            max_request_rows=self._max_rows,
-        )
-        if spec.value_range is not None:
-            response.value_min, response.value_max = spec.value_range
-        for name, execution in model.graphs.items():
-            response.graphs[name].CopyFrom(_execution(execution))
-        return response
+        with self._lease(request.model) as model:
+            (entry,) = (e for e in self._models.entries() if e.model is model)
+            spec = model.spec
+            response = pb.GetModelResponse(
+                summary=summary(entry),
+                item_shape=spec.item_shape,
+                latent_size=spec.latent_size,
+                likelihood=spec.likelihood.name,
+                sigma=spec.likelihood.sigma,
+                scale=spec.likelihood.scale,
+                learned_prior=spec.learned_prior,
+                embedding_space=spec.embedding_space,
+                sampling_version=spec.sampling_version,
+                metrics=spec.metrics,
+                max_request_rows=self._max_rows,
+            )
+            if spec.value_range is not None:
+                response.value_min, response.value_max = spec.value_range
+            for name, execution in model.graphs.items():
+                response.graphs[name].CopyFrom(_execution(execution))
+            return response
 
     def _put_items(
         self, response: Message, values: Callable[[], Floats], spec: Spec, *, output: int, chosen: int
@@ -173,8 +175,8 @@ class VaeServicer:
         else:
             yield self._aside.run(put)
 
-    def _find(self, selector: pb.ModelSelector) -> Model:
-        return self._models.find(selector.name, selector.version)
+    def _lease(self, selector: pb.ModelSelector) -> AbstractContextManager[Model]:
+        return self._models.lease(selector.name, selector.version, selector.label)
 
     def _seed(self, request: Seeded, *, draws: bool) -> int:
         """The request's seed; without one a new seed for draws, and 0 where nothing but a score could depend on it."""
@@ -210,6 +212,13 @@ def _execution(execution: Execution) -> pb.GraphExecution:
     )
 
 
-def _summary(entry: Entry) -> pb.ModelSummary:
+def summary(entry: Entry) -> pb.ModelSummary:
     ref = _ref(entry.model) if entry.model else pb.ModelRef(name=entry.name, version=entry.version)
-    return pb.ModelSummary(model=ref, state=_STATES[entry.state], reason=entry.reason, is_default=entry.is_default)
+    return pb.ModelSummary(
+        model=ref,
+        state=_STATES[entry.state],
+        reason=entry.reason,
+        is_default=entry.is_default,
+        labels=entry.labels,
+        share=entry.share,
+    )
