@@ -18,7 +18,7 @@ from server.runtime.held import Held
 
 SPEC = Spec(
     digest="d", embedding_space="e", item_shape=(2,), value_range=None, latent_size=2, likelihood=Bernoulli(),
-    learned_prior=False, sampling_version=1, metrics={}, elbo_percentiles={},
+    learned_prior=False, sampling_version=1, metrics={}, elbo_percentiles={}, nll_percentiles={}, kl_percentiles={},
 )  # fmt: skip
 
 

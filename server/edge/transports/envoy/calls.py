@@ -13,7 +13,7 @@ from server.edge.status import Code, Status
 from server.edge.transports.envoy import response
 from server.edge.transports.envoy.frames import Frames, Refused, only_message
 from server.edge.transports.envoy.hangups import OpenCall
-from server.edge.transports.envoy.request import seconds_left
+from server.edge.transports.envoy.request import metadata, seconds_left
 from server.edge.transports.envoy.response import Event
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ async def unary(method: Unary, boundary: Boundary, exchange: Exchange, *, max_by
     """Read one request and leave: the answer is sent by whoever settles its ticket."""
     timeout = seconds_left(exchange.headers)
     payload = await _one_message(exchange, max_bytes=max_bytes)
-    ticket = boundary.unary(method, payload, seconds_left=timeout)
+    ticket = boundary.unary(method, payload, seconds_left=timeout, metadata=metadata(exchange.headers))
     ticket.add_done_callback(partial(_answer, exchange))
     exchange.call.wait_for(ticket)
 
@@ -76,7 +76,7 @@ async def server_stream(method: ServerStream, boundary: Boundary, exchange: Exch
     """Answer one request with messages, each sent when the caller's side has room for it."""
     timeout = seconds_left(exchange.headers)
     payload = await _one_message(exchange, max_bytes=max_bytes)
-    stream = boundary.stream(method, payload, seconds_left=timeout)
+    stream = boundary.stream(method, payload, seconds_left=timeout, metadata=metadata(exchange.headers))
     answers = _Answers(exchange)
     try:
         async with asyncio.timeout(timeout):
@@ -97,7 +97,7 @@ async def server_stream(method: ServerStream, boundary: Boundary, exchange: Exch
 async def dialogue(method: Dialogue, boundary: Boundary, exchange: Exchange, *, max_bytes: int) -> None:
     """Answer every request as it comes."""
     timeout = seconds_left(exchange.headers)
-    conversation = boundary.dialogue(method)
+    conversation = boundary.dialogue(method, metadata=metadata(exchange.headers))
     answers = _Answers(exchange)
     status = Status()
     try:
