@@ -38,6 +38,9 @@ test: .venv/.full ## all tests but those marked slow or gpu
 test-slow: .venv/.full ## the tests that take minutes
 	$(PY) -m pytest -m slow --timeout 1800 $(ARGS)
 
+soak: .venv/.full ## fifty swaps of a version under load: no call lost, memory flat (minutes)
+	$(PY) -m pytest -m slow tests/e2e/test_soak.py --timeout 1800 -s $(ARGS)
+
 test-dashboard: .venv/.full ## every panel and one alert asked of a real Prometheus and Alertmanager (Debian: apt install prometheus prometheus-alertmanager)
 	$(PY) -m pytest -m slow --timeout 600 tests/e2e/test_dashboard.py $(ARGS)
 
@@ -83,8 +86,8 @@ lint: .venv/.full ## ruff, mypy, import-linter, buf, compose schema, hadolint, E
 format: .venv/.full ## rewrite the code in the house format
 	.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
 
-proto: .venv/.full ## regenerate from proto/: vaeserve/v1, and descriptors and types of server/edge/inference_v2
-	$(PY) -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. --grpc_python_out=. proto/vaeserve/v1/vaeserve.proto
+proto: .venv/.full ## regenerate from proto/: stubs of vaeserve, and descriptors and types of server/edge/inference_v2
+	$(PY) -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. --grpc_python_out=. proto/vaeserve/v1/vaeserve.proto proto/vaeserve/admin/v1/admin.proto
 	$(PY) -m grpc_tools.protoc -Iproto/inference --pyi_out=server/edge/inference_v2 \
 	  --descriptor_set_out=server/edge/inference_v2/open_inference.binpb proto/inference/open_inference.proto
 
@@ -95,4 +98,4 @@ lock: .venv/bin/uv ## recompute constraints.txt (torch stays out: its pin is in 
 clean: ## remove what the verbs made
 	rm -rf .venv demo runs bench/cache bench/loadgen/build .compose-test .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help setup demo serve train test test-slow test-dashboard test-grpcio test-interop test-gpu compose-test bench bench-peers bench-train lint format proto lock clean
+.PHONY: help setup demo serve train test test-slow soak test-dashboard test-grpcio test-interop test-gpu compose-test bench bench-peers bench-train lint format proto lock clean

@@ -47,6 +47,7 @@ class Caller:
     deadline: float  # on the server's monotonic clock, seconds
     tenant: str = ""  # on whose account
     priority: Priority = "interactive"
+    is_probe: bool = False  # one row that asks whether the queue moves: a full one must take it
     served: list[Served] = field(default_factory=list)
     asked: Asked = field(default_factory=Asked)
     trace: Trace | None = None

@@ -81,11 +81,21 @@ class Chunks:
     One chunk is made while the one before it travels, and no more: that is all that a slow reader makes pile up.
     """
 
-    def __init__(self, sampling: Sampling, *, chunk_rows: int, caller: Caller, put_items: PutItems) -> None:
+    def __init__(
+        self,
+        sampling: Sampling,
+        *,
+        chunk_rows: int,
+        caller: Caller,
+        put_items: PutItems,
+        let_go: Callable[[], object],
+    ) -> None:
+        """`let_go` ends the lease of the model, once the stream is closed; it may be called again."""
         self._sampling = sampling
         self._chunk_rows = chunk_rows
         self._caller = caller
         self._put_items = put_items
+        self._let_go = let_go
         self._begun = 0  # rows
         self._ahead: Ticket[Message] | None = None
 
@@ -102,6 +112,7 @@ class Chunks:
     def close(self) -> None:
         if self._ahead is not None:
             self._ahead.cancel()
+        self._let_go()
 
     def _begin(self) -> None:
         """The next chunk, if there is one."""

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
@@ -94,6 +95,9 @@ class Metrics:
         )  # fmt: skip
         self._model_ready = Gauge("vae_model_ready", "1 if it takes traffic.", ("model", "version"), registry=registry)
         self._model_loads = Counter("vae_model_loads_total", "Attempts to load.", ("result",), registry=registry)
+        self._of_versions = [
+            metric for metric in _families(vars(self)) if {"model", "version"} <= set(metric._labelnames)
+        ]
         for result in ("ok", "failed"):  # at zero: a rate misses the event with which a series is born
             self._model_loads.labels(result)
         self._drift = Drift()
@@ -109,18 +113,31 @@ class Metrics:
         """What the registry holds, for a supervisor."""
         return merging.dump(self.registry.collect())
 
-    def model(self, entry: Entry) -> None:
-        """A version was loaded or refused."""
-        self._model_loads.labels("ok" if entry.model else "failed").inc()
+    def loaded(self, entry: Entry) -> None:
+        """A version was loaded."""
+        assert entry.model is not None
+        self._model_loads.labels("ok").inc()
+        self._model_ready.labels(entry.name, entry.version).set(1)
+        # The same version with other files may have been here before.
+        self._model_info.remove_by_labels({"model": entry.name, "version": entry.version})
+        spec = entry.model.spec
+        self._drift.watch(entry.name, entry.version, spec)
+        provider = entry.model.graphs["decoder"].provider
+        for graph, execution in entry.model.graphs.items():
+            for name, gauge in self._execution.items():
+                gauge.labels(entry.name, entry.version, graph).set(getattr(execution, name) or 0)
+        self._model_info.labels(entry.name, entry.version, spec.digest, spec.embedding_space, provider).set(1)
+
+    def refused(self, entry: Entry) -> None:
+        """A version was refused; one of the same number may be in memory all the same."""
+        self._model_loads.labels("failed").inc()
         self._model_ready.labels(entry.name, entry.version).set(entry.model is not None)
-        if entry.model:
-            spec = entry.model.spec
-            self._drift.watch(entry.name, entry.version, spec)
-            provider = entry.model.graphs["decoder"].provider
-            for graph, execution in entry.model.graphs.items():
-                for name, gauge in self._execution.items():
-                    gauge.labels(entry.name, entry.version, graph).set(getattr(execution, name) or 0)
-            self._model_info.labels(entry.name, entry.version, spec.digest, spec.embedding_space, provider).set(1)
+
+    def forget(self, model: str, version: str) -> None:
+        """A version is no longer there: neither are its series."""
+        for metric in self._of_versions:
+            metric.remove_by_labels({"model": model, "version": version})
+        self._drift.forget(model, version)
 
     def watch_queue(self, queue: QueueState, *, model: str, version: str, graph: str) -> None:
         """Read the gauges of a graph from its batcher."""
@@ -185,6 +202,16 @@ class Metrics:
             call.handled[event.code].inc()
             trace = event.caller.trace
             call.seconds.observe(event.seconds, {"trace_id": trace.id} if trace and trace.sampled else None)
+
+
+def _families(attributes: Mapping[str, object]) -> list[MetricWrapperBase]:
+    """The metrics among an object's attributes, those in mappings included."""
+    values = [
+        value
+        for attribute in attributes.values()
+        for value in (attribute.values() if isinstance(attribute, dict) else (attribute,))
+    ]
+    return [value for value in values if isinstance(value, MetricWrapperBase)]
 
 
 @dataclass(frozen=True, slots=True)

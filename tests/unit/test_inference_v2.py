@@ -67,7 +67,11 @@ class Shelf:
     def entries(self) -> list[Entry]:
         return self.shelf
 
-    def find(self, name: str, version: str) -> Model:
+    @contextlib.contextmanager
+    def lease(self, name: str, version: str, label: str) -> Iterator[Model]:
+        yield self._find(name, version)
+
+    def _find(self, name: str, version: str) -> Model:
         for entry in self.shelf:
             if entry.name == name and version in ("", entry.version):
                 if entry.model is None:

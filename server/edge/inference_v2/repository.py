@@ -1,6 +1,7 @@
 """Which models there are by the names of the Open Inference Protocol."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from server.core.model import Entry, Model, Models
@@ -33,10 +34,15 @@ class Repository:
     def __init__(self, models: Models) -> None:
         self._models = models
 
-    def find(self, name: str, version: str) -> Found:
-        """The view, in its newest ready version if none is named. Raises InvalidInput, NotFound or Unavailable."""
+    @contextmanager
+    def lease(self, name: str, version: str) -> Iterator[Found]:
+        """The view, in the version that its model's policy serves if none is named, which stays in memory meanwhile.
+
+        Raises InvalidInput, NotFound or Unavailable.
+        """
         base, view = self._split(name)
-        return Found(name, view, self._models.find(base, version))
+        with self._models.lease(base, version, "") as model:
+            yield Found(name, view, model)
 
     def listed(self, name: str = "", version: str = "") -> Iterator[Listed]:
         """All, or those of a name, or of a version. Raises NotFound for a name that there is not."""

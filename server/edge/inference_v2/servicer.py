@@ -78,10 +78,10 @@ class InferenceServicer:
     def model_ready(self, request: pb.ModelReadyRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
         yield from ()
         try:
-            self._repository.find(request.name, request.version)
+            with self._repository.lease(request.name, request.version):
+                return pb.ModelReadyResponse(ready=self._ready())
         except (NotFound, Unavailable):
             return pb.ModelReadyResponse(ready=False)
-        return pb.ModelReadyResponse(ready=self._ready())
 
     def server_metadata(self, request: pb.ServerMetadataRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
         yield from ()
@@ -89,19 +89,20 @@ class InferenceServicer:
 
     def model_metadata(self, request: pb.ModelMetadataRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
         yield from ()
-        found = self._repository.find(request.name, request.version)
-        ready = [listed.entry.version for listed in self._repository.listed(request.name) if listed.entry.model]
-        return description.metadata(found, versions=ready)
+        with self._repository.lease(request.name, request.version) as found:
+            ready = [listed.entry.version for listed in self._repository.listed(request.name) if listed.entry.model]
+            return description.metadata(found, versions=ready)
 
     def model_config(self, request: pb.ModelConfigRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
         yield from ()
-        found = self._repository.find(request.name, request.version)
-        return pb.ModelConfigResponse(config=description.configuration(found, max_rows=self._max_rows))
+        with self._repository.lease(request.name, request.version) as found:
+            return pb.ModelConfigResponse(config=description.configuration(found, max_rows=self._max_rows))
 
     def model_statistics(self, request: pb.ModelStatisticsRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
         yield from ()
         if request.name and request.version:
-            self._repository.find(request.name, request.version)
+            with self._repository.lease(request.name, request.version):
+                pass  # it is there
         response = pb.ModelStatisticsResponse()
         for listed in self._repository.listed(request.name, request.version):
             if listed.entry.model:
@@ -131,14 +132,14 @@ class InferenceServicer:
 
     def model_infer(self, request: pb.ModelInferRequest, caller: Caller) -> Steps[Message]:
         began = self._clock()
-        found = self._repository.find(request.model_name, request.model_version)
-        caller.asked.model, caller.asked.version = found.model.name, found.model.version
-        requests = self._statistics.requests(name=found.name, version=found.model.version)
-        try:
-            return (yield from self._infer(request, found, caller, requests, began=began))
-        except Exception:
-            requests.fail.add(self._clock() - began)
-            raise
+        with self._repository.lease(request.model_name, request.model_version) as found:
+            caller.asked.model, caller.asked.version = found.model.name, found.model.version
+            requests = self._statistics.requests(name=found.name, version=found.model.version)
+            try:
+                return (yield from self._infer(request, found, caller, requests, began=began))
+            except Exception:
+                requests.fail.add(self._clock() - began)
+                raise
 
     def _infer(
         self, request: pb.ModelInferRequest, found: Found, caller: Caller, requests: Requests, *, began: float
