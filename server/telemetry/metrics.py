@@ -103,6 +103,7 @@ class Metrics:
         self._drift = Drift()
         registry.register(self._drift)
         self.scored = self._drift.observe  # the observer of the servicer
+        self._reading: dict[tuple[str, str], list[Gauge]] = {}  # by model and version
         self._calls: dict[Rpc, _Call] = {}
 
     def serve(self, host: str, port: int) -> tuple[int, Callable[[], None]]:
@@ -135,6 +136,9 @@ class Metrics:
 
     def forget(self, model: str, version: str) -> None:
         """A version is no longer there: neither are its series."""
+        # A gauge that reads is a cycle of references: what it reads would stay until the collector walks everything.
+        for child in self._reading.pop((model, version), ()):
+            child.set_function(float)
         for metric in self._of_versions:
             metric.remove_by_labels({"model": model, "version": version})
         self._drift.forget(model, version)
@@ -142,10 +146,15 @@ class Metrics:
     def watch_queue(self, queue: QueueState, *, model: str, version: str, graph: str) -> None:
         """Read the gauges of a graph from its batcher."""
         labels = (model, version, graph)
-        self._queue_rows.labels(*labels).set_function(lambda: queue.queued_rows)
-        self._queue_bytes.labels(*labels).set_function(lambda: queue.queued_bytes)
-        self._inflight.labels(*labels).set_function(lambda: queue.running_rows)
-        self._executor_up.labels(*labels).set_function(lambda: queue.alive)
+        for gauge, read in (
+            (self._queue_rows, lambda: queue.queued_rows),
+            (self._queue_bytes, lambda: queue.queued_bytes),
+            (self._inflight, lambda: queue.running_rows),
+            (self._executor_up, lambda: queue.alive),
+        ):
+            child = gauge.labels(*labels)
+            child.set_function(read)
+            self._reading.setdefault((model, version), []).append(child)
 
     def batches(
         self, *, model: str, version: str, graph: str, padding: Callable[[int], int]

@@ -18,8 +18,8 @@ from vaeserve.v1 import vaeserve_pb2_grpc
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 SWAPS, WARM_UP, CALLERS = 50, 10, 4
-# The weights of one version are 4 MiB: six that stayed would be seen.
-TOLERATED_MIB = 24.0
+# The weights of one version are 4 MiB: four that stayed would be seen. Measured: a rise of 0.5 to 2.3 MiB.
+TOLERATED_MIB = 16.0
 FLAGS = ("--max-batch-rows", "8", "--executors", "1", "--threads", "1", "--watch-seconds", "0.1")
 
 

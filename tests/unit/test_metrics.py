@@ -1,5 +1,8 @@
 """The series of a version live as long as the version."""
 
+import gc
+import weakref
+
 from prometheus_client import generate_latest
 
 from server.core.events import Refused
@@ -32,3 +35,16 @@ def test_a_forgotten_version_leaves_no_series_and_takes_nobody_elses_along():
     metrics.forget("m", "2")
     assert 'version="2"' not in exposition(metrics)
     assert 'vae_model_loads_total{result="failed"} 2.0' in text
+
+
+def test_a_forgotten_queue_is_let_go_without_the_garbage_collector():
+    metrics, queue = Metrics(), Idle()
+    metrics.watch_queue(queue, model="m", version="1", graph="decoder")
+    gone = weakref.ref(queue)
+    gc.disable()
+    try:
+        metrics.forget("m", "1")
+        del queue
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -1,6 +1,8 @@
 """A catalog follows its folder, step by step, on a clock of the test's own."""
 
+import gc
 import shutil
+import weakref
 from pathlib import Path
 
 import pytest
@@ -235,3 +237,18 @@ def test_a_model_that_is_gone_is_forgotten_and_an_empty_folder_is_not_believed(s
     server.look()
     assert [entry.name for entry in server.catalog.entries()] == ["n"]
     assert server.told[-1][0] == "complaint"
+
+
+def test_an_unloaded_version_leaves_memory_without_the_garbage_collector(server, made, folder):
+    gone = [weakref.ref(batcher) for batcher in server.batchers]
+    server.batchers.clear()
+    add(made, folder, "2")
+    server.look()
+    shutil.rmtree(folder / "m" / "1")
+    gc.disable()
+    try:
+        server.look()
+        assert ("unloaded", "1") in server.told
+        assert [ref() for ref in gone] == [None, None]
+    finally:
+        gc.enable()
