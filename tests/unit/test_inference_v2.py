@@ -424,8 +424,8 @@ def test_a_models_own_name_beats_the_view_of_another(calls):
         "toy", "toy-decoder", "toy-sampler",
         "toy-encoder", "toy-encoder-encoder", "toy-encoder-decoder", "toy-encoder-sampler",
     ]  # fmt: skip
-    with pytest.raises(NotFound):
-        Repository(calls.shelf).find("toy-encoder", "2")
+    with pytest.raises(NotFound), Repository(calls.shelf).lease("toy-encoder", "2"):
+        pass
 
 
 def test_the_index_has_every_view_of_every_version(calls):
