@@ -1,18 +1,16 @@
 """The method table over grpc.aio: deadlines, cancellation, metadata and status, and nothing else."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 from grpc.aio import ServicerContext
 
-from server.core.ticket import Ticket
 from server.edge.boundary import Boundary, Reply
 from server.edge.methods import Dialogue, MethodTable, ServerStream, Unary
+from server.edge.settled import settled
 from server.edge.status import Code, Status
 
-T = TypeVar("T")
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _OPTIONS = (
     # Answer clients that ping to keep idle connections alive through NAT.
@@ -83,7 +81,7 @@ def _handler(method: Unary | ServerStream | Dialogue, boundary: Boundary) -> "gr
 
 def _unary(method: Unary, boundary: Boundary) -> "Callable[[bytes, ServicerContext[Any, Any]], Awaitable[bytes]]":
     async def call(payload: bytes, context: "ServicerContext[Any, Any]") -> bytes:
-        reply = await _settled(boundary.unary(method, payload, seconds_left=context.time_remaining()))
+        reply = await settled(boundary.unary(method, payload, seconds_left=context.time_remaining()))
         assert reply.status is not None
         await _end(context, reply.status)
         assert reply.payload is not None
@@ -99,7 +97,7 @@ def _server_stream(
         stream = boundary.stream(method, payload, seconds_left=context.time_remaining())
         try:
             while True:
-                reply = await _settled(stream.next())
+                reply = await settled(stream.next())
                 if reply.payload is not None:
                     await context.write(reply.payload)
                 if reply.status is not None:
@@ -118,7 +116,7 @@ def _dialogue(
         dialogue = boundary.dialogue(method)
         try:
             async for payload in payloads:
-                reply: Reply = await _settled(dialogue.answer(payload))
+                reply: Reply = await settled(dialogue.answer(payload))
                 if reply.payload is None:
                     assert reply.status is not None
                     dialogue.close(reply.status.code)
@@ -130,20 +128,6 @@ def _dialogue(
             dialogue.close(Code.CANCELLED)
 
     return call
-
-
-async def _settled(ticket: Ticket[T]) -> T:
-    """The ticket's outcome on this loop. A cancelled caller cancels the ticket."""
-    if not ticket.done:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        # Tickets settle on this loop: batchers deliver through call_soon_threadsafe.
-        ticket.add_done_callback(lambda _: None if future.done() else future.set_result(None))
-        try:
-            await future
-        except asyncio.CancelledError:
-            ticket.cancel()
-            raise
-    return ticket.outcome()
 
 
 async def _end(context: "ServicerContext[Any, Any]", status: Status) -> None:

@@ -9,9 +9,9 @@ from typing import TypeVar
 from server.core.ticket import Ticket
 from server.edge.boundary import Boundary, Reply
 from server.edge.methods import Dialogue, ServerStream, Unary
-from server.edge.status import Code, Status
+from server.edge.status import Code, Refused, Status
 from server.edge.transports.envoy import response
-from server.edge.transports.envoy.frames import Frames, Refused, only_message
+from server.edge.transports.envoy.frames import Frames, only_message
 from server.edge.transports.envoy.hangups import OpenCall
 from server.edge.transports.envoy.request import seconds_left
 from server.edge.transports.envoy.response import Event

@@ -3,8 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from server.edge.status import Code, Status
-from server.edge.transports.envoy.frames import Refused
+from server.edge.status import Code, Refused, Status
 
 SECONDS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
