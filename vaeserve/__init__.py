@@ -24,6 +24,7 @@ from vaeserve.errors import (
     Unavailable,
     VaeServeError,
 )
+from vaeserve.latents import interpolate, latent_arithmetic, traverse
 from vaeserve.results import (
     Decoded,
     GraphExecution,
@@ -33,7 +34,9 @@ from vaeserve.results import (
     ModelSummary,
     Posteriors,
     Reconstructions,
+    SampleChunk,
     Samples,
+    Scores,
     Timing,
 )
 
@@ -59,9 +62,14 @@ __all__ = [
     "QueueFull",
     "Reconstructions",
     "ResourceExhausted",
+    "SampleChunk",
     "Samples",
+    "Scores",
     "Timing",
     "Unauthenticated",
     "Unavailable",
     "VaeServeError",
+    "interpolate",
+    "latent_arithmetic",
+    "traverse",
 ]

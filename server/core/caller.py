@@ -1,6 +1,6 @@
 """Who waits for rows, until when, and what the waiting has cost so far."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 # Bulk work takes the rows that interactive callers leave, and a ninth of them otherwise (waiting.WEIGHTS).
@@ -34,3 +34,16 @@ class Caller:
             run_seconds=sum(s.run_seconds for s in self.served),
             batch_rows=max((s.batch_rows for s in self.served), default=0),
         )
+
+    def in_bulk(self) -> "Caller":
+        """The same call, for work that interactive callers go before."""
+        return replace(self, priority="bulk")
+
+    def for_a_part(self) -> "Caller":
+        """The same call, for a part of its work; tell `took` when it is done."""
+        return replace(self, served=[])
+
+    def took(self, part: "Caller") -> None:
+        """A part is done: kept as one sum, as there may be any number of them."""
+        self.served.extend(part.served)
+        self.served[:] = [self.total()]

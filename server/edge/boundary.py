@@ -74,12 +74,17 @@ class Boundary:
         self._report_internal = report_internal
         self._clock = clock
         self._draining = False
-        self.calls = 0  # unary calls so far
-        self.open_calls = 0  # unary calls not yet answered
+        self.calls = 0  # so far, but for streams that last until the server stops
+        self.open_calls = 0  # of these, not yet answered
 
     def drain(self) -> None:
-        """From now on refuse new unary calls with UNAVAILABLE."""
+        """From now on refuse new calls with UNAVAILABLE, and end streams with it, but for those until the stop."""
         self._draining = True
+
+    def refuse_if_draining(self) -> None:
+        """Raises Unavailable."""
+        if self._draining:
+            raise Unavailable("the server is shutting down")
 
     def unary(self, method: Unary, payload: bytes, *, seconds_left: float | None) -> Ticket[Reply]:
         """Answer one request. The ticket's reply has a status always and a payload if that is OK."""
@@ -106,8 +111,7 @@ class Boundary:
     def answer(self, method: Unary | Dialogue, payload: bytes, seconds_left: float | None) -> Steps[Reply]:
         caller = self.caller(seconds_left, limit=self._max_seconds)
         try:
-            if self._draining:
-                raise Unavailable("the server is shutting down")
+            self.refuse_if_draining()
             response = yield from method.handler(parse(method, payload), caller)
             if self._clock() > caller.deadline:
                 raise DeadlineExceeded("the deadline passed before the response was sent")
@@ -162,6 +166,10 @@ class StreamCall:
         self._caller = boundary.caller(seconds_left)
         self._account = Account(boundary, method)
         self._messages: Messages | None = None
+        self._awaited = method.until == "drain"  # by a server that drains
+        if self._awaited:
+            boundary.calls += 1
+            boundary.open_calls += 1
 
     def next(self) -> Ticket[Reply]:
         """The next message without a status, or the status that ends the call without a message."""
@@ -172,15 +180,27 @@ class StreamCall:
         if self._messages is not None:
             self._messages.close()
         self._account.close(Code.CANCELLED)
+        if self._awaited:
+            self._awaited = False
+            self._boundary.open_calls -= 1
 
     def _next(self) -> Steps[Reply]:
         try:
             if self._messages is None:
+                self._refuse_if_draining()
                 self._messages = self._method.handler(parse(self._method, self._payload), self._caller)
             message = yield from self._messages.next()
+            if message is not None:
+                self._refuse_if_draining()
         except Exception as error:
             return self._end(self._boundary.refusal(error, self._method, self._caller))
-        return self._end(Status()) if message is None else Reply(message.SerializeToString(), None)
+        if message is None:
+            return self._end(Status(trailers=_serving(self._caller)))
+        return Reply(message.SerializeToString(), None)
+
+    def _refuse_if_draining(self) -> None:
+        if self._method.until == "drain":
+            self._boundary.refuse_if_draining()
 
     def _end(self, status: Status) -> Reply:
         self._account.close(status.code)

@@ -45,6 +45,7 @@ class ServerStream:
     path: str
     request: type[Message]
     handler: StreamHandler
+    until: Literal["drain", "stop"] = "drain"  # where the server leaves: before its last calls are answered, or after
     rpc: Rpc = field(init=False)
 
     def __post_init__(self) -> None:

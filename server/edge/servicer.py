@@ -9,17 +9,18 @@ from google.protobuf.message import Message
 from server.core.arrays import Floats
 from server.core.aside import Aside
 from server.core.caller import Caller
-from server.core.likelihood import Decoded
 from server.core.model import Entry, Execution, Model, Models, Source, State
+from server.core.score import score
 from server.core.spec import Spec
 from server.core.ticket import Steps
-from server.edge import wire
-from server.edge.methods import Method, Unary
+from server.edge import sampling, wire
+from server.edge.methods import Messages, Method, ServerStream, Unary
+from server.edge.sampling import Chunks, ref
 from server.errors import EmbeddingSpaceMismatch
 from vaeserve.v1 import vaeserve_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["VaeService"].full_name
-Seeded: TypeAlias = pb.SampleRequest | pb.EncodeRequest | pb.ReconstructRequest | pb.DecodeRequest
+Seeded: TypeAlias = sampling.Request | pb.EncodeRequest | pb.ReconstructRequest | pb.DecodeRequest | pb.ScoreRequest
 _STATES: dict[State, pb.ModelState] = {
     "loading": pb.MODEL_STATE_LOADING,
     "ready": pb.MODEL_STATE_READY,
@@ -47,30 +48,28 @@ class VaeServicer:
     def methods(self) -> tuple[Method, ...]:
         return (
             Unary(f"/{SERVICE}/Sample", pb.SampleRequest, self.sample),
+            ServerStream(f"/{SERVICE}/SampleStream", pb.SampleStreamRequest, self.sample_stream),
             Unary(f"/{SERVICE}/Encode", pb.EncodeRequest, self.encode),
             Unary(f"/{SERVICE}/Reconstruct", pb.ReconstructRequest, self.reconstruct),
             Unary(f"/{SERVICE}/Decode", pb.DecodeRequest, self.decode),
+            Unary(f"/{SERVICE}/Score", pb.ScoreRequest, self.score),
             Unary(f"/{SERVICE}/ListModels", pb.ListModelsRequest, self.list_models),
             Unary(f"/{SERVICE}/GetModel", pb.GetModelRequest, self.get_model),
         )
 
     def sample(self, request: pb.SampleRequest, caller: Caller) -> Steps[Message]:
-        model = self._find(request.model)
-        rows = wire.integer("count", request.count, least=1, most=self._max_rows)
-        first_row = wire.rows_at(request.first_row, rows=rows)
-        temperature = wire.temperature(request)
-        output = wire.choice("output", request.output, pb.OutputMode, default=pb.OUTPUT_MODE_MEAN)
-        chosen = wire.encoding(request.encoding, model.spec)
-        seed = self._seed(request, draws=True)
-        sampled = yield from model.vae.sample(
-            rows=rows, seed=seed, first_row=first_row, temperature=temperature, caller=caller
+        wanted = sampling.check(request, self._find(request.model), most_rows=self._max_rows, seed=self._drawn_seed)
+        response = pb.SampleResponse()
+        yield from wanted.fill(
+            response, first_row=wanted.first_row, rows=wanted.rows, caller=caller, put_items=self._put_items
         )
-        response = pb.SampleResponse(seed=seed, model=_ref(model))
-        values = partial(_output, sampled.decoded, model.spec, output=output, seed=seed, first_row=first_row)
-        yield from self._put_items(response, values, model.spec, output=output, chosen=chosen)
-        if request.want_latents:
-            wire.put(response.latents, sampled.latents())
         return response
+
+    def sample_stream(self, request: pb.SampleStreamRequest, caller: Caller) -> Messages:
+        model = self._find(request.model)
+        wanted = sampling.check(request, model, most_rows=wire.MAX_ROW, seed=self._drawn_seed)
+        rows = sampling.chunk_rows(request.chunk_rows, model.spec, max_rows=self._max_rows)
+        return Chunks(wanted, chunk_rows=rows, caller=caller.in_bulk(), put_items=self._put_items)
 
     def encode(self, request: pb.EncodeRequest, caller: Caller) -> Steps[Message]:
         model = self._find(request.model)
@@ -85,7 +84,7 @@ class VaeServicer:
         first_row = wire.rows_at(request.first_row, rows=len(items))
         seed = self._seed(request, draws=draws > 0)
         posterior = yield from model.vae.encode(items, caller=caller)
-        response = pb.EncodeResponse(embedding_space=space, seed=seed, model=_ref(model))
+        response = pb.EncodeResponse(embedding_space=space, seed=seed, model=ref(model))
         wire.put(response.mean, posterior.mean)
         wire.put(response.log_var, posterior.log_var)
         if draws:
@@ -110,13 +109,13 @@ class VaeServicer:
             first_row=first_row,
             caller=caller,
         )
-        response = pb.ReconstructResponse(seed=seed, model=_ref(model))
+        response = pb.ReconstructResponse(seed=seed, model=ref(model))
         wire.put(response.reconstruction_nll, result.reconstruction_nll)
         wire.put(response.kl, result.kl)
         wire.put(response.elbo, result.elbo)
         wire.put(response.elbo_percentile, result.elbo_percentile)
         mean = pb.OUTPUT_MODE_MEAN
-        yield from self._put_items(response, lambda: result.decoded.mean, model.spec, output=mean, chosen=chosen)
+        yield from self._put_items(response, lambda: result.decoded.mean, model.spec, mean, chosen)
         return response
 
     def decode(self, request: pb.DecodeRequest, caller: Caller) -> Steps[Message]:
@@ -127,9 +126,31 @@ class VaeServicer:
         chosen = wire.encoding(request.encoding, model.spec)
         seed = self._seed(request, draws=output == pb.OUTPUT_MODE_DRAW)
         decoded = yield from model.vae.decode(latents, caller=caller)
-        response = pb.DecodeResponse(seed=seed, model=_ref(model))
-        values = partial(_output, decoded, model.spec, output=output, seed=seed, first_row=first_row)
-        yield from self._put_items(response, values, model.spec, output=output, chosen=chosen)
+        response = pb.DecodeResponse(seed=seed, model=ref(model))
+        values = partial(sampling.output_of, decoded, model.spec, output=output, seed=seed, first_row=first_row)
+        yield from self._put_items(response, values, model.spec, output, chosen)
+        return response
+
+    def score(self, request: pb.ScoreRequest, caller: Caller) -> Steps[Message]:
+        model = self._find(request.model)
+        items = wire.items(request.items, model.spec, max_rows=self._max_rows)
+        samples = wire.importance_samples(request.importance_samples, rows=len(items))
+        first_row = wire.rows_at(request.first_row, rows=len(items))
+        seed = self._seed(request, draws=True)
+        scored = yield from score(
+            model.vae,
+            items,
+            samples=samples,
+            seed=seed,
+            first_row=first_row,
+            caller=caller.in_bulk(),
+            aside=self._aside,
+        )
+        response = pb.ScoreResponse(seed=seed, model=ref(model))
+        wire.put(response.log_evidence, scored.log_evidence)
+        wire.put(response.elbo, scored.elbo)
+        wire.put(response.elbo_percentile, scored.elbo_percentile)
+        wire.put(response.effective_samples, scored.effective_samples)
         return response
 
     def list_models(self, request: pb.ListModelsRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
@@ -161,7 +182,7 @@ class VaeServicer:
         return response
 
     def _put_items(
-        self, response: Message, values: Callable[[], Floats], spec: Spec, *, output: int, chosen: int
+        self, response: Message, values: Callable[[], Floats], spec: Spec, output: int, chosen: int
     ) -> Steps[None]:
         """Set a response's items; aside, unless they need only be copied."""
 
@@ -176,21 +197,14 @@ class VaeServicer:
     def _find(self, selector: pb.ModelSelector) -> Model:
         return self._models.find(selector.name, selector.version)
 
+    def _drawn_seed(self, request: sampling.Request) -> int:
+        return self._seed(request, draws=True)
+
     def _seed(self, request: Seeded, *, draws: bool) -> int:
         """The request's seed; without one a new seed for draws, and 0 where nothing but a score could depend on it."""
         if request.HasField("seed"):
             return wire.integer("seed", request.seed, least=0, most=wire.MAX_SEED)
         return self._pick_seed() if draws else 0
-
-
-def _output(decoded: Decoded, spec: Spec, *, output: int, seed: int, first_row: int) -> Floats:
-    if output == pb.OUTPUT_MODE_MEAN:
-        return decoded.mean
-    return spec.likelihood.draw(decoded.mean, seed=seed, first_row=first_row)
-
-
-def _ref(model: Model) -> pb.ModelRef:
-    return pb.ModelRef(name=model.name, version=model.version, digest=model.spec.digest)
 
 
 def _execution(execution: Execution) -> pb.GraphExecution:
@@ -211,5 +225,5 @@ def _execution(execution: Execution) -> pb.GraphExecution:
 
 
 def _summary(entry: Entry) -> pb.ModelSummary:
-    ref = _ref(entry.model) if entry.model else pb.ModelRef(name=entry.name, version=entry.version)
-    return pb.ModelSummary(model=ref, state=_STATES[entry.state], reason=entry.reason, is_default=entry.is_default)
+    model = ref(entry.model) if entry.model else pb.ModelRef(name=entry.name, version=entry.version)
+    return pb.ModelSummary(model=model, state=_STATES[entry.state], reason=entry.reason, is_default=entry.is_default)

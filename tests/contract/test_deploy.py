@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from server.settings import PREFIX, Settings
+from server.settings import NOT_OURS, PREFIX, Settings
 from server.telemetry.metrics import Metrics
 from server.telemetry.supervision import SupervisionMetrics
 
@@ -22,6 +22,11 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 OVERRIDES = sorted((ROOT / "deploy/compose").glob("*.yml"))
 PROMETHEUS = ROOT / "deploy/prometheus"
+# Of server and client, for deploy/compose/tls.yml.
+TLS = {
+    *(f"{PREFIX}TLS_{name}" for name in ("CERTIFICATE", "KEY", "CLIENT_CA", "CA", "SERVER_NAME")),
+    *(f"{PREFIX}CLIENT_{name}" for name in ("CERTIFICATE", "KEY")),
+}
 DASHBOARDS = sorted((ROOT / "deploy/grafana/dashboards").glob("*.json"))
 
 
@@ -57,7 +62,7 @@ def test_the_image_sets_only_settings_that_exist() -> None:
     compose = [yaml(path)["services"]["server"].get("environment", {}) for path in (COMPOSE, *OVERRIDES)]
     named = set(re.findall(rf"\b({PREFIX}\w+)=", dict(final_stage())["ENV"]))
     named |= {name for environment in compose for name in environment if name.startswith(PREFIX)}
-    assert set() == named - {PREFIX + setting.name.upper() for setting in fields(Settings)}
+    assert set() == named - {PREFIX + setting.name.upper() for setting in fields(Settings)} - NOT_OURS - TLS
 
 
 def test_no_service_may_write_its_root_or_gain_privileges() -> None:
@@ -65,6 +70,13 @@ def test_no_service_may_write_its_root_or_gain_privileges() -> None:
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["user"].split(":")[0] not in ("", "0", "root"), name
+
+
+def test_no_service_may_take_all_memory_or_processes() -> None:
+    for name, service in yaml(COMPOSE)["services"].items():
+        assert service["mem_limit"], name
+        assert service["pids_limit"] > 0, name
 
 
 def test_the_server_runs_as_the_images_user() -> None:
@@ -108,9 +120,19 @@ def test_a_stopped_server_has_the_time_that_its_drain_may_take() -> None:
 
 
 def test_prometheus_scrapes_the_port_that_the_server_exposes() -> None:
-    (job,) = yaml(PROMETHEUS / "prometheus.yml")["scrape_configs"]
+    (job,) = [job for job in yaml(PROMETHEUS / "prometheus.yml")["scrape_configs"] if job["job_name"] == "vaeserve"]
     assert job["dns_sd_configs"][0]["port"] == Settings().metrics_port
     assert job["dns_sd_configs"][0]["names"] == ["server"]
+
+
+def test_prometheus_tells_the_alertmanager_that_compose_starts() -> None:
+    (alertmanagers,) = yaml(PROMETHEUS / "prometheus.yml")["alerting"]["alertmanagers"]
+    assert alertmanagers["static_configs"] == [{"targets": ["alertmanager:9093"]}]
+    assert "alertmanager" in yaml(COMPOSE)["services"]
+
+
+def test_the_alertmanager_accepts_its_configuration() -> None:
+    checked("amtool", "check-config", ROOT / "deploy/alertmanager/alertmanager.yml")
 
 
 def test_operators_are_told_of_every_setting_and_its_default() -> None:
@@ -177,9 +199,13 @@ def test_prometheus_can_read_every_panel(path: Path, tmp_path: Path) -> None:
 
 
 def promtool(*arguments: str | Path) -> None:
-    if shutil.which("promtool") is None:
-        pytest.skip("promtool is not installed; it comes with Prometheus (Debian: apt install prometheus)")
-    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
+    checked("promtool", *arguments)
+
+
+def checked(tool: str, *arguments: str | Path) -> None:
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not installed (Debian: apt install prometheus prometheus-alertmanager)")
+    done = subprocess.run([tool, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -232,3 +232,66 @@ def test_draining_refuses_new_calls_and_answers_those_in_progress():
     waiting.succeed(None)
     assert accepted.outcome().status.code is Code.OK
     assert ring.boundary.open_calls == 0
+
+
+def test_draining_ends_a_stream_between_its_messages_and_waits_until_it_is_closed():
+    ring, numbers = Ring(), Numbers()
+    method = ServerStream("/p.S/Stream", pb.SampleRequest, lambda request, caller: numbers)
+    call = ring.boundary.stream(method, b"", seconds_left=None)
+    assert call.next().outcome().status is None
+    ring.boundary.drain()
+    assert call.next().outcome().status.code is Code.UNAVAILABLE
+    assert (ring.boundary.calls, ring.boundary.open_calls) == (1, 1)
+    call.close()
+    call.close()
+    assert ring.boundary.open_calls == 0
+
+
+def test_a_stream_that_has_sent_everything_ends_well_in_a_drain_and_a_new_one_is_not_begun():
+    ring, numbers = Ring(), Numbers()
+    method = ServerStream("/p.S/Stream", pb.SampleRequest, lambda request, caller: numbers)
+    call = ring.boundary.stream(method, b"", seconds_left=None)
+    for _ in range(3):
+        call.next().outcome()
+    ring.boundary.drain()
+    assert call.next().outcome().status.code is Code.OK
+    late = ring.boundary.stream(method, b"", seconds_left=None)
+    numbers.sent = 0
+    assert late.next().outcome().status.code is Code.UNAVAILABLE
+    assert numbers.sent == 0
+
+
+def test_a_stream_that_lasts_until_the_stop_outlives_the_drain_which_does_not_wait_for_it():
+    ring, numbers = Ring(), Numbers()
+    method = ServerStream("/p.S/Stream", pb.SampleRequest, lambda request, caller: numbers, until="stop")
+    ring.boundary.drain()
+    call = ring.boundary.stream(method, b"", seconds_left=None)
+    assert call.next().outcome().status is None
+    assert ring.boundary.open_calls == 0
+
+
+def test_a_stream_says_at_its_end_what_serving_all_of_it_took():
+    class Served3(Numbers):
+        def next(self):
+            part = caller.for_a_part()
+            part.served.append(Served(queue_seconds=0.5, run_seconds=1.0, batch_rows=self.sent))
+            caller.took(part)
+            return super().next()
+
+    ring = Ring()
+    caller = Caller(1.0)
+
+    def handler(request, given):
+        nonlocal caller
+        caller = given.in_bulk()
+        return Served3()
+
+    call = ring.boundary.stream(ServerStream("/p.S/Stream", pb.SampleRequest, handler), b"", seconds_left=None)
+    *_, last = [call.next().outcome() for _ in range(4)]
+    assert caller.priority == "bulk"
+    assert len(caller.served) == 1
+    assert dict(last.status.trailers) == {
+        "vae-queue-seconds": "2.000000",
+        "vae-run-seconds": "4.000000",
+        "vae-batch-rows": "3",
+    }

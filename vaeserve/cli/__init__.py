@@ -12,6 +12,7 @@ from vaeserve.cli.health import health
 from vaeserve.cli.models import models
 from vaeserve.cli.reconstruct import reconstruct
 from vaeserve.cli.sample import sample
+from vaeserve.cli.score import score
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -20,5 +21,5 @@ def main() -> None:
     """Sample from, encode with and reconstruct through the variational autoencoders of a vaeserve server."""
 
 
-for command in (sample, encode, reconstruct, decode, models, health):
+for command in (sample, encode, reconstruct, decode, score, models, health):
     main.add_command(command)

@@ -134,7 +134,9 @@ class _Answers:
         if not self._started:
             self._started = True
             self._exchange.send(response.START)
-        await self._exchange.send(response.one_of_many(message))
+        # Shielded, since a deadline may end the wait: pyvoy settles what it returned even then, and logs an error where
+        # it cannot.
+        await asyncio.shield(_heard(self._exchange.send(response.one_of_many(message))))
 
     def end(self, status: Status) -> None:
         if not self._started:
@@ -142,6 +144,13 @@ class _Answers:
             return
         self._exchange.send(response.LAST)
         self._exchange.send(response.trailers(status))
+
+
+def _heard(sent: Awaitable[None]) -> "asyncio.Future[None]":
+    """Whose error, that the caller is gone, counts as told whether or not somebody still waits."""
+    future = asyncio.ensure_future(sent)
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future
 
 
 async def _settled(exchange: Exchange, ticket: Ticket[T]) -> T:
