@@ -63,6 +63,12 @@ class ServerProcess:
         assert self._ready is not None
         return f"127.0.0.1:{self._ready['port']}"
 
+    @property
+    def web_target(self) -> str:
+        """Where HTTP/JSON and the page are: with grpcio on a port of their own."""
+        ports = [json.loads(line)["port"] for line in self.lines if '"event": "web"' in line]
+        return f"127.0.0.1:{ports[0]}" if ports else self.target
+
     def metrics(self) -> dict[str, float]:
         """Every sample of the exposition by its name and labels as printed."""
         assert self._ready is not None

@@ -32,6 +32,11 @@ export function pad(canvas, changed) {
     strokes.moveTo(from.x, from.y);
     strokes.lineTo(to.x, to.y);
     strokes.stroke();
+    // A line without length is none; a tap shall leave a dot.
+    strokes.fillStyle = "#fff";
+    strokes.beginPath();
+    strokes.arc(to.x, to.y, strokes.lineWidth / 2, 0, 2 * Math.PI);
+    strokes.fill();
     show();
   }
 
