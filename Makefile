@@ -38,6 +38,9 @@ test: .venv/.full ## all tests but those marked slow or gpu
 test-slow: .venv/.full ## the tests that take minutes
 	$(PY) -m pytest -m slow --timeout 1800 $(ARGS)
 
+test-dashboard: .venv/.full ## every panel and one alert asked of a real Prometheus and Alertmanager (Debian: apt install prometheus prometheus-alertmanager)
+	$(PY) -m pytest -m slow --timeout 600 tests/e2e/test_dashboard.py $(ARGS)
+
 test-grpcio: .venv/.full ## the end-to-end tests with --transport grpcio
 	VAESERVE_TRANSPORT=grpcio $(PY) -m pytest tests/e2e $(ARGS)
 
@@ -47,14 +50,14 @@ test-browser: .venv/.full ## the page in a real Chromium (apt install chromium)
 pictures: .venv/.full ## remake the page's screenshots in docs/pictures
 	$(PY) -m pytest -m browser -o python_files=pictures.py tests/browser
 
-test-interop: .venv/.full tests/interop/node_modules ## clients in other languages (fetches grpc-js by npm)
+test-interop: .venv/.full tests/interop/node_modules examples/node/node_modules ## clients in other languages (fetches grpc-js by npm)
 	$(PY) -m pytest -m interop tests/interop $(ARGS)
 
 compose-test: .venv/.full ## build the image, run docker-compose.yml in an engine of its own (installs podman; needs root)
 	$(PY) -m pytest -m compose tests/compose -rP $(ARGS)
 
-tests/interop/node_modules: tests/interop/package.json
-	npm install --prefix tests/interop --no-audit --no-fund --no-package-lock --silent && touch $@
+%/node_modules: %/package.json
+	npm install --prefix $* --no-audit --no-fund --no-package-lock --silent && touch $@
 
 test-gpu: .venv/.full ## the tests that need an NVIDIA GPU
 	$(PY) -m pytest -m gpu --timeout 1800 $(ARGS)
@@ -92,4 +95,4 @@ lock: .venv/bin/uv ## recompute constraints.txt (torch stays out: its pin is in 
 clean: ## remove what the verbs made
 	rm -rf .venv demo runs bench/cache bench/loadgen/build .compose-test .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help setup demo serve train test test-slow test-grpcio test-interop test-browser pictures test-gpu compose-test bench bench-peers bench-train lint format proto lock clean
+.PHONY: help setup demo serve train test test-slow test-dashboard test-grpcio test-interop test-browser pictures test-gpu compose-test bench bench-peers bench-train lint format proto lock clean

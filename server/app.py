@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+import os
 import secrets
 import signal
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -35,9 +37,14 @@ from server.runtime.graph import LoadedGraph
 from server.runtime.remembered import Remembered
 from server.settings import Settings, cores
 from server.signals import TellSignals
+from server.telemetry.access import AccessLog
+from server.telemetry.calls import Calls
 from server.telemetry.metrics import Metrics
 from server.workers.line import WorkerEnd
 from server.workers.worker import Worker
+
+if TYPE_CHECKING:
+    from server.telemetry.traces import Traces
 
 QUIET_SECONDS, QUIET_AT_MOST = 0.1, 2.0  # nobody called for so long; how long to hope for that
 LAST_WORDS_SECONDS = 1.0  # for answers that are written but not yet sent when the server stops
@@ -116,6 +123,8 @@ class App:
     async def start(self) -> None:
         """Load every model, then listen. Raises StartFailed."""
         settings = self._settings
+        access_log = AccessLog(self._log, rate=settings.access_log)
+        self._calls = Calls(self._metrics, access_log, _traces() if settings.traces == "on" else None)
         self._expose_metrics()
         try:
             self._catalog = self._load()
@@ -125,7 +134,10 @@ class App:
         for method in methods.values():
             self._metrics.expect_calls(method.rpc, codes=[code.name for code in Code])
         boundary = self._boundary = Boundary(
-            max_seconds=settings.max_seconds, observe=self._metrics.call, report_internal=self._report_internal
+            max_seconds=settings.max_seconds,
+            observe=self._calls.observe,
+            report_internal=self._report_internal,
+            begin_trace=self._calls.begin_trace,
         )
         # What is there now stays: the garbage collector need not walk it again and again, with all callers waiting.
         gc.collect()
@@ -153,6 +165,7 @@ class App:
         await self._transport.stop(seconds=LAST_WORDS_SECONDS)
         self._catalog.close()
         self._aside.close()
+        await asyncio.to_thread(self._calls.close)
         self._stop_metrics()
         self._log.info("stopped")
 
@@ -175,7 +188,7 @@ class App:
 
     def _expose_metrics(self) -> None:
         if self._line:
-            self._line.answer(self._metrics.exposition)
+            self._line.answer(self._metrics.reading)
             return
         host, port = self._settings.metrics_host, self._settings.metrics_port
         try:
@@ -235,6 +248,7 @@ class App:
             aside=self._aside,
             max_rows=self._settings.max_request_rows,
             pick_seed=lambda: secrets.randbelow(MAX_SEED + 1),
+            observe=self._metrics.scored,
         )
         methods = (*service.methods(), *self._health.methods())
         if self._settings.reflection == "on":
@@ -264,13 +278,22 @@ class App:
     def _report_not_remembered(self, reason: str) -> None:
         self._log.info("calibration not kept", reason=reason)
 
-    def _report_internal(self, error: BaseException, *, error_id: str, method: str) -> None:
-        self._log.error("internal error", error_id=error_id, method=method, exc_info=error)
+    def _report_internal(self, error: BaseException, *, error_id: str, method: str, trace_id: str) -> None:
+        known = {"trace_id": trace_id} if trace_id else {}
+        self._log.error("internal error", error_id=error_id, method=method, exc_info=error, **known)
 
     def _break(self) -> None:
         self.broken = True
         self._health.stop_serving()
         self._on_broken()
+
+
+def _traces() -> "Traces":
+    try:
+        from server.telemetry import traces
+    except ModuleNotFoundError as error:
+        raise StartFailed(f"--traces on needs the extra otel: pip install 'vaeserve[otel]' ({error})") from error
+    return traces.exporting(os.environ)
 
 
 def _rate(execution: Execution) -> str:

@@ -108,6 +108,12 @@ class Settings:
     )
     drain_seconds: float = _setting(30.0, _number(float, 0, 3600), "seconds to finish accepted requests after that")
     reflection: Literal["on", "off"] = _setting("on", _choice("on", "off"), "gRPC server reflection")
+    access_log: float = _setting(
+        0.0, _number(float, 0, 1), "share of the calls that end OK to log; all others are logged anyhow"
+    )
+    traces: Literal["on", "off"] = _setting(
+        "off", _choice("on", "off"), "send OpenTelemetry traces as the OTEL_* variables say; needs the extra otel"
+    )
     log_format: Literal["json", "console"] = _setting("console", _choice("json", "console"), "how log lines look")
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", _choice("debug", "info", "warning", "error"), "least severity to log"

@@ -1,7 +1,7 @@
 """Who waits for rows, until when, and what the waiting has cost so far."""
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 # Bulk work takes the rows that interactive callers leave, and a ninth of them otherwise (waiting.WEIGHTS).
 Priority: TypeAlias = Literal["interactive", "bulk"]
@@ -13,7 +13,31 @@ class Served:
 
     queue_seconds: float  # from submission to the first batch that held one of its rows
     run_seconds: float  # in batches that held its rows
-    batch_rows: int  # the largest of those batches
+    batch_rows: int  # the largest of those batches; 0 if there was none
+    graph: str = ""  # as its batcher is called
+    submitted: float = 0.0  # on the server's monotonic clock, seconds
+    settled: float = 0.0  # likewise
+
+
+@dataclass(slots=True)
+class Asked:
+    """What a call turned out to ask for, as far as it was understood."""
+
+    model: str = ""
+    version: str = ""
+    rows: int = 0
+
+
+class Trace(Protocol):
+    """The call's place in a trace over many services."""
+
+    @property
+    def id(self) -> str:
+        """32 hexadecimal digits."""
+
+    @property
+    def sampled(self) -> bool:
+        """Whether anybody will be able to look it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +48,8 @@ class Caller:
     tenant: str = ""  # on whose account
     priority: Priority = "interactive"
     served: list[Served] = field(default_factory=list)
+    asked: Asked = field(default_factory=Asked)
+    trace: Trace | None = None
 
     def total(self) -> Served:
         """Everything this call took, over all graphs it went through."""

@@ -8,17 +8,18 @@ import math
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
 
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
-from server.core.caller import Caller
-from server.core.events import CallEvent, CallHandled, CallStarted
+from server.core.caller import Asked, Caller, Trace
+from server.core.events import CallEvent, CallHandled, CallStarted, Rpc
 from server.core.ticket import Steps, Ticket, drive
+from server.edge.metadata import NO_METADATA, Metadata
 from server.edge.methods import Dialogue, Messages, Method, ServerStream, Unary
 from server.edge.status import Code, Status, Trailers
 from server.errors import (
@@ -46,7 +47,11 @@ _CODES: dict[type[VaeError], Code] = {
 class ReportInternal(Protocol):
     """Told of every failure whose cause the caller must not see."""
 
-    def __call__(self, error: BaseException, *, error_id: str, method: str) -> None: ...
+    def __call__(self, error: BaseException, *, error_id: str, method: str, trace_id: str) -> None:
+        """`trace_id` is empty for a call without a trace."""
+
+
+BeginTrace: TypeAlias = Callable[[Rpc, Metadata], Trace]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +71,16 @@ class Boundary:
         max_seconds: float,
         observe: Callable[[CallEvent], None],
         report_internal: ReportInternal,
+        begin_trace: BeginTrace | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`max_seconds` bounds every unary call, whatever deadline its caller asks for."""
+        """`max_seconds` bounds every unary call, whatever deadline its caller asks for; without `begin_trace` no call
+        has a trace.
+        """
         self._max_seconds = max_seconds
         self._observe = observe
         self._report_internal = report_internal
+        self._begin_trace = begin_trace
         self._clock = clock
         self._draining = False
         self.calls = 0  # so far, but for streams that last until the server stops
@@ -86,30 +95,34 @@ class Boundary:
         if self._draining:
             raise Unavailable("the server is shutting down")
 
-    def unary(self, method: Unary, payload: bytes, *, seconds_left: float | None) -> Ticket[Reply]:
+    def unary(
+        self, method: Unary, payload: bytes, *, seconds_left: float | None, metadata: Metadata = NO_METADATA
+    ) -> Ticket[Reply]:
         """Answer one request. The ticket's reply has a status always and a payload if that is OK."""
-        return drive(self._answer_and_end(method, payload, seconds_left))
+        caller = self.caller(method, metadata, seconds_left, limit=self._max_seconds)
+        return drive(self._answer_and_end(method, payload, caller))
 
-    def stream(self, method: ServerStream, payload: bytes, *, seconds_left: float | None) -> "StreamCall":
+    def stream(
+        self, method: ServerStream, payload: bytes, *, seconds_left: float | None, metadata: Metadata = NO_METADATA
+    ) -> "StreamCall":
         """Open a call that answers as often as the transport asks."""
-        return StreamCall(self, method, payload, seconds_left)
+        return StreamCall(self, method, payload, self.caller(method, metadata, seconds_left))
 
-    def dialogue(self, method: Dialogue) -> "DialogueCall":
+    def dialogue(self, method: Dialogue, *, metadata: Metadata = NO_METADATA) -> "DialogueCall":
         """Open a call that answers every request it is given."""
-        return DialogueCall(self, method)
+        return DialogueCall(self, method, self.caller(method, metadata, None))
 
-    def _answer_and_end(self, method: Unary, payload: bytes, seconds_left: float | None) -> Steps[Reply]:
-        account = Account(self, method)
+    def _answer_and_end(self, method: Unary, payload: bytes, caller: Caller) -> Steps[Reply]:
+        account = Account(self, method, caller)
         self.calls += 1
         self.open_calls += 1
-        reply = yield from self.answer(method, payload, seconds_left)
+        reply = yield from self.answer(method, payload, caller)
         assert reply.status is not None
         account.close(reply.status.code)
         self.open_calls -= 1
         return reply
 
-    def answer(self, method: Unary | Dialogue, payload: bytes, seconds_left: float | None) -> Steps[Reply]:
-        caller = self.caller(seconds_left, limit=self._max_seconds)
+    def answer(self, method: Unary | Dialogue, payload: bytes, caller: Caller) -> Steps[Reply]:
         try:
             self.refuse_if_draining()
             response = yield from method.handler(parse(method, payload), caller)
@@ -119,8 +132,17 @@ class Boundary:
         except Exception as error:
             return Reply(None, self.refusal(error, method, caller))
 
-    def caller(self, seconds_left: float | None, *, limit: float = math.inf) -> Caller:
-        return Caller(self._clock() + min(math.inf if seconds_left is None else seconds_left, limit))
+    def caller(
+        self, method: Method, metadata: Metadata, seconds_left: float | None, *, limit: float = math.inf
+    ) -> Caller:
+        deadline = self._clock() + min(math.inf if seconds_left is None else seconds_left, limit)
+        if self._begin_trace is None:
+            return Caller(deadline)
+        return Caller(deadline, trace=self._begin_trace(method.rpc, metadata))
+
+    def part_of(self, caller: Caller) -> Caller:
+        """A caller for one request of many that a call makes, each of which may take as long as the server allows."""
+        return replace(caller, deadline=self._clock() + self._max_seconds, served=[], asked=Asked())
 
     def refusal(self, error: Exception, method: Method, caller: Caller) -> Status:
         """The status that tells a caller of an error."""
@@ -129,7 +151,8 @@ class Boundary:
         code = _CODES.get(type(error), Code.INTERNAL) if isinstance(error, VaeError) else Code.INTERNAL
         if code is Code.INTERNAL:
             error_id = secrets.token_hex(8)
-            self._report_internal(error, error_id=error_id, method=method.path)
+            trace_id = caller.trace.id if caller.trace else ""
+            self._report_internal(error, error_id=error_id, method=method.path, trace_id=trace_id)
             known = str(error) if isinstance(error, VaeError) else "internal error"
             return Status(code, f"{known}; the server's log has it under id {error_id}")
         return Status(code, str(error), _details(code, error))
@@ -138,33 +161,32 @@ class Boundary:
         self._observe(CallStarted(method.rpc))
         return self._clock()
 
-    def handled(self, method: Method, code: Code, since: float) -> None:
-        self._observe(CallHandled(method.rpc, code.name, self._clock() - since))
+    def handled(self, method: Method, code: Code, since: float, caller: Caller) -> None:
+        self._observe(CallHandled(method.rpc, code.name, self._clock() - since, caller))
 
 
 class Account:
     """One call in the metrics: started once, handled once."""
 
-    __slots__ = ("_boundary", "_method", "_open", "_since")
+    __slots__ = ("_boundary", "_caller", "_method", "_open", "_since")
 
-    def __init__(self, boundary: Boundary, method: Method) -> None:
-        self._boundary, self._method = boundary, method
+    def __init__(self, boundary: Boundary, method: Method, caller: Caller) -> None:
+        self._boundary, self._method, self._caller = boundary, method, caller
         self._since = boundary.started(method)
         self._open = True
 
     def close(self, code: Code) -> None:
         if self._open:
             self._open = False
-            self._boundary.handled(self._method, code, self._since)
+            self._boundary.handled(self._method, code, self._since, self._caller)
 
 
 class StreamCall:
     """A server-streaming call in progress."""
 
-    def __init__(self, boundary: Boundary, method: ServerStream, payload: bytes, seconds_left: float | None) -> None:
-        self._boundary, self._method, self._payload = boundary, method, payload
-        self._caller = boundary.caller(seconds_left)
-        self._account = Account(boundary, method)
+    def __init__(self, boundary: Boundary, method: ServerStream, payload: bytes, caller: Caller) -> None:
+        self._boundary, self._method, self._payload, self._caller = boundary, method, payload, caller
+        self._account = Account(boundary, method, caller)
         self._messages: Messages | None = None
         self._awaited = method.until == "drain"  # by a server that drains
         if self._awaited:
@@ -210,12 +232,12 @@ class StreamCall:
 class DialogueCall:
     """A bidirectional call in progress, one response for each request."""
 
-    def __init__(self, boundary: Boundary, method: Dialogue) -> None:
-        self._boundary, self._method = boundary, method
-        self._account = Account(boundary, method)
+    def __init__(self, boundary: Boundary, method: Dialogue, caller: Caller) -> None:
+        self._boundary, self._method, self._caller = boundary, method, caller
+        self._account = Account(boundary, method, caller)
 
     def answer(self, payload: bytes) -> Ticket[Reply]:
-        return drive(self._boundary.answer(self._method, payload, None))
+        return drive(self._boundary.answer(self._method, payload, self._boundary.part_of(self._caller)))
 
     def close(self, code: Code) -> None:
         """The call ended with this code. May be called again."""

@@ -9,9 +9,10 @@ from google.protobuf.message import Message
 from server.core.arrays import Floats
 from server.core.aside import Aside
 from server.core.caller import Caller
+from server.core.events import Scored
 from server.core.model import Entry, Execution, Model, Models, Source, State
 from server.core.score import score
-from server.core.spec import Spec
+from server.core.spec import LatentMode, Spec
 from server.core.ticket import Steps
 from server.edge import sampling, wire
 from server.edge.methods import Messages, Method, ServerStream, Unary
@@ -36,14 +37,23 @@ _SOURCES: dict[Source, pb.ExecutionSource] = {
 class VaeServicer:
     """The handlers of VaeService over a catalog of models."""
 
-    def __init__(self, models: Models, *, aside: Aside, max_rows: int, pick_seed: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        models: Models,
+        *,
+        aside: Aside,
+        max_rows: int,
+        pick_seed: Callable[[], int],
+        observe: Callable[[Scored], None],
+    ) -> None:
         """`aside` draws and compresses items; `max_rows` bounds one request; `pick_seed` gives a seed 0..2^63 - 1 to
-        requests that bring none.
+        requests that bring none; `observe` hears how well rows were explained.
         """
         self._models = models
         self._aside = aside
         self._max_rows = max_rows
         self._pick_seed = pick_seed
+        self._observe = observe
 
     def methods(self) -> tuple[Method, ...]:
         return (
@@ -58,7 +68,9 @@ class VaeServicer:
         )
 
     def sample(self, request: pb.SampleRequest, caller: Caller) -> Steps[Message]:
-        wanted = sampling.check(request, self._find(request.model), most_rows=self._max_rows, seed=self._drawn_seed)
+        model = self._find(request.model, caller)
+        wanted = sampling.check(request, model, most_rows=self._max_rows, seed=self._drawn_seed)
+        caller.asked.rows = wanted.rows
         response = pb.SampleResponse()
         yield from wanted.fill(
             response, first_row=wanted.first_row, rows=wanted.rows, caller=caller, put_items=self._put_items
@@ -66,13 +78,14 @@ class VaeServicer:
         return response
 
     def sample_stream(self, request: pb.SampleStreamRequest, caller: Caller) -> Messages:
-        model = self._find(request.model)
+        model = self._find(request.model, caller)
         wanted = sampling.check(request, model, most_rows=wire.MAX_ROW, seed=self._drawn_seed)
+        caller.asked.rows = wanted.rows
         rows = sampling.chunk_rows(request.chunk_rows, model.spec, max_rows=self._max_rows)
         return Chunks(wanted, chunk_rows=rows, caller=caller.in_bulk(), put_items=self._put_items)
 
     def encode(self, request: pb.EncodeRequest, caller: Caller) -> Steps[Message]:
-        model = self._find(request.model)
+        model = self._find(request.model, caller)
         space = model.spec.embedding_space
         if request.expect_embedding_space not in ("", space):
             raise EmbeddingSpaceMismatch(
@@ -80,6 +93,7 @@ class VaeServicer:
                 "vectors of the two cannot be compared"
             )
         items = wire.items(request.items, model.spec, max_rows=self._max_rows)
+        caller.asked.rows = len(items)
         draws = wire.integer("draws", request.draws, least=0, most=wire.MAX_DRAWS)
         first_row = wire.rows_at(request.first_row, rows=len(items))
         seed = self._seed(request, draws=draws > 0)
@@ -96,18 +110,17 @@ class VaeServicer:
         return response
 
     def reconstruct(self, request: pb.ReconstructRequest, caller: Caller) -> Steps[Message]:
-        model = self._find(request.model)
+        model = self._find(request.model, caller)
         items = wire.items(request.items, model.spec, max_rows=self._max_rows)
+        caller.asked.rows = len(items)
         first_row = wire.rows_at(request.first_row, rows=len(items))
-        latent = wire.choice("latent", request.latent, pb.LatentMode, default=pb.LATENT_MODE_MEAN)
+        chosen_latent = wire.choice("latent", request.latent, pb.LatentMode, default=pb.LATENT_MODE_MEAN)
+        latent: LatentMode = "draw" if chosen_latent == pb.LATENT_MODE_DRAW else "mean"
         chosen = wire.encoding(request.encoding, model.spec)
-        seed = self._seed(request, draws=latent == pb.LATENT_MODE_DRAW)
-        result = yield from model.vae.reconstruct(
-            items,
-            latent="draw" if latent == pb.LATENT_MODE_DRAW else "mean",
-            seed=seed,
-            first_row=first_row,
-            caller=caller,
+        seed = self._seed(request, draws=latent == "draw")
+        result = yield from model.vae.reconstruct(items, latent=latent, seed=seed, first_row=first_row, caller=caller)
+        self._observe(
+            Scored(model.name, model.version, latent, result.reconstruction_nll, result.kl, result.elbo_percentile)
         )
         response = pb.ReconstructResponse(seed=seed, model=ref(model))
         wire.put(response.reconstruction_nll, result.reconstruction_nll)
@@ -119,8 +132,9 @@ class VaeServicer:
         return response
 
     def decode(self, request: pb.DecodeRequest, caller: Caller) -> Steps[Message]:
-        model = self._find(request.model)
+        model = self._find(request.model, caller)
         latents = wire.latents(request.latents, model.spec, max_rows=self._max_rows)
+        caller.asked.rows = len(latents)
         first_row = wire.rows_at(request.first_row, rows=len(latents))
         output = wire.choice("output", request.output, pb.OutputMode, default=pb.OUTPUT_MODE_MEAN)
         chosen = wire.encoding(request.encoding, model.spec)
@@ -132,8 +146,9 @@ class VaeServicer:
         return response
 
     def score(self, request: pb.ScoreRequest, caller: Caller) -> Steps[Message]:
-        model = self._find(request.model)
+        model = self._find(request.model, caller)
         items = wire.items(request.items, model.spec, max_rows=self._max_rows)
+        caller.asked.rows = len(items)
         samples = wire.importance_samples(request.importance_samples, rows=len(items))
         first_row = wire.rows_at(request.first_row, rows=len(items))
         seed = self._seed(request, draws=True)
@@ -157,9 +172,9 @@ class VaeServicer:
         yield from ()
         return pb.ListModelsResponse(models=[_summary(entry) for entry in self._models.entries()])
 
-    def get_model(self, request: pb.GetModelRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
+    def get_model(self, request: pb.GetModelRequest, caller: Caller) -> Steps[Message]:
         yield from ()
-        model = self._find(request.model)
+        model = self._find(request.model, caller)
         (entry,) = (e for e in self._models.entries() if e.model is model)
         spec = model.spec
         response = pb.GetModelResponse(
@@ -194,8 +209,10 @@ class VaeServicer:
         else:
             yield self._aside.run(put)
 
-    def _find(self, selector: pb.ModelSelector) -> Model:
-        return self._models.find(selector.name, selector.version)
+    def _find(self, selector: pb.ModelSelector, caller: Caller) -> Model:
+        model = self._models.find(selector.name, selector.version)
+        caller.asked.model, caller.asked.version = model.name, model.version
+        return model
 
     def _drawn_seed(self, request: sampling.Request) -> int:
         return self._seed(request, draws=True)

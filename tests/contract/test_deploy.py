@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from support.monitoring import checked, promtool
 
 from server.settings import NOT_OURS, PREFIX, Settings
 from server.telemetry.metrics import Metrics
@@ -27,6 +27,8 @@ TLS = {
     *(f"{PREFIX}TLS_{name}" for name in ("CERTIFICATE", "KEY", "CLIENT_CA", "CA", "SERVER_NAME")),
     *(f"{PREFIX}CLIENT_{name}" for name in ("CERTIFICATE", "KEY")),
 }
+# Told of by servers with TLS alone.
+OF_TLS = {"vae_certificate_expiry_timestamp_seconds"}
 DASHBOARDS = sorted((ROOT / "deploy/grafana/dashboards").glob("*.json"))
 
 
@@ -150,23 +152,38 @@ def test_operators_are_told_of_every_metric_and_its_kind() -> None:
 
 
 def test_operators_are_told_what_to_do_about_every_alert() -> None:
-    alerts = [rule["alert"] for rule in rules() if "alert" in rule]
-    assert alerts == [name.strip("`") for name, *_ in table("Alerts")]
+    runbooks = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in rules() if "alert" in rule}
+    sections = re.findall(r"^### (Vaeserve\w+)$", section("Alerts"), re.MULTILINE)
+    # GitHub's anchor of a heading of letters is the heading in lower case.
+    assert runbooks == {name: f"docs/operations.md#{name.lower()}" for name in sections}
+    for name in sections:
+        text = section("Alerts").partition(f"\n### {name}\n")[2].partition("\n### ")[0]
+        assert "**Do:**" in text, name
+
+
+def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+    tests = [test for path in sorted(PROMETHEUS.glob("*test*.yml")) for test in yaml(path)["tests"]]
+    cases = [case for test in tests for case in test.get("alert_rule_test", ())]
+    fired = {case["alertname"] for case in cases if case["exp_alerts"]}
+    quiet = {case["alertname"] for case in cases if not case["exp_alerts"]}
+    alerts = {rule["alert"] for rule in rules() if "alert" in rule}
+    assert alerts - fired == set()
+    assert alerts - quiet == set()
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.name)
 def test_panels_ask_only_for_metrics_that_operators_are_told_of(path: Path) -> None:
     for expression in expressions(path):
-        assert metrics_in(expression), expression
-        assert set() == metrics_in(expression) - documented_series(), expression
+        assert metrics_in(expression) | recorded_in(expression), expression
+        assert set() == metrics_in(expression) - documented_series() - {"up"}, expression
+        assert set() == recorded_in(expression) - recorded(), expression
 
 
 def test_rules_ask_only_for_metrics_that_operators_are_told_of() -> None:
-    recorded = {rule["record"] for rule in rules() if "record" in rule}
     for rule in rules():
         assert metrics_in(rule["expr"]) | recorded_in(rule["expr"]), rule
-        assert set() == metrics_in(rule["expr"]) - documented_series() - {"up"}, rule
-        assert set() == recorded_in(rule["expr"]) - recorded, rule
+        assert set() == metrics_in(rule["expr"]) - documented_series() - {"up"} - OF_TLS, rule
+        assert set() == recorded_in(rule["expr"]) - recorded(), rule
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.name)
@@ -198,17 +215,6 @@ def test_prometheus_can_read_every_panel(path: Path, tmp_path: Path) -> None:
     promtool("check", "rules", file)
 
 
-def promtool(*arguments: str | Path) -> None:
-    checked("promtool", *arguments)
-
-
-def checked(tool: str, *arguments: str | Path) -> None:
-    if shutil.which(tool) is None:
-        pytest.skip(f"{tool} is not installed (Debian: apt install prometheus prometheus-alertmanager)")
-    done = subprocess.run([tool, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @cache
 def yaml(path: Path) -> Any:
     return YAML(typ="safe").load(path)
@@ -233,11 +239,15 @@ def expressions(dashboard: Path) -> list[str]:
     ]
 
 
+def section(heading: str) -> str:
+    """What docs/operations.md says under a heading."""
+    return (ROOT / "docs/operations.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
 @cache
 def table(heading: str) -> list[tuple[str, ...]]:
     """The rows of the first table under a heading of docs/operations.md."""
-    section = (ROOT / "docs/operations.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
+    rows = [line.strip("|").split("|") for line in section(heading).splitlines() if line.startswith("|")]
     return [tuple(cell.strip() for cell in row) for row in rows[2:]]
 
 
@@ -257,14 +267,19 @@ def documented_series() -> set[str]:
     return series
 
 
+@cache
+def recorded() -> set[str]:
+    return {rule["record"] for rule in rules() if "record" in rule}
+
+
 def recorded_in(expression: str) -> set[str]:
     return set(re.findall(r"[a-z_]+:\w+:\w+", expression))
 
 
 def metrics_in(expression: str) -> set[str]:
-    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|by \([^)]*\)|[a-z_]+:\w+:\w+", "", expression)
+    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|(by|on) \([^)]*\)|[a-z_]+:\w+:\w+|\"[^\"]*\"", "", expression)
     words = {word for word in re.findall(r"[a-z_]\w*(?!\w*\()", bare) if "_" in word or word == "up"}
-    return words - {"histogram_quantile"}
+    return words - {"histogram_quantile", "group_left"}
 
 
 def cells_of(position: dict[str, int]) -> list[tuple[int, int]]:

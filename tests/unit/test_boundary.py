@@ -7,6 +7,7 @@ from server.core.caller import Caller, Served
 from server.core.events import CallHandled, CallStarted
 from server.core.ticket import Ticket
 from server.edge.boundary import Boundary, Reply
+from server.edge.metadata import LazyMetadata
 from server.edge.methods import Dialogue, ServerStream, Unary
 from server.edge.status import Code
 from server.errors import (
@@ -30,7 +31,9 @@ class Ring:
         self.boundary = Boundary(
             max_seconds=60.0,
             observe=self.events.append,
-            report_internal=lambda error, *, error_id, method: self.reported.append((error, error_id, method)),
+            report_internal=lambda error, *, error_id, method, trace_id: self.reported.append(
+                (error, error_id, method, trace_id)
+            ),
             clock=lambda: self.now,
         )
 
@@ -96,7 +99,7 @@ def test_an_unknown_error_shows_an_id_and_nothing_else():
     ring = Ring()
     error = ZeroDivisionError("a secret path")
     reply = ring.unary(raising(error)).outcome()
-    ((reported, error_id, method),) = ring.reported
+    ((reported, error_id, method, _),) = ring.reported
     assert (reported, method) == (error, "/p.S/M")
     assert error_id in reply.status.message
     assert "secret" not in reply.status.message
@@ -232,6 +235,53 @@ def test_draining_refuses_new_calls_and_answers_those_in_progress():
     waiting.succeed(None)
     assert accepted.outcome().status.code is Code.OK
     assert ring.boundary.open_calls == 0
+
+
+class FakeTrace:
+    id, sampled = "4bf92f3577b34da6a3ce929d0e0e4736", True
+
+
+def traced(ring: Ring, *, begun: list) -> Boundary:
+    """The ring's boundary, with a trace for every call."""
+
+    def begin(rpc, metadata):
+        begun.append((rpc.method, metadata["traceparent"]))
+        return FakeTrace()
+
+    return Boundary(
+        max_seconds=60.0,
+        observe=ring.events.append,
+        report_internal=lambda error, *, error_id, method, trace_id: ring.reported.append(trace_id),
+        begin_trace=begin,
+    )
+
+
+def test_every_kind_of_call_begins_a_trace_with_its_metadata_and_ends_with_it():
+    ring, begun, sent = Ring(), [], {"traceparent": "00-a-b-01"}
+    boundary = traced(ring, begun=begun)
+    boundary.unary(Unary("/p.S/One", pb.SampleRequest, raising(NotFound("x"))), b"", seconds_left=None, metadata=sent)
+    stream = ServerStream("/p.S/Many", pb.SampleRequest, lambda request, caller: Numbers())
+    boundary.stream(stream, b"", seconds_left=None, metadata=sent).close()
+    boundary.dialogue(Dialogue("/p.S/Chat", pb.SampleRequest, raising(NotFound("x"))), metadata=sent).close(Code.OK)
+    assert begun == [(name, "00-a-b-01") for name in ("One", "Many", "Chat")]
+    ended = [event for event in ring.events if isinstance(event, CallHandled)]
+    assert [event.caller.trace.id for event in ended] == [FakeTrace.id] * 3
+
+
+def test_an_internal_error_is_reported_with_the_trace_it_happened_in():
+    ring = Ring()
+    method = Unary("/p.S/M", pb.SampleRequest, raising(ZeroDivisionError("secret")))
+    traced(ring, begun=[]).unary(method, b"", seconds_left=None, metadata={"traceparent": ""})
+    assert ring.reported == [FakeTrace.id]
+
+
+def test_metadata_that_nobody_asks_for_are_not_read():
+    def unread():
+        raise AssertionError("read")
+
+    method = Unary("/p.S/M", pb.SampleRequest, raising(NotFound("x")))
+    reply = Ring().boundary.unary(method, b"", seconds_left=None, metadata=LazyMetadata(unread)).outcome()
+    assert reply.status.code is Code.NOT_FOUND
 
 
 def test_draining_ends_a_stream_between_its_messages_and_waits_until_it_is_closed():

@@ -52,6 +52,8 @@ def make_vae(*, learned_prior: bool, max_queued_rows: int = 10**6) -> Vae:
         sampling_version=1,
         metrics={},
         elbo_percentiles={"mean": np.linspace(-5, 0, 101), "draw": np.linspace(-20, 0, 101)},
+        nll_percentiles={},
+        kl_percentiles={},
     )
     batchers = {
         name: Batcher(

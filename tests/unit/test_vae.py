@@ -43,6 +43,8 @@ def vae(request) -> Iterator[Vae]:
         sampling_version=1,
         metrics={},
         elbo_percentiles={"mean": np.linspace(-5, 0, 101), "draw": np.linspace(-8, 0, 101)},
+        nll_percentiles={},
+        kl_percentiles={},
     )
     batchers = {
         name: Batcher(graph, scheduler=Scheduler(max_batch_rows=4, max_queued_rows=10**4, max_queued_bytes=10**7))

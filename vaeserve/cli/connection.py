@@ -1,16 +1,19 @@
 """Which server and model a command talks to, and what becomes of the errors it meets."""
 
 import functools
-from collections.abc import Callable
-from typing import Concatenate, NoReturn, ParamSpec
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Concatenate, NoReturn, ParamSpec, Protocol, TypeVar
 
 import click
 
+from vaeserve.async_client import AsyncClient
 from vaeserve.client import Client
 from vaeserve.errors import DeadlineExceeded, InvalidInput, NotFound, Unavailable, VaeServeError
 from vaeserve.results import ModelInfo
 
 P = ParamSpec("P")
+C = TypeVar("C", Client, AsyncClient)
 
 DEFAULT_TARGET = "127.0.0.1:50051"
 TARGET_VARIABLE = "VAESERVE_TARGET"
@@ -30,6 +33,13 @@ class BadInput(click.ClickException):
     exit_code = 2
 
 
+class Connect(Protocol):
+    """Makes a client of the server and the model that a command's options name."""
+
+    def __call__(self, kind: type[C], /, **options: Any) -> C:
+        """A client of this class, with further options of its own."""
+
+
 def connected(command: Callable[Concatenate[Client, P], None]) -> Callable[..., None]:
     """Give a command a client, the options that say of what, and the exit codes of the program."""
 
@@ -42,6 +52,23 @@ def connected(command: Callable[Concatenate[Client, P], None]) -> Callable[..., 
         target: str, model: str | None, version: str | None, timeout: float, *args: P.args, **options: P.kwargs
     ) -> None:
         _run(lambda client: command(client, *args, **options), target, model, version, timeout)
+
+    return run
+
+
+def connecting(command: Callable[Concatenate[Connect, P], None]) -> Callable[..., None]:
+    """As `connected`, for a command that makes its clients itself."""
+
+    @_target
+    @_model
+    @_version
+    @_timeout(default=30.0)
+    @functools.wraps(command)
+    def run(
+        target: str, model: str | None, version: str | None, timeout: float, *args: P.args, **options: P.kwargs
+    ) -> None:
+        with _explained(target, timeout):
+            command(_connect(target, model, version, timeout), *args, **options)
 
     return run
 
@@ -74,9 +101,22 @@ def _timeout(*, default: float) -> Callable[[Callable[..., None]], Callable[...,
 def _run(
     command: Callable[[Client], None], target: str, model: str | None, version: str | None, timeout: float
 ) -> None:
+    with _explained(target, timeout), _connect(target, model, version, timeout)(Client) as client:
+        command(client)
+
+
+def _connect(target: str, model: str | None, version: str | None, timeout: float) -> Connect:
+    def connect(kind: type[C], /, **options: Any) -> C:
+        return kind(target, model=model, version=version, timeout=timeout, **options)
+
+    return connect
+
+
+@contextmanager
+def _explained(target: str, timeout: float) -> Iterator[None]:
+    """Turn what goes wrong into one line and an exit code."""
     try:
-        with Client(target, model=model, version=version, timeout=timeout) as client:
-            command(client)
+        yield
     except VaeServeError as error:
         _fail(error, target, timeout)
     except OSError as error:  # files: not there, not readable, no space left

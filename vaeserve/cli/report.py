@@ -57,4 +57,4 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def _aligned(cell: str) -> Callable[[int], str]:
-    return cell.rjust if cell.replace(".", "").replace("-", "").isdigit() else cell.ljust
+    return cell.ljust if cell.strip("-.0123456789") or not cell else cell.rjust

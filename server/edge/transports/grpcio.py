@@ -7,6 +7,7 @@ import grpc
 from grpc.aio import ServicerContext
 
 from server.edge.boundary import Boundary, Reply
+from server.edge.metadata import LazyMetadata, Metadata
 from server.edge.methods import Dialogue, MethodTable, ServerStream, Unary
 from server.edge.settled import settled
 from server.edge.status import Code, Status
@@ -81,7 +82,9 @@ def _handler(method: Unary | ServerStream | Dialogue, boundary: Boundary) -> "gr
 
 def _unary(method: Unary, boundary: Boundary) -> "Callable[[bytes, ServicerContext[Any, Any]], Awaitable[bytes]]":
     async def call(payload: bytes, context: "ServicerContext[Any, Any]") -> bytes:
-        reply = await settled(boundary.unary(method, payload, seconds_left=context.time_remaining()))
+        reply = await settled(
+            boundary.unary(method, payload, seconds_left=context.time_remaining(), metadata=_metadata(context))
+        )
         assert reply.status is not None
         await _end(context, reply.status)
         assert reply.payload is not None
@@ -94,7 +97,7 @@ def _server_stream(
     method: ServerStream, boundary: Boundary
 ) -> "Callable[[bytes, ServicerContext[Any, Any]], Awaitable[None]]":
     async def call(payload: bytes, context: "ServicerContext[Any, Any]") -> None:
-        stream = boundary.stream(method, payload, seconds_left=context.time_remaining())
+        stream = boundary.stream(method, payload, seconds_left=context.time_remaining(), metadata=_metadata(context))
         try:
             while True:
                 reply = await settled(stream.next())
@@ -113,7 +116,7 @@ def _dialogue(
     method: Dialogue, boundary: Boundary
 ) -> "Callable[[AsyncIterator[bytes], ServicerContext[Any, Any]], Awaitable[None]]":
     async def call(payloads: AsyncIterator[bytes], context: "ServicerContext[Any, Any]") -> None:
-        dialogue = boundary.dialogue(method)
+        dialogue = boundary.dialogue(method, metadata=_metadata(context))
         try:
             async for payload in payloads:
                 reply: Reply = await settled(dialogue.answer(payload))
@@ -128,6 +131,12 @@ def _dialogue(
             dialogue.close(Code.CANCELLED)
 
     return call
+
+
+def _metadata(context: "ServicerContext[Any, Any]") -> Metadata:
+    return LazyMetadata(
+        lambda: {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    )
 
 
 async def _end(context: "ServicerContext[Any, Any]", status: Status) -> None:

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 from server.core.ticket import Ticket
 from server.edge.boundary import Boundary
+from server.edge.metadata import of_headers
 from server.edge.methods import MethodTable, Unary
 from server.edge.settled import settled
 from server.edge.status import Code, Refused, Status
@@ -94,7 +95,7 @@ class Front:
         connect.check(headers)
         timeout = connect.seconds_left(headers)
         body = await _body(receive, max_bytes=max_bytes)
-        ticket = self._boundary.unary(method, body, seconds_left=timeout)
+        ticket = self._boundary.unary(method, body, seconds_left=timeout, metadata=of_headers(headers))
         wait_for(ticket)
         try:
             return connect.answer(await settled(ticket), answers_in)
