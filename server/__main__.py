@@ -70,7 +70,7 @@ def _serve(settings: Settings, log: "structlog.typing.FilteringBoundLogger", wor
     from server.edge.transports.grpcio import GrpcioTransport
 
     make_transport: MakeTransport = partial(GrpcioTransport, shared=worker is not None)
-    if settings.web == "on" and settings.web_port is not None:
+    if settings.web == "on" and settings.web_port != "off":
         make_transport = _with_web(make_transport, settings, log, shared=worker is not None)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(app.serve(settings, log, make_transport=make_transport, worker=worker))
@@ -85,11 +85,11 @@ def _with_web(
         from server.edge.transports.beside import beside
     except ModuleNotFoundError as error:
         raise StartFailed(f"--web-port needs the extra web: pip install 'vaeserve[web]' ({error})") from error
-    assert settings.web_port is not None
+    assert settings.web_port != "off"
     return beside(
         make_transport,
         http_port=settings.web_port,
-        origins=Origins(*settings.web_origins),
+        origins=Origins(*settings.origins),
         shared=shared,
         tell=lambda port: log.info("web", host=settings.host, port=port),
     )

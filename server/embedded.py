@@ -77,7 +77,7 @@ class Application:
                     methods,
                     boundary,
                     max_request_bytes=max_request_bytes,
-                    origins=Origins(*settings.web_origins),
+                    origins=Origins(*settings.origins),
                 )
                 if settings.web == "on"
                 else None

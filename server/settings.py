@@ -42,16 +42,20 @@ def _choice(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
-def _port_or_off(text: str) -> float | None:
-    return None if text == "off" else _number(int, 0, 65535)(text)
+def _port_or_off(text: str) -> float | str:
+    if text == "off":
+        return text
+    try:
+        return _number(int, 0, 65535)(text)
+    except ValueError as error:
+        raise ValueError(f"{error}, or off") from None
 
 
-def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(origin.strip() for origin in text.split(",") if origin.strip())
-    for origin in origins:
+def _origins(text: str) -> str:
+    for origin in filter(None, text.split(",")):
         if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin):
             raise ValueError("must be * or like https://name:port, several with commas")
-    return origins
+    return text
 
 
 def _setting(default: Any, parse: Callable[[str], Any], text: str) -> Any:
@@ -76,11 +80,11 @@ class Settings:
     web: Literal["on", "off"] = _setting(
         "on", _choice("on", "off"), "HTTP/JSON (the Connect protocol), gRPC-Web and the page: with Envoy on --port"
     )
-    web_port: int | None = _setting(
-        None, _port_or_off, "port for HTTP/JSON and the page with grpcio, or off; 0 lets the system choose"
+    web_port: int | Literal["off"] = _setting(
+        "off", _port_or_off, "port for HTTP/JSON and the page with grpcio, or off; 0 lets the system choose"
     )
-    web_origins: tuple[str, ...] = _setting(
-        (), _origins, "origins whose pages may call, beside the server's own: https://NAME, with commas; * is every one"
+    web_origins: str = _setting(
+        "", _origins, "origins whose pages may call, beside the server's own: https://NAME, with commas; * is every one"
     )
     workers: int = _setting(1, _number(int, 1, 64), "processes that serve the port side by side")
     metrics_host: str = _setting("127.0.0.1", str, "address to listen on for metrics")
@@ -118,6 +122,11 @@ class Settings:
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", _choice("debug", "info", "warning", "error"), "least severity to log"
     )
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins whose pages may call, beside the server's own."""
+        return tuple(filter(None, self.web_origins.split(",")))
 
     @property
     def calibration_folder(self) -> Path | None:

@@ -64,9 +64,9 @@ def test_curl_gets_pictures_and_what_serving_them_took(site):
     _, target = site
     command = ["curl", "-sS", "-i", "-d", '{"count":4,"encoding":"PNG","seed":5}', f"http://{target}{SAMPLE}"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert said.startswith("HTTP/1.1 200 OK")
+    assert said.startswith("HTTP/1.1 200 OK\n")
     assert re.search(r"trailer-vae-queue-seconds: [\d.]+", said)
-    assert len(json.loads(said.split("\r\n\r\n")[1])["png"]) == 4
+    assert len(json.loads(said.split("\n\n")[1])["png"]) == 4
 
 
 def test_json_proto_and_grpc_give_the_same_rows(site):
