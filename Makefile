@@ -47,6 +47,12 @@ test-dashboard: .venv/.full ## every panel and one alert asked of a real Prometh
 test-grpcio: .venv/.full ## the end-to-end tests with --transport grpcio
 	VAESERVE_TRANSPORT=grpcio $(PY) -m pytest tests/e2e $(ARGS)
 
+test-browser: .venv/.full ## the page in a real Chromium (apt install chromium)
+	$(PY) -m pytest -m browser tests/browser $(ARGS)
+
+pictures: .venv/.full ## remake the page's screenshots in docs/pictures
+	$(PY) -m pytest -m browser -o python_files=pictures.py tests/browser
+
 test-interop: .venv/.full tests/interop/node_modules examples/node/node_modules tests/interop/triton/.venv ## foreign clients (fetches grpc-js and tritonclient)
 	$(PY) -m pytest -m interop tests/interop $(ARGS)
 
@@ -98,4 +104,4 @@ lock: .venv/bin/uv ## recompute constraints.txt (torch stays out: its pin is in 
 clean: ## remove what the verbs made
 	rm -rf .venv demo runs bench/cache bench/loadgen/build .compose-test .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help setup demo serve train test test-slow soak test-dashboard test-grpcio test-interop test-gpu compose-test bench bench-peers bench-train lint format proto lock clean
+.PHONY: help setup demo serve train test test-slow soak test-dashboard test-grpcio test-interop test-browser pictures test-gpu compose-test bench bench-peers bench-train lint format proto lock clean

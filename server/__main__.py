@@ -15,6 +15,8 @@ from server.workers.worker import HANDOVER, Worker
 if TYPE_CHECKING:
     import structlog
 
+    from server.edge.transports.transport import MakeTransport
+
 
 def main() -> int:
     """Exit codes: 0 drained, 1 broken while serving, 2 could not start."""
@@ -69,9 +71,30 @@ def _serve(settings: Settings, log: "structlog.typing.FilteringBoundLogger", wor
     from server import app
     from server.edge.transports.grpcio import GrpcioTransport
 
-    make_transport = partial(GrpcioTransport, shared=worker is not None)
+    make_transport: MakeTransport = partial(GrpcioTransport, shared=worker is not None)
+    if settings.web == "on" and settings.web_port != "off":
+        make_transport = _with_web(make_transport, settings, log, shared=worker is not None)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(app.serve(settings, log, make_transport=make_transport, worker=worker))
+
+
+def _with_web(
+    make_transport: "MakeTransport", settings: Settings, log: "structlog.typing.FilteringBoundLogger", *, shared: bool
+) -> "MakeTransport":
+    from server.edge.web.origins import Origins
+
+    try:
+        from server.edge.transports.beside import beside
+    except ModuleNotFoundError as error:
+        raise StartFailed(f"--web-port needs the extra web: pip install 'vaeserve[web]' ({error})") from error
+    assert settings.web_port != "off"
+    return beside(
+        make_transport,
+        http_port=settings.web_port,
+        origins=Origins(*settings.origins),
+        shared=shared,
+        tell=lambda port: log.info("web", host=settings.host, port=port),
+    )
 
 
 if __name__ == "__main__":

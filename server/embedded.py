@@ -20,6 +20,8 @@ from server.edge.transports.envoy.admin import Admin
 from server.edge.transports.envoy.hangups import Hangups
 from server.edge.transports.envoy.listener import Listener
 from server.edge.transports.envoy.transport import EnvoyTransport
+from server.edge.web.front import Front
+from server.edge.web.origins import Origins
 from server.errors import StartFailed
 from server.handover import HANDOVER, Handover
 from server.settings import read
@@ -70,8 +72,18 @@ class Application:
         hangups = Hangups(handover.hangups)
 
         def make_transport(methods: MethodTable, boundary: Boundary, *, max_request_bytes: int) -> EnvoyTransport:
+            front = (
+                Front(
+                    methods,
+                    boundary,
+                    max_request_bytes=max_request_bytes,
+                    origins=Origins(*settings.origins),
+                )
+                if settings.web == "on"
+                else None
+            )
             self._transport = EnvoyTransport(
-                methods, boundary, max_request_bytes=max_request_bytes, listener=listener, hangups=hangups
+                methods, boundary, max_request_bytes=max_request_bytes, listener=listener, hangups=hangups, front=front
             )
             return self._transport
 

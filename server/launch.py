@@ -63,6 +63,7 @@ def become_envoy(settings: Settings, arguments: Sequence[str], *, worker: Worker
         filters=connections["http_filters"],
         admin=admin,
         hangups=Path(f"/dev/fd/{hangups_in}"),
+        web=settings.web == "on",
     )
     handover = Handover(
         arguments=tuple(arguments), admin=str(admin), hangups=hangups, worker=worker.to_json() if worker else ""

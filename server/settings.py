@@ -6,6 +6,7 @@ A flag beats its variable, a variable beats the default. All mistakes are told a
 import argparse
 import math
 import os
+import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
@@ -41,6 +42,22 @@ def _choice(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
+def _port_or_off(text: str) -> float | str:
+    if text == "off":
+        return text
+    try:
+        return _number(int, 0, 65535)(text)
+    except ValueError as error:
+        raise ValueError(f"{error}, or off") from None
+
+
+def _origins(text: str) -> str:
+    for origin in filter(None, text.split(",")):
+        if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin):
+            raise ValueError("must be * or like https://name:port, several with commas")
+    return text
+
+
 def _setting(default: Any, parse: Callable[[str], Any], text: str) -> Any:
     return field(default=default, metadata={"parse": parse, "help": text})
 
@@ -66,6 +83,15 @@ class Settings:
         "auto",
         _choice("auto", "envoy", "grpcio"),
         "what carries gRPC: an Envoy with this server inside, or grpcio; auto is Envoy where it is installed",
+    )
+    web: Literal["on", "off"] = _setting(
+        "on", _choice("on", "off"), "HTTP/JSON (the Connect protocol), gRPC-Web and the page: with Envoy on --port"
+    )
+    web_port: int | Literal["off"] = _setting(
+        "off", _port_or_off, "port for HTTP/JSON and the page with grpcio, or off; 0 lets the system choose"
+    )
+    web_origins: str = _setting(
+        "", _origins, "origins whose pages may call, beside the server's own: https://NAME, with commas; * is every one"
     )
     workers: int = _setting(1, _number(int, 1, 64), "processes that serve the port side by side")
     metrics_host: str = _setting("127.0.0.1", str, "address to listen on for metrics")
@@ -108,6 +134,11 @@ class Settings:
     )
 
     @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins whose pages may call, beside the server's own."""
+        return tuple(filter(None, self.web_origins.split(",")))
+
+    @property
     def calibration_folder(self) -> Path | None:
         """Where measured rates are kept; None: nowhere."""
         return None if self.calibration_cache in ("", "off") else Path(self.calibration_cache)
@@ -145,6 +176,8 @@ def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
             f"--max-request-rows {settings.max_request_rows} must not exceed --max-queue-rows "
             f"{settings.max_queue_rows}: such a request could never be accepted"
         )
+    if settings.web_port == 0 and settings.workers > 1:
+        problems.append("--web-port 0 must be a port of your choice where --workers share it")
     if problems:
         raise BadSettings("\n".join(problems))
     return settings
@@ -184,7 +217,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     for setting in fields(Settings):
         kind = setting.metadata["help"]
-        choices = typing.get_args(setting.type)
+        choices = typing.get_args(setting.type) if typing.get_origin(setting.type) is Literal else ()
         parser.add_argument(
             _flag(setting),
             dest=setting.name,

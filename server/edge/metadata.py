@@ -30,3 +30,14 @@ class LazyMetadata(Mapping[str, str]):
         if self._values is None:
             self._values = self._read()
         return self._values
+
+
+def of_headers(headers: Mapping[bytes, bytes]) -> Metadata:
+    """What came as HTTP header fields with lower-case names."""
+    return LazyMetadata(
+        lambda: {
+            name.decode("ascii"): value.decode("latin-1")
+            for name, value in headers.items()
+            if not name.endswith(b"-bin")
+        }
+    )

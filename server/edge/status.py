@@ -32,3 +32,11 @@ class Status:
     code: Code = Code.OK
     message: str = ""
     trailers: Trailers = ()
+
+
+class Refused(Exception):
+    """The call ends here with this status: it cannot be read on."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(status.message)
+        self.status = status

@@ -83,11 +83,11 @@ class TestByTheBook:
     and leaves a call without a message open until its deadline.
     """
 
-    @pytest.mark.parametrize("content_type", ["application/json", "application/grpc-web", ""])
+    @pytest.mark.parametrize("content_type", ["text/plain", "application/octet-stream", ""])
     def test_other_content_is_http_415(self, wire, content_type):
         answer = wire.call(SAMPLE, GOOD, headers=[("content-type", content_type)])
         assert answer.http_status == 415
-        assert answer.headers["accept-post"] == "application/grpc"
+        assert answer.headers["accept-post"] == "application/json, application/proto"
 
     @pytest.mark.parametrize("pieces", [[], [b""], [GOOD + GOOD]], ids=["headers only", "no body", "two messages"])
     def test_a_unary_call_has_one_message(self, wire, pieces):

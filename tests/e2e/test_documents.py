@@ -33,7 +33,7 @@ NOT_RUN = {
     r"vaeserve health --target HOST": "a placeholder for a host",
     r"vaeserve encode photos/|vaeserve reconstruct .*photos/": "the reader's own pictures",
 }
-SERVED = ("README.md", "cli.md", "curl.md", "operations.md")
+SERVED = ("README.md", "cli.md", "curl.md", "operations.md", "web.md")
 
 
 def why_not(command: str) -> str | None:

@@ -64,6 +64,12 @@ class ServerProcess:
         return f"127.0.0.1:{self._ready['port']}"
 
     @property
+    def web_target(self) -> str:
+        """Where HTTP/JSON and the page are: with grpcio on a port of their own."""
+        ports = [json.loads(line)["port"] for line in self.lines if '"event": "web"' in line]
+        return f"127.0.0.1:{ports[0]}" if ports else self.target
+
+    @property
     def metrics_target(self) -> str:
         assert self._ready is not None
         return f"127.0.0.1:{self._ready['metrics_port']}"
@@ -74,8 +80,8 @@ class ServerProcess:
 
     def exposition(self, *, accept: str = "text/plain") -> str:
         """What a scrape gets that asks for this format."""
-        request = urllib.request.Request(self.metrics_url, headers={"Accept": accept})  # noqa: S310 - a loopback address
-        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+        request = urllib.request.Request(self.metrics_url, headers={"Accept": accept})
+        with urllib.request.urlopen(request, timeout=10) as response:
             return response.read().decode()
 
     def metrics(self) -> dict[str, float]:

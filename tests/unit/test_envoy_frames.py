@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.edge.status import Code
-from server.edge.transports.envoy.frames import Frames, Refused, frame, only_message
+from server.edge.status import Code, Refused
+from server.edge.transports.envoy.frames import Frames, frame, only_message
 
 MESSAGES = st.lists(st.binary(max_size=40), max_size=6)
 

@@ -2,9 +2,8 @@
 
 import pytest
 
-from server.edge.status import Code, Status
+from server.edge.status import Code, Refused, Status
 from server.edge.transports.envoy import response
-from server.edge.transports.envoy.frames import Refused
 from server.edge.transports.envoy.request import seconds_left, speaks_grpc
 
 

@@ -80,3 +80,23 @@ def test_so_does_a_quota_of_the_first_control_groups(tmp_path, quota, expected):
 )
 def test_measured_rates_are_kept_among_the_users_caches_unless_told_otherwise(environment, folder):
     assert read([], environment).calibration_folder == (folder and Path(folder))
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--web-port", "many"], "--web-port must be a number 0..65535, or off, got 'many'"),
+        (["--web-port", "0", "--workers", "2"], "--web-port 0 must be a port of your choice where --workers share it"),
+        (["--web-origins", "app.example"], "--web-origins must be * or like https://name:port, several with commas"),
+    ],
+)
+def test_what_browsers_may_is_checked(flags, says):
+    with pytest.raises(BadSettings) as refusal:
+        read(flags, {})
+    assert says in str(refusal.value)
+
+
+def test_origins_and_the_port_of_pages_are_read():
+    settings = read(["--web-port", "8080", "--web-origins", "https://a.example,http://b.lan:1"], {})
+    assert (settings.web_port, settings.origins) == (8080, ("https://a.example", "http://b.lan:1"))
+    assert (read([], {}).web_port, read([], {}).origins) == ("off", ())

@@ -1,21 +1,19 @@
 """The method table over grpc.aio: deadlines, cancellation, metadata and status, and nothing else."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 from grpc.aio import ServicerContext
 
-from server.core.ticket import Ticket
 from server.edge.boundary import Boundary, Reply
 from server.edge.metadata import LazyMetadata, Metadata
 from server.edge.methods import Dialogue, MethodTable, ServerStream, Unary
+from server.edge.settled import settled
 from server.edge.status import Code, Status
 from server.edge.transports import unix_socket
 
-T = TypeVar("T")
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _OPTIONS = (
     # Answer clients that ping to keep idle connections alive through NAT.
@@ -96,7 +94,7 @@ def _handler(method: Unary | ServerStream | Dialogue, boundary: Boundary) -> "gr
 
 def _unary(method: Unary, boundary: Boundary) -> "Callable[[bytes, ServicerContext[Any, Any]], Awaitable[bytes]]":
     async def call(payload: bytes, context: "ServicerContext[Any, Any]") -> bytes:
-        reply = await _settled(
+        reply = await settled(
             boundary.unary(method, payload, seconds_left=context.time_remaining(), metadata=_metadata(context))
         )
         assert reply.status is not None
@@ -114,7 +112,7 @@ def _server_stream(
         stream = boundary.stream(method, payload, seconds_left=context.time_remaining(), metadata=_metadata(context))
         try:
             while True:
-                reply = await _settled(stream.next())
+                reply = await settled(stream.next())
                 if reply.payload is not None:
                     await context.write(reply.payload)
                 if reply.status is not None:
@@ -133,7 +131,7 @@ def _dialogue(
         dialogue = boundary.dialogue(method, metadata=_metadata(context))
         try:
             async for payload in payloads:
-                reply: Reply = await _settled(dialogue.answer(payload))
+                reply: Reply = await settled(dialogue.answer(payload))
                 if reply.payload is None:
                     assert reply.status is not None
                     dialogue.close(reply.status.code)
@@ -151,20 +149,6 @@ def _metadata(context: "ServicerContext[Any, Any]") -> Metadata:
     return LazyMetadata(
         lambda: {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
     )
-
-
-async def _settled(ticket: Ticket[T]) -> T:
-    """The ticket's outcome on this loop. A cancelled caller cancels the ticket."""
-    if not ticket.done:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        # Tickets settle on this loop: batchers deliver through call_soon_threadsafe.
-        ticket.add_done_callback(lambda _: None if future.done() else future.set_result(None))
-        try:
-            await future
-        except asyncio.CancelledError:
-            ticket.cancel()
-            raise
-    return ticket.outcome()
 
 
 async def _end(context: "ServicerContext[Any, Any]", status: Status) -> None:

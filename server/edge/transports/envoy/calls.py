@@ -8,12 +8,13 @@ from typing import TypeVar
 
 from server.core.ticket import Ticket
 from server.edge.boundary import Boundary, Reply
+from server.edge.metadata import of_headers
 from server.edge.methods import Dialogue, ServerStream, Unary
-from server.edge.status import Code, Status
+from server.edge.status import Code, Refused, Status
 from server.edge.transports.envoy import response
-from server.edge.transports.envoy.frames import Frames, Refused, only_message
+from server.edge.transports.envoy.frames import Frames, only_message
 from server.edge.transports.envoy.hangups import OpenCall
-from server.edge.transports.envoy.request import metadata, seconds_left
+from server.edge.transports.envoy.request import seconds_left
 from server.edge.transports.envoy.response import Event
 
 T = TypeVar("T")
@@ -53,7 +54,7 @@ async def unary(method: Unary, boundary: Boundary, exchange: Exchange, *, max_by
     """Read one request and leave: the answer is sent by whoever settles its ticket."""
     timeout = seconds_left(exchange.headers)
     payload = await _one_message(exchange, max_bytes=max_bytes)
-    ticket = boundary.unary(method, payload, seconds_left=timeout, metadata=metadata(exchange.headers))
+    ticket = boundary.unary(method, payload, seconds_left=timeout, metadata=of_headers(exchange.headers))
     ticket.add_done_callback(partial(_answer, exchange))
     exchange.call.wait_for(ticket)
 
@@ -76,7 +77,7 @@ async def server_stream(method: ServerStream, boundary: Boundary, exchange: Exch
     """Answer one request with messages, each sent when the caller's side has room for it."""
     timeout = seconds_left(exchange.headers)
     payload = await _one_message(exchange, max_bytes=max_bytes)
-    stream = boundary.stream(method, payload, seconds_left=timeout, metadata=metadata(exchange.headers))
+    stream = boundary.stream(method, payload, seconds_left=timeout, metadata=of_headers(exchange.headers))
     answers = _Answers(exchange)
     try:
         async with asyncio.timeout(timeout):
@@ -97,7 +98,7 @@ async def server_stream(method: ServerStream, boundary: Boundary, exchange: Exch
 async def dialogue(method: Dialogue, boundary: Boundary, exchange: Exchange, *, max_bytes: int) -> None:
     """Answer every request as it comes."""
     timeout = seconds_left(exchange.headers)
-    conversation = boundary.dialogue(method, metadata=metadata(exchange.headers))
+    conversation = boundary.dialogue(method, metadata=of_headers(exchange.headers))
     answers = _Answers(exchange)
     status = Status()
     try:

@@ -1,4 +1,4 @@
-"""What Envoy is told: one gRPC listener whose requests end in pyvoy. Pure: settings in, a document out."""
+"""What Envoy is told: one listener whose requests end in pyvoy. Pure: settings in, a document out."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +17,21 @@ MAX_HEADERS_KIB = 16  # as grpcio
 # A connection on which this was silent for so long is asked whether it lives.
 KEEPALIVE_SECONDS, KEEPALIVE_ANSWER_SECONDS = 60, 20
 NEVER = 1 << 31  # streams
+_GRPC_WEB = {
+    "name": "envoy.filters.http.grpc_web",
+    "typed_config": {"@type": f"{_TYPE}.filters.http.grpc_web.v3.GrpcWeb"},
+}
 
 
 def bootstrap(
-    *, address: str, port: int, filters: Sequence[Document], admin: Path, hangups: Path, shared: bool = False
+    *,
+    address: str,
+    port: int,
+    filters: Sequence[Document],
+    admin: Path,
+    hangups: Path,
+    shared: bool = False,
+    web: bool = False,
 ) -> Document:
     """Envoy's configuration.
 
@@ -28,10 +39,12 @@ def bootstrap(
     admin    a socket
     hangups  takes the ids of calls cut short
     shared   several of us listen on the port
+    web      HTTP/1.1 too, and gRPC-Web, which reaches pyvoy as gRPC
     """
+    connections = _connections([_GRPC_WEB, *filters], hangups, codec="AUTO") if web else _connections(filters, hangups)
     return {
         "admin": {"address": {"pipe": {"path": str(admin), "mode": 0o600}}},
-        "static_resources": {"listeners": [_listener(address, port, _connections(filters, hangups), shared=shared)]},
+        "static_resources": {"listeners": [_listener(address, port, connections, shared=shared)]},
         "layered_runtime": {"layers": [{"name": "vaeserve", "static_layer": _runtime()}]},
     }
 
@@ -49,11 +62,11 @@ def _listener(address: str, port: int, connections: Document, *, shared: bool) -
     }
 
 
-def _connections(filters: Sequence[Document], hangups: Path) -> Document:
+def _connections(filters: Sequence[Document], hangups: Path, *, codec: str = "HTTP2") -> Document:
     return {
         "@type": f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "grpc",
-        "codec_type": "HTTP2",
+        "codec_type": codec,
         "http2_protocol_options": {
             "max_concurrent_streams": MAX_CONCURRENT_STREAMS,
             "initial_stream_window_size": STREAM_WINDOW_BYTES,

@@ -2,20 +2,12 @@
 
 import zlib
 
-from server.edge.status import Code, Status
+from server.edge.status import Code, Refused, Status
 
 PREFIX_BYTES = 5
 # What grpcio's server takes too. zlib's window bits choose the container: 31 is gzip, 15 is zlib.
 DECOMPRESSIBLE = {b"gzip": 31, b"deflate": 15}
 ACCEPTED = ",".join(["identity", *(name.decode() for name in DECOMPRESSIBLE)])
-
-
-class Refused(Exception):
-    """The call ends here with this status: it cannot be read on."""
-
-    def __init__(self, status: Status) -> None:
-        super().__init__(status.message)
-        self.status = status
 
 
 def frame(message: bytes) -> bytes:

@@ -3,9 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from server.edge.metadata import LazyMetadata, Metadata
-from server.edge.status import Code, Status
-from server.edge.transports.envoy.frames import Refused
+from server.edge.status import Code, Refused, Status
 
 SECONDS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
@@ -26,17 +24,6 @@ def seconds_left(headers: Mapping[bytes, bytes]) -> float | None:
         got = text.decode("ascii", "replace")
         raise Refused(Status(Code.INTERNAL, f"grpc-timeout must be 1 to 8 digits and one of HMSmun, got {got!r}"))
     return int(match[1]) * SECONDS[match[2]]
-
-
-def metadata(headers: Mapping[bytes, bytes]) -> Metadata:
-    """What the caller sent beside its message; HTTP/2 has lower-case names only."""
-    return LazyMetadata(
-        lambda: {
-            name.decode("ascii"): value.decode("latin-1")
-            for name, value in headers.items()
-            if not name.endswith(b"-bin")
-        }
-    )
 
 
 def takes_trailers(headers: Mapping[bytes, bytes]) -> bool:

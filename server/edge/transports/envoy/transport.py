@@ -6,16 +6,17 @@ from typing import Any, TypeAlias
 
 from server.edge.boundary import Boundary
 from server.edge.methods import Method, MethodTable, ServerStream, Unary
-from server.edge.status import Code, Status
+from server.edge.status import Code, Refused, Status
 from server.edge.transports.envoy import calls, response
 from server.edge.transports.envoy.calls import Exchange, Hangup
-from server.edge.transports.envoy.frames import Refused
 from server.edge.transports.envoy.hangups import REQUEST_ID, Hangups, OpenCall
 from server.edge.transports.envoy.listener import Listener
 from server.edge.transports.envoy.request import speaks_grpc, takes_trailers
 from server.edge.transports.envoy.response import Event
+from server.edge.web.front import Front
 
 _Carry: TypeAlias = Callable[[Exchange], Awaitable[None]]
+_ORIGIN = b"origin"  # of a page, which speaks gRPC-Web
 _NO_TRAILERS = Status(Code.INTERNAL, "the request header te: trailers is missing: a proxy that drops trailers?")
 
 
@@ -30,7 +31,10 @@ class EnvoyTransport:
         max_request_bytes: int,
         listener: Listener,
         hangups: Hangups,
+        front: Front | None = None,
     ) -> None:
+        """Without a front all that is not gRPC is refused."""
+        self._front = front
         self._listener = listener
         self._hangups = hangups
         self._open_calls = hangups.open_calls
@@ -54,10 +58,16 @@ class EnvoyTransport:
         """Answer one HTTP request."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
         if not speaks_grpc(headers.get(b"content-type", b"")):
+            if self._front is not None:
+                await self._browse(self._front, scope, headers[REQUEST_ID], receive, send)
+                return
             _refuse(send, 415, (b"accept-post", b"application/grpc"))
             return
         if scope["method"] != "POST":
             _refuse(send, 405, (b"allow", b"POST"))
+            return
+        if self._front is not None and _ORIGIN in headers and self._front.refuses(headers):
+            _refuse(send, 403, (b"accept-post", b"application/grpc"))
             return
         call, call_id = OpenCall(), headers[REQUEST_ID]
         self._open_calls[call_id] = call
@@ -77,6 +87,26 @@ class EnvoyTransport:
         except BaseException:
             exchange.close()
             raise
+
+    async def _browse(
+        self,
+        front: Front,
+        scope: Mapping[str, Any],
+        call_id: bytes,
+        receive: Callable[[], Awaitable[Event]],
+        send: Callable[[Event], Awaitable[None]],
+    ) -> None:
+        """Answer a request that is no gRPC."""
+        call = self._open_calls[call_id] = OpenCall()
+
+        async def send_if_heard(event: Event) -> None:
+            if not call.gone:
+                send(event)
+
+        try:
+            await front(scope, receive, send_if_heard, wait_for=call.wait_for)
+        finally:
+            self._open_calls.pop(call_id, None)
 
 
 def _refuse(send: Callable[[Event], Awaitable[None]], status: int, header: tuple[bytes, bytes]) -> None:
