@@ -25,9 +25,7 @@ def connected() -> Iterator[tuple[SupervisorEnd, WorkerEnd]]:
         yield supervisor, worker
     finally:
         supervisor.close()
-        for thread in threading.enumerate():
-            if thread.name == "metrics":  # it reads the end of the line, and must have before that is closed
-                thread.join(10)
+        worker.join(seconds=10)  # else it might find a closed descriptor, or another's
         worker._end.close()
 
 
