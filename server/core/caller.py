@@ -1,7 +1,7 @@
 """Who waits for rows, until when, and what the waiting has cost so far."""
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 # Bulk work takes the rows that interactive callers leave, and a ninth of them otherwise (waiting.WEIGHTS).
 Priority: TypeAlias = Literal["interactive", "bulk"]
@@ -16,6 +16,29 @@ class Served:
     batch_rows: int  # the largest of those batches
 
 
+class Allowance(Protocol):
+    """What one call may still have."""
+
+    def charge(self, rows: int, *, field: str) -> None:
+        """Take rows off it. Raises QuotaExceeded, or InvalidInput for more than there can ever be."""
+
+    def check_model(self, name: str) -> None:
+        """Raises PermissionDenied for a model that is not for this caller."""
+
+
+class Unlimited:
+    """The allowance of those who have no account."""
+
+    def charge(self, rows: int, *, field: str) -> None:
+        pass
+
+    def check_model(self, name: str) -> None:
+        pass
+
+
+UNLIMITED = Unlimited()
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """One call on behalf of somebody."""
@@ -24,6 +47,8 @@ class Caller:
     tenant: str = ""  # on whose account
     priority: Priority = "interactive"
     served: list[Served] = field(default_factory=list)
+    weight: int = 1  # the tenant's share beside other tenants' of the same priority
+    allowance: Allowance = UNLIMITED
 
     def total(self) -> Served:
         """Everything this call took, over all graphs it went through."""

@@ -20,14 +20,19 @@ from server.core.caller import Caller
 from server.core.events import CallEvent, CallHandled, CallStarted
 from server.core.ticket import Steps, Ticket, drive
 from server.edge.methods import Dialogue, Messages, Method, ServerStream, Unary
+from server.edge.peer import NOBODY, Peer
 from server.edge.status import Code, Status, Trailers
+from server.edge.tenants.door import Door, Visit
 from server.errors import (
     Cancelled,
     DeadlineExceeded,
     EmbeddingSpaceMismatch,
     InvalidInput,
     NotFound,
+    PermissionDenied,
     QueueFull,
+    QuotaExceeded,
+    Unauthenticated,
     Unavailable,
     VaeError,
 )
@@ -36,6 +41,9 @@ _CODES: dict[type[VaeError], Code] = {
     InvalidInput: Code.INVALID_ARGUMENT,
     NotFound: Code.NOT_FOUND,
     EmbeddingSpaceMismatch: Code.FAILED_PRECONDITION,
+    Unauthenticated: Code.UNAUTHENTICATED,
+    PermissionDenied: Code.PERMISSION_DENIED,
+    QuotaExceeded: Code.RESOURCE_EXHAUSTED,
     QueueFull: Code.RESOURCE_EXHAUSTED,
     DeadlineExceeded: Code.DEADLINE_EXCEEDED,
     Cancelled: Code.CANCELLED,
@@ -66,12 +74,14 @@ class Boundary:
         max_seconds: float,
         observe: Callable[[CallEvent], None],
         report_internal: ReportInternal,
+        door: Door | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`max_seconds` bounds every unary call, whatever deadline its caller asks for."""
+        """`max_seconds` bounds every unary call, whatever deadline its caller asks for. Without a door all may enter."""
         self._max_seconds = max_seconds
         self._observe = observe
         self._report_internal = report_internal
+        self._door = door
         self._clock = clock
         self._draining = False
         self.calls = 0  # unary calls so far
@@ -81,39 +91,55 @@ class Boundary:
         """From now on refuse new unary calls with UNAVAILABLE."""
         self._draining = True
 
-    def unary(self, method: Unary, payload: bytes, *, seconds_left: float | None) -> Ticket[Reply]:
+    def unary(
+        self, method: Unary, payload: bytes, *, seconds_left: float | None, peer: Peer = NOBODY
+    ) -> Ticket[Reply]:
         """Answer one request. The ticket's reply has a status always and a payload if that is OK."""
-        return drive(self._answer_and_end(method, payload, seconds_left))
+        return drive(self._answer_and_end(method, payload, seconds_left, peer))
 
-    def stream(self, method: ServerStream, payload: bytes, *, seconds_left: float | None) -> "StreamCall":
+    def stream(
+        self, method: ServerStream, payload: bytes, *, seconds_left: float | None, peer: Peer = NOBODY
+    ) -> "StreamCall":
         """Open a call that answers as often as the transport asks."""
-        return StreamCall(self, method, payload, seconds_left)
+        return StreamCall(self, method, payload, seconds_left, peer)
 
-    def dialogue(self, method: Dialogue) -> "DialogueCall":
-        """Open a call that answers every request it is given."""
-        return DialogueCall(self, method)
+    def dialogue(self, method: Dialogue, *, peer: Peer = NOBODY) -> "DialogueCall":
+        """Open a call that answers every request it is given, each on its own account."""
+        return DialogueCall(self, method, peer)
 
-    def _answer_and_end(self, method: Unary, payload: bytes, seconds_left: float | None) -> Steps[Reply]:
+    def _answer_and_end(self, method: Unary, payload: bytes, seconds_left: float | None, peer: Peer) -> Steps[Reply]:
         account = Account(self, method)
         self.calls += 1
         self.open_calls += 1
-        reply = yield from self.answer(method, payload, seconds_left)
+        reply = yield from self.answer(method, payload, seconds_left, peer)
         assert reply.status is not None
         account.close(reply.status.code)
         self.open_calls -= 1
         return reply
 
-    def answer(self, method: Unary | Dialogue, payload: bytes, seconds_left: float | None) -> Steps[Reply]:
+    def answer(self, method: Unary | Dialogue, payload: bytes, seconds_left: float | None, peer: Peer) -> Steps[Reply]:
         caller = self.caller(seconds_left, limit=self._max_seconds)
+        visit = None
         try:
             if self._draining:
                 raise Unavailable("the server is shutting down")
+            if (visit := self.enter(method, peer)) is not None:
+                caller = visit.caller(caller.deadline)
             response = yield from method.handler(parse(method, payload), caller)
             if self._clock() > caller.deadline:
                 raise DeadlineExceeded("the deadline passed before the response was sent")
             return Reply(response.SerializeToString(), Status(trailers=_serving(caller)))
         except Exception as error:
+            if visit is not None and isinstance(error, QueueFull):
+                visit.give_back()
             return Reply(None, self.refusal(error, method, caller))
+        finally:
+            if visit is not None:
+                visit.leave()
+
+    def enter(self, method: Method, peer: Peer) -> Visit | None:
+        """None where nobody asks who it is. Raises Unauthenticated, PermissionDenied or QuotaExceeded."""
+        return None if self._door is None or method.public else self._door.enter(peer)
 
     def caller(self, seconds_left: float | None, *, limit: float = math.inf) -> Caller:
         return Caller(self._clock() + min(math.inf if seconds_left is None else seconds_left, limit))
@@ -157,9 +183,12 @@ class Account:
 class StreamCall:
     """A server-streaming call in progress."""
 
-    def __init__(self, boundary: Boundary, method: ServerStream, payload: bytes, seconds_left: float | None) -> None:
-        self._boundary, self._method, self._payload = boundary, method, payload
+    def __init__(
+        self, boundary: Boundary, method: ServerStream, payload: bytes, seconds_left: float | None, peer: Peer
+    ) -> None:
+        self._boundary, self._method, self._payload, self._peer = boundary, method, payload, peer
         self._caller = boundary.caller(seconds_left)
+        self._visit: Visit | None = None
         self._account = Account(boundary, method)
         self._messages: Messages | None = None
 
@@ -171,11 +200,15 @@ class StreamCall:
         """The transport is done with the call, for whatever reason. May be called again."""
         if self._messages is not None:
             self._messages.close()
+        if self._visit is not None:
+            self._visit.leave()
         self._account.close(Code.CANCELLED)
 
     def _next(self) -> Steps[Reply]:
         try:
             if self._messages is None:
+                if (visit := self._boundary.enter(self._method, self._peer)) is not None:
+                    self._visit, self._caller = visit, visit.caller(self._caller.deadline)
                 self._messages = self._method.handler(parse(self._method, self._payload), self._caller)
             message = yield from self._messages.next()
         except Exception as error:
@@ -190,12 +223,12 @@ class StreamCall:
 class DialogueCall:
     """A bidirectional call in progress, one response for each request."""
 
-    def __init__(self, boundary: Boundary, method: Dialogue) -> None:
-        self._boundary, self._method = boundary, method
+    def __init__(self, boundary: Boundary, method: Dialogue, peer: Peer) -> None:
+        self._boundary, self._method, self._peer = boundary, method, peer
         self._account = Account(boundary, method)
 
     def answer(self, payload: bytes) -> Ticket[Reply]:
-        return drive(self._boundary.answer(self._method, payload, None))
+        return drive(self._boundary.answer(self._method, payload, None, self._peer))
 
     def close(self, code: Code) -> None:
         """The call ended with this code. May be called again."""
@@ -223,19 +256,23 @@ def _serving(caller: Caller) -> Trailers:
 
 def _details(code: Code, error: Exception) -> Trailers:
     """google.rpc.Status in `grpc-status-details-bin`, and gRPC's pushback for those who retry by themselves."""
-    detail: Message
+    details: list[Message] = []
     pushback: Trailers = ()
     if isinstance(error, InvalidInput):
         violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.problem)
-        detail = error_details_pb2.BadRequest(field_violations=[violation])
-    elif isinstance(error, QueueFull):
+        details = [error_details_pb2.BadRequest(field_violations=[violation])]
+    elif isinstance(error, QueueFull | QuotaExceeded):
         delay = Duration()
         delay.FromMilliseconds(max(1, round(error.retry_after * 1000)))
-        detail = error_details_pb2.RetryInfo(retry_delay=delay)
+        details = [error_details_pb2.RetryInfo(retry_delay=delay)]
         pushback = (("grpc-retry-pushback-ms", str(delay.ToMilliseconds())),)
+        if isinstance(error, QuotaExceeded):
+            exceeded = error_details_pb2.QuotaFailure.Violation(subject=error.tenant, description=str(error))
+            details.append(error_details_pb2.QuotaFailure(violations=[exceeded]))
     else:
         return ()
-    packed = Any()
-    packed.Pack(detail)
-    status = status_pb2.Status(code=code, message=str(error), details=[packed])
+    packed = [Any() for _ in details]
+    for place, detail in zip(packed, details, strict=True):
+        place.Pack(detail)
+    status = status_pb2.Status(code=code, message=str(error), details=packed)
     return (("grpc-status-details-bin", status.SerializeToString()), *pushback)

@@ -32,6 +32,7 @@ class Unary:
     path: str  # /package.Service/Method
     request: type[Message]
     handler: UnaryHandler
+    public: bool = field(default=False, kw_only=True)  # whether it may be called by whoever reaches the port
     rpc: Rpc = field(init=False)
 
     def __post_init__(self) -> None:
@@ -45,6 +46,7 @@ class ServerStream:
     path: str
     request: type[Message]
     handler: StreamHandler
+    public: bool = field(default=False, kw_only=True)
     rpc: Rpc = field(init=False)
 
     def __post_init__(self) -> None:
@@ -58,6 +60,7 @@ class Dialogue:
     path: str
     request: type[Message]
     handler: UnaryHandler
+    public: bool = field(default=False, kw_only=True)
     rpc: Rpc = field(init=False)
 
     def __post_init__(self) -> None:

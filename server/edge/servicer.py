@@ -45,13 +45,14 @@ class VaeServicer:
         )
 
     def sample(self, request: pb.SampleRequest, caller: Caller) -> Steps[Message]:
-        model = self._find(request.model)
+        model = self._find(request.model, caller)
         rows = wire.integer("count", request.count, least=1, most=self._max_rows)
         first_row = wire.rows_at(request.first_row, rows=rows)
         temperature = wire.temperature(request)
         output = wire.choice("output", request.output, pb.OutputMode, default=pb.OUTPUT_MODE_MEAN)
         chosen = wire.encoding(request.encoding, model.spec)
         seed = self._seed(request, draws=True)
+        caller.allowance.charge(rows, field="count")
         sampled = yield from model.vae.sample(
             rows=rows, seed=seed, first_row=first_row, temperature=temperature, caller=caller
         )
@@ -63,7 +64,7 @@ class VaeServicer:
         return response
 
     def encode(self, request: pb.EncodeRequest, caller: Caller) -> Steps[Message]:
-        model = self._find(request.model)
+        model = self._find(request.model, caller)
         space = model.spec.embedding_space
         if request.expect_embedding_space not in ("", space):
             raise EmbeddingSpaceMismatch(
@@ -74,6 +75,7 @@ class VaeServicer:
         draws = wire.integer("draws", request.draws, least=0, most=wire.MAX_DRAWS)
         first_row = wire.rows_at(request.first_row, rows=len(items))
         seed = self._seed(request, draws=draws > 0)
+        caller.allowance.charge(len(items), field="items.shape")
         posterior = yield from model.vae.encode(items, caller=caller)
         response = pb.EncodeResponse(
             mean=wire.tensor(posterior.mean),
@@ -91,12 +93,13 @@ class VaeServicer:
         return response
 
     def reconstruct(self, request: pb.ReconstructRequest, caller: Caller) -> Steps[Message]:
-        model = self._find(request.model)
+        model = self._find(request.model, caller)
         items = wire.items(request.items, model.spec, max_rows=self._max_rows)
         first_row = wire.rows_at(request.first_row, rows=len(items))
         latent = wire.choice("latent", request.latent, pb.LatentMode, default=pb.LATENT_MODE_MEAN)
         chosen = wire.encoding(request.encoding, model.spec)
         seed = self._seed(request, draws=latent == pb.LATENT_MODE_DRAW)
+        caller.allowance.charge(len(items), field="items.shape")
         result = yield from model.vae.reconstruct(
             items,
             latent="draw" if latent == pb.LATENT_MODE_DRAW else "mean",
@@ -116,12 +119,13 @@ class VaeServicer:
         return response
 
     def decode(self, request: pb.DecodeRequest, caller: Caller) -> Steps[Message]:
-        model = self._find(request.model)
+        model = self._find(request.model, caller)
         latents = wire.latents(request.latents, model.spec, max_rows=self._max_rows)
         first_row = wire.rows_at(request.first_row, rows=len(latents))
         output = wire.choice("output", request.output, pb.OutputMode, default=pb.OUTPUT_MODE_MEAN)
         chosen = wire.encoding(request.encoding, model.spec)
         seed = self._seed(request, draws=output == pb.OUTPUT_MODE_DRAW)
+        caller.allowance.charge(len(latents), field="latents.shape")
         decoded = yield from model.vae.decode(latents, caller=caller)
         response = pb.DecodeResponse(seed=seed, model=_ref(model))
         values = _output(decoded, model.spec, output=output, seed=seed, first_row=first_row)
@@ -132,9 +136,9 @@ class VaeServicer:
         yield from ()
         return pb.ListModelsResponse(models=[_summary(entry) for entry in self._models.entries()])
 
-    def get_model(self, request: pb.GetModelRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
+    def get_model(self, request: pb.GetModelRequest, caller: Caller) -> Steps[Message]:
         yield from ()
-        model = self._find(request.model)
+        model = self._find(request.model, caller)
         (entry,) = (e for e in self._models.entries() if e.model is model)
         spec = model.spec
         response = pb.GetModelResponse(
@@ -163,8 +167,10 @@ class VaeServicer:
             )
         return response
 
-    def _find(self, selector: pb.ModelSelector) -> Model:
-        return self._models.find(selector.name, selector.version)
+    def _find(self, selector: pb.ModelSelector, caller: Caller) -> Model:
+        model = self._models.find(selector.name, selector.version)
+        caller.allowance.check_model(model.name)
+        return model
 
     def _seed(self, request: Seeded, *, draws: bool) -> int:
         """The request's seed; without one a new seed for draws, and 0 where nothing but a score could depend on it."""

@@ -1,7 +1,7 @@
 """The method table over grpc.aio: deadlines, cancellation, metadata and status, and nothing else."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import grpc
@@ -51,6 +51,27 @@ class GrpcioTransport:
         await self._server.stop(seconds)
 
 
+class _Peer:
+    """A call's context as a Peer."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: "ServicerContext[Any, Any]") -> None:
+        self._context = context
+
+    @property
+    def authorization(self) -> str:
+        for key, value in self._context.invocation_metadata() or ():
+            if key == "authorization":
+                return str(value)
+        return ""
+
+    @property
+    def certificate_names(self) -> Sequence[str]:
+        known = self._context.auth_context()
+        return [name.decode() for kind in ("peer_dns", "peer_uri") for name in known.get(kind, ())]
+
+
 class _Table(grpc.GenericRpcHandler):
     """Finds the handler of a path; unknown paths get UNIMPLEMENTED from grpc itself."""
 
@@ -72,7 +93,7 @@ def _handler(method: Unary | ServerStream | Dialogue, boundary: Boundary) -> "gr
 
 def _unary(method: Unary, boundary: Boundary) -> "Callable[[bytes, ServicerContext[Any, Any]], Awaitable[bytes]]":
     async def call(payload: bytes, context: "ServicerContext[Any, Any]") -> bytes:
-        reply = await _settled(boundary.unary(method, payload, seconds_left=context.time_remaining()))
+        reply = await _settled(boundary.unary(method, payload, seconds_left=context.time_remaining(), peer=_Peer(context)))
         assert reply.status is not None
         await _end(context, reply.status)
         assert reply.payload is not None
@@ -85,7 +106,7 @@ def _server_stream(
     method: ServerStream, boundary: Boundary
 ) -> "Callable[[bytes, ServicerContext[Any, Any]], Awaitable[None]]":
     async def call(payload: bytes, context: "ServicerContext[Any, Any]") -> None:
-        stream = boundary.stream(method, payload, seconds_left=context.time_remaining())
+        stream = boundary.stream(method, payload, seconds_left=context.time_remaining(), peer=_Peer(context))
         try:
             while True:
                 reply = await _settled(stream.next())
@@ -104,7 +125,7 @@ def _dialogue(
     method: Dialogue, boundary: Boundary
 ) -> "Callable[[AsyncIterator[bytes], ServicerContext[Any, Any]], Awaitable[None]]":
     async def call(payloads: AsyncIterator[bytes], context: "ServicerContext[Any, Any]") -> None:
-        dialogue = boundary.dialogue(method)
+        dialogue = boundary.dialogue(method, peer=_Peer(context))
         try:
             async for payload in payloads:
                 reply: Reply = await _settled(dialogue.answer(payload))

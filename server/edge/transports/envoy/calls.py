@@ -1,7 +1,7 @@
 """One call of each kind: unary, server stream, dialogue."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -11,6 +11,7 @@ from server.edge.boundary import Boundary, Reply
 from server.edge.methods import Dialogue, ServerStream, Unary
 from server.edge.status import Code, Status
 from server.edge.transports.envoy import response
+from server.edge.transports.envoy.client_certificate import CLIENT_CERTIFICATE, certificate_names
 from server.edge.transports.envoy.frames import Frames, Refused, only_message
 from server.edge.transports.envoy.hangups import OpenCall
 from server.edge.transports.envoy.request import seconds_left
@@ -27,7 +28,7 @@ class Hangup(Exception):
 
 @dataclass(slots=True)
 class Exchange:
-    """One call as ASGI has it.
+    """One call as ASGI has it; also a Peer.
 
     `send` does its work when it is called; what it returns need only be awaited for back-pressure.
     """
@@ -38,6 +39,14 @@ class Exchange:
     call: OpenCall
     open_calls: dict[bytes, OpenCall]
     call_id: bytes
+
+    @property
+    def authorization(self) -> str:
+        return self.headers.get(b"authorization", b"").decode("latin-1")
+
+    @property
+    def certificate_names(self) -> Sequence[str]:
+        return certificate_names(self.headers.get(CLIENT_CERTIFICATE, b"").decode("latin-1"))
 
     def close(self) -> None:
         """The call is over. May be called again."""
@@ -53,7 +62,7 @@ async def unary(method: Unary, boundary: Boundary, exchange: Exchange, *, max_by
     """Read one request and leave: the answer is sent by whoever settles its ticket."""
     timeout = seconds_left(exchange.headers)
     payload = await _one_message(exchange, max_bytes=max_bytes)
-    ticket = boundary.unary(method, payload, seconds_left=timeout)
+    ticket = boundary.unary(method, payload, seconds_left=timeout, peer=exchange)
     ticket.add_done_callback(partial(_answer, exchange))
     exchange.call.wait_for(ticket)
 
@@ -76,7 +85,7 @@ async def server_stream(method: ServerStream, boundary: Boundary, exchange: Exch
     """Answer one request with messages, each sent when the caller's side has room for it."""
     timeout = seconds_left(exchange.headers)
     payload = await _one_message(exchange, max_bytes=max_bytes)
-    stream = boundary.stream(method, payload, seconds_left=timeout)
+    stream = boundary.stream(method, payload, seconds_left=timeout, peer=exchange)
     answers = _Answers(exchange)
     try:
         async with asyncio.timeout(timeout):
@@ -97,7 +106,7 @@ async def server_stream(method: ServerStream, boundary: Boundary, exchange: Exch
 async def dialogue(method: Dialogue, boundary: Boundary, exchange: Exchange, *, max_bytes: int) -> None:
     """Answer every request as it comes."""
     timeout = seconds_left(exchange.headers)
-    conversation = boundary.dialogue(method)
+    conversation = boundary.dialogue(method, peer=exchange)
     answers = _Answers(exchange)
     status = Status()
     try:
