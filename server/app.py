@@ -31,6 +31,7 @@ from server.runtime.choice import Given
 from server.runtime.engine import DeviceUnavailable
 from server.runtime.graph import LoadedGraph
 from server.runtime.remembered import Remembered
+from server.security import Security
 from server.settings import Settings, cores
 from server.signals import TellSignals
 from server.telemetry.metrics import Metrics
@@ -100,6 +101,7 @@ class App:
         except OSError as error:
             where = f"{settings.metrics_host}:{settings.metrics_port}"
             raise StartFailed(f"--metrics-port: cannot listen on {where}: {error.strerror}") from error
+        self._security = Security(settings, metrics=self._metrics.security, log=self._log)
         try:
             self._catalog = self._load()
         except (ArtifactError, DeviceUnavailable) as error:
@@ -108,13 +110,22 @@ class App:
         for method in methods.values():
             self._metrics.expect_calls(method.rpc, codes=[code.name for code in Code])
         boundary = self._boundary = Boundary(
-            max_seconds=settings.max_seconds, observe=self._metrics.call, report_internal=self._report_internal
+            max_seconds=settings.max_seconds,
+            observe=self._metrics.call,
+            report_internal=self._report_internal,
+            door=self._security.door,
         )
-        self._transport = self._make_transport(methods, boundary, max_request_bytes=self._max_request_bytes())
+        self._transport = self._make_transport(
+            methods,
+            boundary,
+            max_request_bytes=self._max_request_bytes(),
+            connections=self._security.connections,
+        )
         try:
             self.port = await self._transport.start(settings.host, settings.port)
         except OSError as error:
             raise StartFailed(f"--port: {error}") from error
+        self._security.watch()
         for service in ("", servicer.SERVICE):
             self._health.set(service, serving=True)
 
@@ -130,6 +141,7 @@ class App:
         self._boundary.drain()
         await self._until_quiet()
         self._health.close()
+        self._security.close()
         await self._transport.stop(seconds=LAST_WORDS_SECONDS)
         self._catalog.close()
         self._stop_metrics()
@@ -204,7 +216,7 @@ class App:
             pick_seed=lambda: secrets.randbelow(MAX_SEED + 1),
         )
         methods = (*service.methods(), *self._health.methods())
-        if self._settings.reflection == "on":
+        if self._settings.reflects:
             methods += reflection.methods([servicer.SERVICE, HEALTH_SERVICE])
         return table(*methods)
 

@@ -16,9 +16,11 @@ from typing import Any, NoReturn
 from server import app, signals
 from server.edge.boundary import Boundary
 from server.edge.methods import MethodTable
+from server.edge.transports.connections import Connections
 from server.edge.transports.envoy.admin import Admin
 from server.edge.transports.envoy.hangups import Hangups
 from server.edge.transports.envoy.listener import Listener
+from server.edge.transports.envoy.sds import Secrets
 from server.edge.transports.envoy.transport import EnvoyTransport
 from server.errors import StartFailed
 from server.handover import HANDOVER, Handover
@@ -63,7 +65,13 @@ class Application:
         )
         hangups = Hangups(handover.hangups)
 
-        def make_transport(methods: MethodTable, boundary: Boundary, *, max_request_bytes: int) -> EnvoyTransport:
+        secrets = Secrets(Path(handover.secrets)) if handover.secrets else None
+
+        def make_transport(
+            methods: MethodTable, boundary: Boundary, *, max_request_bytes: int, connections: Connections
+        ) -> EnvoyTransport:
+            if connections.shown is not None and secrets is not None:
+                connections.shown.when_changed(secrets.read_again)
             self._transport = EnvoyTransport(
                 methods, boundary, max_request_bytes=max_request_bytes, listener=listener, hangups=hangups
             )
@@ -74,6 +82,9 @@ class Application:
         except StartFailed as error:
             log.error("cannot start", reason=str(error))
             return 2
+        finally:
+            if secrets is not None:
+                secrets.remove()
 
 
 class SignalThread:

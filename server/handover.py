@@ -13,6 +13,7 @@ class Handover:
     arguments: tuple[str, ...]  # of the command line
     admin: str  # the path of Envoy's admin socket
     hangups: int  # the reading end of the pipe that tells of callers who left
+    secrets: str = ""  # the folder that tells Envoy where the certificate lies; empty without TLS
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -20,4 +21,4 @@ class Handover:
     @staticmethod
     def from_json(text: str) -> "Handover":
         facts = json.loads(text)
-        return Handover(arguments=tuple(facts["arguments"]), admin=facts["admin"], hangups=facts["hangups"])
+        return Handover(**{**facts, "arguments": tuple(facts["arguments"])})

@@ -1,8 +1,8 @@
 """The jobs that wait, in two classes of many tenants: nobody's large job keeps another's small one waiting.
 
 Classes share the rows of every batch by weight, as far as both have any waiting (stride scheduling); inside a class the
-tenants take turns, a quantum of rows times their weight each (deficit round robin: what a full batch leaves of a turn is
-had in the next one). Pure: no lock, no clock of its own.
+tenants take turns, a quantum of rows times their weight each (deficit round robin: what a full batch leaves of a turn
+is had in the next one). Pure: no lock, no clock of its own.
 """
 
 from collections import OrderedDict

@@ -77,7 +77,7 @@ class Boundary:
         door: Door | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`max_seconds` bounds every unary call, whatever deadline its caller asks for. Without a door all may enter."""
+        """`max_seconds` bounds every unary call, whatever deadline its caller asks for. Without a door all may call."""
         self._max_seconds = max_seconds
         self._observe = observe
         self._report_internal = report_internal
@@ -91,9 +91,7 @@ class Boundary:
         """From now on refuse new unary calls with UNAVAILABLE."""
         self._draining = True
 
-    def unary(
-        self, method: Unary, payload: bytes, *, seconds_left: float | None, peer: Peer = NOBODY
-    ) -> Ticket[Reply]:
+    def unary(self, method: Unary, payload: bytes, *, seconds_left: float | None, peer: Peer = NOBODY) -> Ticket[Reply]:
         """Answer one request. The ticket's reply has a status always and a payload if that is OK."""
         return drive(self._answer_and_end(method, payload, seconds_left, peer))
 

@@ -19,6 +19,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from server.core.events import BatchDone, CallEvent, CallStarted, Dropped, Event, ExecutorDied, Refused, Rpc
 from server.core.model import Entry
+from server.telemetry.security import SecurityMetrics
 
 SECONDS = (
     0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015,
@@ -87,6 +88,7 @@ class Metrics:
         )  # fmt: skip
         self._model_ready = Gauge("vae_model_ready", "1 if it takes traffic.", ("model", "version"), registry=registry)
         self._model_loads = Counter("vae_model_loads_total", "Attempts to load.", ("result",), registry=registry)
+        self.security = SecurityMetrics(registry, rejected=self._rejected)
         self._calls: dict[Rpc, _Call] = {}
 
     def serve(self, host: str, port: int) -> tuple[int, Callable[[], None]]:

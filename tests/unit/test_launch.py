@@ -11,6 +11,7 @@ from server.edge.transports.envoy import configuration
 from server.edge.transports.envoy.listener import Listener
 from server.errors import StartFailed
 from server.handover import Handover
+from server.security import connections
 from server.settings import Settings
 
 
@@ -49,12 +50,18 @@ def test_an_address_of_another_machine_is_told():
         asyncio.run(listener.open("192.0.2.1", 0))
 
 
+def bootstrap() -> configuration.Document:
+    return configuration.bootstrap(
+        address="::", port=1, filters=[], admin=Path("/a"), hangups=Path("/b"), connections=connections(Settings())
+    )
+
+
 def test_an_ipv6_wildcard_takes_ipv4_too():
-    document = configuration.bootstrap(address="::", port=1, filters=[], admin=Path("/a"), hangups=Path("/b"))
+    document = bootstrap()
     (listener,) = document["static_resources"]["listeners"]
     assert listener["address"]["socket_address"] == {"address": "::", "port_value": 1, "ipv4_compat": True}
 
 
 def test_admin_is_a_socket_that_is_ours_alone():
-    document = configuration.bootstrap(address="::", port=1, filters=[], admin=Path("/a"), hangups=Path("/b"))
+    document = bootstrap()
     assert document["admin"] == {"address": {"pipe": {"path": "/a", "mode": 0o600}}}

@@ -2,36 +2,15 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 from server.core.caller import Caller
+from server.core.events import Charged, DoorEvent, TurnedAway
 from server.edge.peer import Peer
 from server.edge.tenants.accounts import Account, Accounts
 from server.edge.tenants.roll import Roll, Tenant
 from server.errors import PermissionDenied, QuotaExceeded, Unauthenticated
 
 SCHEME = "bearer "
-Reason: TypeAlias = Literal["unauthenticated", "permission", "quota", "concurrency"]
-
-
-@dataclass(frozen=True, slots=True)
-class TurnedAway:
-    """A call was refused on account of who made it."""
-
-    reason: Reason
-    tenant: str  # empty if nobody knows who it was
-
-
-@dataclass(frozen=True, slots=True)
-class Charged:
-    """Rows went onto a tenant's account."""
-
-    tenant: str
-    rows: int
-
-
-DoorEvent: TypeAlias = TurnedAway | Charged
 
 
 class Visit:

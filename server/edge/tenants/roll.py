@@ -1,13 +1,13 @@
 """The file that lists the tenants: TOML, one table for each.
 
-    [tenants.alice]
-    keys = ["3f9a2c1d5e6b:sha256:..."]       # made by `python -m server.keys alice`; several, to change them in peace
-    certificates = ["alice.example"]         # names (DNS, URI) of client certificates
-    models = ["mnist"]                       # all, if not given
-    rows_per_second = 500.0                  # no limit, if not given
-    burst_rows = 2000                        # at once, after a pause; else 10 seconds' worth
-    concurrent_calls = 16                    # no limit, if not given
-    weight = 2                               # turns beside other tenants' when rows have to wait
+[tenants.alice]
+keys = ["3f9a2c1d5e6b:sha256:..."]       # made by `python -m server.keys alice`; several, to change them in peace
+certificates = ["alice.example"]         # names (DNS, URI) of client certificates
+models = ["mnist"]                       # all, if not given
+rows_per_second = 500.0                  # no limit, if not given
+burst_rows = 2000                        # at once, after a pause; else 10 seconds' worth
+concurrent_calls = 16                    # no limit, if not given
+weight = 2                               # turns beside other tenants' when rows have to wait
 """
 
 import math

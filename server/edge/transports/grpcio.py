@@ -9,8 +9,10 @@ from grpc.aio import ServicerContext
 
 from server.core.ticket import Ticket
 from server.edge.boundary import Boundary, Reply
+from server.edge.certificate import Certificate
 from server.edge.methods import Dialogue, MethodTable, ServerStream, Unary
 from server.edge.status import Code, Status
+from server.edge.transports.connections import KEEPALIVE_ANSWER_SECONDS, Connections, Shown
 
 T = TypeVar("T")
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -20,6 +22,8 @@ _OPTIONS = (
     # Answer clients that ping to keep idle connections alive through NAT.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # Ask silent connections for as long as they live.
+    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_send_message_length", -1),
 )
 
@@ -27,17 +31,23 @@ _OPTIONS = (
 class GrpcioTransport:
     """A grpc.aio server over the method table. Lives on one event loop."""
 
-    def __init__(self, methods: MethodTable, boundary: Boundary, *, max_request_bytes: int) -> None:
+    def __init__(
+        self, methods: MethodTable, boundary: Boundary, *, max_request_bytes: int, connections: Connections
+    ) -> None:
         self._server = grpc.aio.server(
             handlers=(_Table(methods, boundary),),
-            options=(*_OPTIONS, ("grpc.max_receive_message_length", max_request_bytes)),
+            options=(*_OPTIONS, *_lifetime(connections), ("grpc.max_receive_message_length", max_request_bytes)),
         )
+        self._shown = connections.shown
 
     async def start(self, host: str, port: int) -> int:
         """Listen; the port taken, chosen by the system if 0 was asked for. Raises OSError if it cannot be had."""
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
-            bound = self._server.add_insecure_port(address)
+            if self._shown is None:
+                bound = self._server.add_insecure_port(address)
+            else:
+                bound = self._server.add_secure_port(address, _credentials(self._shown))
         except RuntimeError as error:
             raise OSError(f"cannot listen on {address}: the port is taken or the address is not ours") from error
         await self._server.start()
@@ -49,6 +59,44 @@ class GrpcioTransport:
         grpc cancels calls that have arrived but were not yet handed over: let the boundary drain first.
         """
         await self._server.stop(seconds)
+
+
+def _lifetime(connections: Connections) -> tuple[tuple[str, int], ...]:
+    options = (
+        ("grpc.keepalive_time_ms", round(connections.keepalive_seconds * 1000)),
+        ("grpc.keepalive_timeout_ms", round(KEEPALIVE_ANSWER_SECONDS * 1000)),
+    )
+    if not connections.max_age_seconds:
+        return options
+    return (  # grpc spreads the age by a tenth either way
+        *options,
+        ("grpc.max_connection_age_ms", round(connections.max_age_seconds * 1000)),
+        ("grpc.max_connection_age_grace_ms", round(connections.grace_seconds * 1000)),
+    )
+
+
+def _credentials(shown: Shown) -> grpc.ServerCredentials:
+    """Credentials that ask at every handshake what to show."""
+    handed_over = shown.certificate
+
+    def newer() -> "grpc.ServerCertificateConfiguration | None":
+        nonlocal handed_over
+        if shown.certificate is handed_over:
+            return None  # go on as before
+        handed_over = shown.certificate
+        return _configuration(handed_over)
+
+    return grpc.dynamic_ssl_server_credentials(
+        _configuration(handed_over),
+        newer,  # type: ignore[arg-type]  # the stubs forget that None is "no news"
+        require_client_authentication=handed_over.client_ca is not None,
+    )
+
+
+def _configuration(certificate: Certificate) -> "grpc.ServerCertificateConfiguration":
+    return grpc.ssl_server_certificate_configuration(
+        [(certificate.key, certificate.chain)], root_certificates=certificate.client_ca
+    )
 
 
 class _Peer:
@@ -93,7 +141,9 @@ def _handler(method: Unary | ServerStream | Dialogue, boundary: Boundary) -> "gr
 
 def _unary(method: Unary, boundary: Boundary) -> "Callable[[bytes, ServicerContext[Any, Any]], Awaitable[bytes]]":
     async def call(payload: bytes, context: "ServicerContext[Any, Any]") -> bytes:
-        reply = await _settled(boundary.unary(method, payload, seconds_left=context.time_remaining(), peer=_Peer(context)))
+        reply = await _settled(
+            boundary.unary(method, payload, seconds_left=context.time_remaining(), peer=_Peer(context))
+        )
         assert reply.status is not None
         await _end(context, reply.status)
         assert reply.payload is not None

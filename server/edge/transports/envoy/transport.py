@@ -31,6 +31,7 @@ class EnvoyTransport:
         listener: Listener,
         hangups: Hangups,
     ) -> None:
+        """How connections are kept and protected Envoy was told by server.launch."""
         self._listener = listener
         self._hangups = hangups
         self._open_calls = hangups.open_calls
