@@ -25,7 +25,7 @@ from server.edge.transports.grpcio import GrpcioTransport
 from server.edge.transports.transport import MakeTransport
 from server.edge.wire import MAX_SEED
 from server.errors import ArtifactError, StartFailed
-from server.runtime import catalog
+from server.runtime import catalog, signature
 from server.runtime.catalog import Catalog, Plan
 from server.runtime.choice import Given
 from server.runtime.engine import DeviceUnavailable
@@ -175,6 +175,7 @@ class App:
                 cores=cores(),
                 remembered=Remembered(settings.calibration_folder, tell=self._report_not_remembered),
                 cuda_graphs=settings.cuda_graphs == "on",
+                check_signature=signature.of(settings.model_signature_key),
             ),
             make_batcher=self._make_batcher,
             report=self._report_model,

@@ -9,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import grpc
 
 from vaeserve import calls, channel, errors, methods, responses
+from vaeserve.access import ApiKey, FilePath, Tls
 from vaeserve.calls import Call
 from vaeserve.v1 import vaeserve_pb2 as pb
 
@@ -44,12 +45,16 @@ class AsyncClient:
         model: str | None = None,
         version: str | int | None = None,
         timeout: float | None = 30.0,
+        tls: Tls | bool = False,
+        api_key: str | None = None,
+        api_key_file: FilePath | None = None,
     ) -> None:
-        """As `Client`. Raises RuntimeError outside a running event loop."""
+        """As `Client`. Raises RuntimeError outside a running event loop, InvalidInput."""
         asyncio.get_running_loop()  # grpc would bind itself to a loop that never runs
         self._model = calls.selector(model, version)
         self._timeout = methods.positive(timeout)
-        self._channel = grpc.aio.insecure_channel(target, options=channel.OPTIONS)
+        self._api_key = ApiKey(api_key, api_key_file)
+        self._channel = channel.open_async(target, tls)
 
     def using(self, model: str | None, version: str | int | None = None) -> "AsyncClient":
         """A client of another model over the same connection. Closing one closes both."""
@@ -80,7 +85,7 @@ class AsyncClient:
     async def _make(self, call: Call[R]) -> R:
         rpc = self._channel.unary_unary(call.path, type(call.request).SerializeToString, call.parse)
         try:
-            ended = rpc(call.request, timeout=self._timeout)
+            ended = rpc(call.request, timeout=self._timeout, metadata=self._api_key.metadata())
             response, trailers = await ended, await ended.trailing_metadata()
         except grpc.aio.AioRpcError as failure:
             raise errors.from_status(failure.code().name, failure.details(), failure.trailing_metadata()) from failure

@@ -8,6 +8,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import grpc
 
 from vaeserve import calls, channel, errors, methods, responses
+from vaeserve.access import ApiKey, FilePath, Tls
 from vaeserve.calls import Call
 from vaeserve.v1 import vaeserve_pb2 as pb
 
@@ -42,6 +43,9 @@ class Client:
         model: str | None = None,
         version: str | int | None = None,
         timeout: float | None = 30.0,
+        tls: Tls | bool = False,
+        api_key: str | None = None,
+        api_key_file: FilePath | None = None,
     ) -> None:
         """Connects on the first call.
 
@@ -49,10 +53,17 @@ class Client:
         model    which model shall answer; None leaves it to the server
         version  which version of it; None means the newest ready one
         timeout  seconds that a call may take, retries included; None waits for ever
+        tls      how to encrypt and whom to trust; True: the certificates that gRPC comes with; False: no encryption
+        api_key, api_key_file
+                 the key that servers with tenants ask for, or a file that holds it, read again when it changes;
+                 without TLS whoever is on the way can read it
+
+        Raises InvalidInput for a file that cannot be read or used.
         """
         self._model = calls.selector(model, version)
         self._timeout = methods.positive(timeout)
-        self._channel = grpc.insecure_channel(target, options=channel.OPTIONS)
+        self._api_key = ApiKey(api_key, api_key_file)
+        self._channel = channel.open_blocking(target, tls)
 
     def using(self, model: str | None, version: str | int | None = None) -> "Client":
         """A client of another model over the same connection. Closing one closes both."""
@@ -83,7 +94,7 @@ class Client:
     def _make(self, call: Call[R]) -> R:
         rpc = self._channel.unary_unary(call.path, type(call.request).SerializeToString, call.parse)
         try:
-            response, ended = rpc.with_call(call.request, timeout=self._timeout)
+            response, ended = rpc.with_call(call.request, timeout=self._timeout, metadata=self._api_key.metadata())
         except grpc.RpcError as failure:
             trailers = [(datum.key, datum.value) for datum in failure.trailing_metadata()]
             raise errors.from_status(failure.code().name, failure.details(), trailers) from failure

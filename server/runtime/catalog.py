@@ -20,6 +20,7 @@ from server.runtime.engine import Device
 from server.runtime.folder import preferred_model, versions
 from server.runtime.graph import LoadedGraph
 from server.runtime.remembered import Remembered
+from server.runtime.signature import CheckSignature, unchecked
 from server.runtime.tuning import tune
 
 
@@ -32,6 +33,7 @@ class Plan:
     cores: int  # that this process may use
     remembered: Remembered
     cuda_graphs: bool = False
+    check_signature: CheckSignature = unchecked
 
 
 # Makes the batcher of one graph: (graph, how it runs, model, version, graph name).
@@ -129,6 +131,7 @@ def _load(
     path: Path, *, name: str, version: str, plan: Plan, make_batcher: MakeBatcher
 ) -> tuple[Model, Sequence[Batcher]]:
     verified: Artifact = artifact.read(path)
+    plan.check_signature(path)
     loaded = engine.load(verified, device=plan.device, threads=plan.given.start.threads, cuda_graphs=plan.cuda_graphs)
     graphs = tune(verified, loaded, given=plan.given, cores=plan.cores, remembered=plan.remembered)
     # Threads start only now that nothing can fail any more.
