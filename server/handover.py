@@ -14,6 +14,7 @@ class Handover:
     admin: str  # the path of Envoy's admin socket
     hangups: int  # the reading end of the pipe that tells of callers who left
     secrets: str = ""  # the folder that tells Envoy where the certificate lies; empty without TLS
+    worker: str = ""  # what its supervisor told it, if it is one of several workers
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -21,4 +22,4 @@ class Handover:
     @staticmethod
     def from_json(text: str) -> "Handover":
         facts = json.loads(text)
-        return Handover(**{**facts, "arguments": tuple(facts["arguments"])})
+        return Handover(**facts | {"arguments": tuple(facts["arguments"])})

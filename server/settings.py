@@ -56,8 +56,10 @@ class Settings:
     )
     host: str = _setting("127.0.0.1", str, "address to listen on for gRPC; 0.0.0.0 is every interface")
     port: int = _setting(50051, _number(int, 0, 65535), "port for gRPC; 0 lets the system choose")
-    transport: Literal["grpcio", "envoy"] = _setting(
-        "grpcio", _choice("grpcio", "envoy"), "what carries gRPC: grpcio, or an Envoy with this server inside"
+    transport: Literal["auto", "envoy", "grpcio"] = _setting(
+        "auto",
+        _choice("auto", "envoy", "grpcio"),
+        "what carries gRPC: an Envoy with this server inside, or grpcio; auto is Envoy where it is installed",
     )
     profile: Literal["development", "production"] = _setting(
         "development",
@@ -83,6 +85,7 @@ class Settings:
         _number(float, 0, 31536000),
         "seconds after which a connection takes no new calls, so that clients spread anew; 0: any age",
     )
+    workers: int = _setting(1, _number(int, 1, 64), "processes that serve the port side by side")
     metrics_host: str = _setting("127.0.0.1", str, "address to listen on for metrics")
     metrics_port: int = _setting(9464, _number(int, 0, 65535), "port for Prometheus metrics; 0 lets the system choose")
     device: Literal["cpu", "cuda", "auto"] = _setting(
@@ -243,10 +246,6 @@ def _parser() -> argparse.ArgumentParser:
             help=f"{kind} (default: {setting.default})" if setting.default != "" else kind,
         )
     return parser
-
-
-def _variable(setting: "Field[Any]") -> str:
-    return PREFIX + setting.name.upper()
 
 
 def _flag(setting: "Field[Any]") -> str:

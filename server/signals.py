@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 Told: TypeAlias = Callable[[signal.Signals], object]
 # From now on call back on the running loop for every ending signal.
 TellSignals: TypeAlias = Callable[[Told], None]
@@ -18,6 +19,13 @@ def tell_by_loop(told: Told) -> None:
     loop = asyncio.get_running_loop()
     for number in ENDING:
         loop.add_signal_handler(number, told, number)
+
+
+def die_with(parent: int) -> None:
+    """Let the kernel kill this process when its parent ends, however that ends. Kept over an exec. Linux only."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
+    if os.getppid() != parent:  # it ended before it could be asked for
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def die_of(number: signal.Signals) -> None:

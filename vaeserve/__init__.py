@@ -29,6 +29,7 @@ from vaeserve.errors import (
 from vaeserve.results import (
     Decoded,
     GraphExecution,
+    GraphRate,
     ModelInfo,
     ModelRef,
     ModelSummary,
@@ -48,6 +49,7 @@ __all__ = [
     "FailedPrecondition",
     "FieldViolation",
     "GraphExecution",
+    "GraphRate",
     "Internal",
     "InvalidInput",
     "ModelInfo",

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 from collections.abc import Callable, Coroutine
+from functools import partial
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -11,6 +12,7 @@ import grpc
 from vaeserve import calls, channel, errors, methods, responses
 from vaeserve.access import ApiKey, FilePath, Tls
 from vaeserve.calls import Call
+from vaeserve.rotation import Rotation
 from vaeserve.v1 import vaeserve_pb2 as pb
 
 P = ParamSpec("P")
@@ -48,13 +50,14 @@ class AsyncClient:
         tls: Tls | bool = False,
         api_key: str | None = None,
         api_key_file: FilePath | None = None,
+        channels: int = 1,
     ) -> None:
         """As `Client`. Raises RuntimeError outside a running event loop, InvalidInput."""
         asyncio.get_running_loop()  # grpc would bind itself to a loop that never runs
         self._model = calls.selector(model, version)
         self._timeout = methods.positive(timeout)
         self._api_key = ApiKey(api_key, api_key_file)
-        self._channel = channel.open_async(target, tls)
+        self._channels = Rotation(partial(channel.open_async, target, tls), channels)
 
     def using(self, model: str | None, version: str | int | None = None) -> "AsyncClient":
         """A client of another model over the same connection. Closing one closes both."""
@@ -72,7 +75,8 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Give up calls in flight and free the connection. May be called again."""
-        await self._channel.close()
+        for one in self._channels.all:
+            await one.close()
 
     async def __aenter__(self) -> "AsyncClient":
         return self
@@ -83,7 +87,7 @@ class AsyncClient:
         await self.close()
 
     async def _make(self, call: Call[R]) -> R:
-        rpc = self._channel.unary_unary(call.path, type(call.request).SerializeToString, call.parse)
+        rpc = self._channels.next().unary_unary(call.path, type(call.request).SerializeToString, call.parse)
         try:
             ended = rpc(call.request, timeout=self._timeout, metadata=self._api_key.metadata())
             response, trailers = await ended, await ended.trailing_metadata()

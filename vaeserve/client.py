@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -10,6 +11,7 @@ import grpc
 from vaeserve import calls, channel, errors, methods, responses
 from vaeserve.access import ApiKey, FilePath, Tls
 from vaeserve.calls import Call
+from vaeserve.rotation import Rotation
 from vaeserve.v1 import vaeserve_pb2 as pb
 
 P = ParamSpec("P")
@@ -46,24 +48,25 @@ class Client:
         tls: Tls | bool = False,
         api_key: str | None = None,
         api_key_file: FilePath | None = None,
+        channels: int = 1,
     ) -> None:
         """Connects on the first call.
 
-        target   "HOST:PORT", or any name gRPC can resolve; calls go round all its addresses
-        model    which model shall answer; None leaves it to the server
-        version  which version of it; None means the newest ready one
-        timeout  seconds that a call may take, retries included; None waits for ever
-        tls      how to encrypt and whom to trust; True: the certificates that gRPC comes with; False: no encryption
-        api_key, api_key_file
-                 the key that servers with tenants ask for, or a file that holds it, read again when it changes;
-                 without TLS whoever is on the way can read it
+        target    "HOST:PORT", or any name gRPC can resolve; calls go round all its addresses
+        model     which model shall answer; None leaves it to the server
+        version   which version of it; None means the newest ready one
+        timeout   seconds that a call may take, retries included; None waits for ever
+        tls       how to encrypt and whom to trust; True: the certificates that gRPC comes with; False: no encryption
+        api_key   the key that servers with tenants ask for; without TLS whoever is on the way can read it
+        api_key_file  instead, a file that holds it, read again when it changes
+        channels  connections to each address, used in turn: of a server's workers, each connection reaches one
 
         Raises InvalidInput for a file that cannot be read or used.
         """
         self._model = calls.selector(model, version)
         self._timeout = methods.positive(timeout)
         self._api_key = ApiKey(api_key, api_key_file)
-        self._channel = channel.open_blocking(target, tls)
+        self._channels = Rotation(partial(channel.open_blocking, target, tls), channels)
 
     def using(self, model: str | None, version: str | int | None = None) -> "Client":
         """A client of another model over the same connection. Closing one closes both."""
@@ -81,7 +84,8 @@ class Client:
 
     def close(self) -> None:
         """Give up calls in flight and free the connection. May be called again."""
-        self._channel.close()
+        for one in self._channels.all:
+            one.close()
 
     def __enter__(self) -> "Client":
         return self
@@ -92,7 +96,7 @@ class Client:
         self.close()
 
     def _make(self, call: Call[R]) -> R:
-        rpc = self._channel.unary_unary(call.path, type(call.request).SerializeToString, call.parse)
+        rpc = self._channels.next().unary_unary(call.path, type(call.request).SerializeToString, call.parse)
         try:
             response, ended = rpc.with_call(call.request, timeout=self._timeout, metadata=self._api_key.metadata())
         except grpc.RpcError as failure:

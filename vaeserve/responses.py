@@ -5,6 +5,7 @@ from vaeserve.errors import Trailers
 from vaeserve.results import (
     Decoded,
     GraphExecution,
+    GraphRate,
     ModelInfo,
     ModelRef,
     ModelSummary,
@@ -17,6 +18,11 @@ from vaeserve.tensors import Items
 from vaeserve.v1 import vaeserve_pb2 as pb
 
 _STATES = {pb.MODEL_STATE_LOADING: "loading", pb.MODEL_STATE_READY: "ready", pb.MODEL_STATE_FAILED: "failed"}
+_SOURCES = {
+    pb.EXECUTION_SOURCE_MEASURED: "measured",
+    pb.EXECUTION_SOURCE_CACHED: "cached",
+    pb.EXECUTION_SOURCE_GIVEN: "given",
+}
 
 
 def timing(trailers: Trailers) -> Timing:
@@ -123,5 +129,8 @@ def _execution(graph: pb.GraphExecution) -> GraphExecution:
         provider=graph.provider,
         max_batch_rows=graph.max_batch_rows,
         executors=graph.executors,
+        helpers=graph.helpers,
         threads=graph.threads,
+        source=_SOURCES.get(graph.source, "unknown"),
+        rates=tuple(GraphRate(r.rows, r.executors, r.threads, r.rows_per_second) for r in graph.rates),
     )

@@ -93,13 +93,26 @@ class ModelSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class GraphRate:
+    """What a graph did on the server's machine when run in one way."""
+
+    rows: int  # in every batch
+    executors: int
+    threads: int
+    rows_per_second: float  # over all executors
+
+
+@dataclass(frozen=True, slots=True)
 class GraphExecution:
     """How a graph runs on the server."""
 
     provider: str  # onnxruntime's execution provider, e.g. "CPUExecutionProvider"
     max_batch_rows: int
     executors: int  # batches that may run at the same time
+    helpers: int  # how many more, if they are full
     threads: int  # inside one run
+    source: str  # "measured" at this start, "cached" from an earlier one, "given" by the operator, or "unknown"
+    rates: tuple[GraphRate, ...]  # what was measured; empty if all was given
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Drives a scheduler: executor threads pull batches, run the graph and hand every caller its own rows.
 
-Work-conserving: an idle executor takes what is there at once; while all are busy, jobs gather.
+Work-conserving: an idle executor takes what is there at once; while all are busy, jobs gather. Helpers are executors on
+the core that the transport needs: they take full batches only, of which no company is lost by being taken early.
 """
 
 import threading
@@ -10,10 +11,11 @@ from functools import partial
 from typing import TypeAlias
 
 from server.core.arrays import Floats, RunGraph
+from server.core.bisection import run_parts
 from server.core.caller import Caller
-from server.core.events import BatchDone, Dropped, Event, ExecutorDied, GraphFailed, Refused
-from server.core.rows import Rows, together
-from server.core.scheduler import Batch, Job, Part, Scheduler
+from server.core.events import BatchDone, Dropped, Event, ExecutorDied, Refused
+from server.core.rows import Rows
+from server.core.scheduler import Batch, Job, Scheduler
 from server.core.ticket import Ticket
 from server.errors import DeadlineExceeded, EngineFailure, QueueFull, Unavailable
 
@@ -22,8 +24,7 @@ from server.errors import DeadlineExceeded, EngineFailure, QueueFull, Unavailabl
 LONGEST_BURST = 0.002
 QUIET_TURN = 0.00005  # seconds; a longer turn had other requests to look after, and their rows may follow
 # How a piece of work reaches the thread on which callers live, e.g. loop.call_soon_threadsafe.
-Deliver: TypeAlias = Callable[[Callable[[], None]], object]
-_Result: TypeAlias = tuple[Part, tuple[Floats, ...] | EngineFailure]
+Deliver: TypeAlias = Callable[[Callable[[], object]], object]
 
 
 class Batcher:
@@ -38,6 +39,7 @@ class Batcher:
         *,
         scheduler: Scheduler,
         executors: int = 1,
+        helpers: int = 0,
         name: str = "graph",
         observe: Callable[[Event], None] = lambda _: None,
         deliver: Deliver = lambda work: work(),
@@ -47,7 +49,8 @@ class Batcher:
         """`deliver` brings results to the thread on which callers live, once for each batch.
 
         `soon` runs a piece of work in the submitting thread's next turn, e.g. loop.call_soon: executors take what has
-        arrived once a turn has brought no more, so that requests which arrive together run together.
+        arrived once a turn has brought no more, so that requests which arrive together run together. `helpers` run
+        full batches beside the executors.
         """
         self._run = run
         self._scheduler = scheduler
@@ -57,6 +60,7 @@ class Batcher:
         self._clock = clock
         self._lock = threading.Lock()
         self._work_or_close = threading.Condition(self._lock)
+        self._full_batch_or_close = threading.Condition(self._lock)
         self._closed = False
         self._running_rows = 0
         self._idle_executors = 0
@@ -64,8 +68,10 @@ class Batcher:
         self._burst_over = False  # executors may take what has arrived
         self._burst_rows = 0
         self._turn_began = self._burst_ends = 0.0  # clock
+        work = [self._next] * executors + [self._next_full] * helpers
         self._threads = [
-            threading.Thread(target=self._executor, name=f"{name}-{i}", daemon=True) for i in range(executors)
+            threading.Thread(target=self._execute, args=(next_batch,), name=f"{name}-{i}", daemon=True)
+            for i, next_batch in enumerate(work)
         ]
         for thread in self._threads:
             thread.start()
@@ -102,6 +108,8 @@ class Batcher:
                 burst_begins = self._idle_executors > 0 and not self._in_burst
                 if burst_begins:
                     self._begin_burst(job.submitted)
+                if self._full:
+                    self._full_batch_or_close.notify()
         except QueueFull as full:
             self._observe(Refused(len(rows), "rows" if full.reason == "rows" else "bytes"))
             raise
@@ -116,8 +124,7 @@ class Batcher:
     def close(self) -> None:
         """Take nothing more, finish what was accepted, and stop the executors."""
         with self._lock:
-            self._closed = True
-            self._work_or_close.notify_all()
+            self._close()
         for thread in self._threads:
             thread.join()
 
@@ -138,10 +145,19 @@ class Batcher:
         self._in_burst, self._turn_began, self._burst_ends = True, now, now + LONGEST_BURST
         self._burst_rows = self._scheduler.queued_rows
 
-    def _executor(self) -> None:
+    @property
+    def _full(self) -> bool:
+        return self._scheduler.queued_rows >= self._scheduler.max_batch_rows
+
+    def _close(self) -> None:
+        self._closed = True
+        self._work_or_close.notify_all()
+        self._full_batch_or_close.notify_all()
+
+    def _execute(self, next_batch: Callable[[], Batch | None]) -> None:
         batch: Batch | None = None
         try:
-            while (batch := self._next()) is not None:
+            while (batch := next_batch()) is not None:
                 self._serve(batch)
         except BaseException as error:
             self._die(error, batch)
@@ -154,11 +170,9 @@ class Batcher:
             burst_begins = False
             with self._lock:
                 now = self._clock()
-                full = self._scheduler.queued_rows >= self._scheduler.max_batch_rows
-                if full or self._burst_over or self._closed:
-                    batch, expired = self._scheduler.take(now=now)
+                if self._full or self._burst_over or self._closed:
+                    batch, expired = self._take(now)
                 if batch is not None:
-                    self._running_rows += len(batch)
                     self._burst_over = self._scheduler.queued_rows > 0
                     if self._burst_over:
                         self._work_or_close.notify()
@@ -179,20 +193,40 @@ class Batcher:
             if batch is not None:
                 return batch
 
+    def _next_full(self) -> Batch | None:
+        while True:
+            with self._lock:
+                while not self._full and not self._closed:
+                    self._full_batch_or_close.wait()
+                if self._closed:
+                    return None  # the executors finish what is left
+                batch, expired = self._take(self._clock())
+            self._deliver_expired(expired)
+            if batch is not None:
+                return batch
+
+    def _take(self, now: float) -> tuple[Batch | None, list[Job]]:
+        batch, expired = self._scheduler.take(now=now)
+        if batch is not None:
+            self._running_rows += batch.rows
+        if self._full:
+            self._full_batch_or_close.notify()
+        return batch, expired
+
     def _serve(self, batch: Batch) -> None:
         started = self._clock()
-        results = self._run_parts(batch.parts)
+        results = run_parts(batch.parts, self._run, self._observe)
         seconds = self._clock() - started
         settled: list[Callable[[], object]] = []
         failed = 0
         unwanted = sum(len(part) for part in batch.parts if part.job.ticket.done)
         with self._lock:
-            self._running_rows -= len(batch)
-            self._scheduler.learn(rows=len(batch), seconds=seconds)
+            self._running_rows -= batch.rows
+            self._scheduler.learn(rows=batch.rows, seconds=seconds)
             for part, result in results:
                 job = part.job
                 job.run_seconds += seconds
-                job.batch_rows = max(job.batch_rows, len(batch))
+                job.batch_rows = max(job.batch_rows, batch.rows)
                 if isinstance(result, EngineFailure):
                     failed += len(part)
                     self._scheduler.withdraw(job)
@@ -202,37 +236,15 @@ class Batcher:
         self._deliver(partial(_call_all, settled))
         self._observe(
             BatchDone(
-                rows=len(batch),
+                rows=batch.rows,
                 failed_rows=failed,
                 reason=batch.reason,
                 run_seconds=seconds,
-                queue_seconds=tuple(part.job.served().queue_seconds for part in batch.parts if part.start == 0),
+                queue_seconds=tuple(part.job.queue_seconds for part in batch.parts if part.start == 0),
             )
         )
         if unwanted:
             self._observe(Dropped(unwanted, "running", "cancelled"))
-
-    def _run_parts(self, parts: tuple[Part, ...]) -> list[_Result]:
-        """Run parts together; where that fails, in halves, so that only the guilty job fails."""
-        rows = together([part.rows for part in parts])
-        try:
-            outputs = self._run(rows)
-            if any(len(output) != len(rows) for output in outputs):
-                raise ValueError(f"{len(rows)} rows in, {[len(output) for output in outputs]} rows out")
-        except Exception as error:
-            self._observe(GraphFailed(len(rows), error))
-            if len(parts) == 1:
-                failure = EngineFailure("the model failed on these rows")
-                failure.__cause__ = error
-                return [(parts[0], failure)]
-            middle = len(parts) // 2
-            return self._run_parts(parts[:middle]) + self._run_parts(parts[middle:])
-        results: list[_Result] = []
-        start = 0
-        for part in parts:
-            results.append((part, tuple(output[start : start + len(part)] for output in outputs)))
-            start += len(part)
-        return results
 
     def _withdraw(self, job: Job) -> None:
         with self._lock:
@@ -251,10 +263,9 @@ class Batcher:
 
     def _die(self, error: BaseException, batch: Batch | None) -> None:
         with self._lock:
-            self._closed = True
+            self._close()
             jobs = self._scheduler.withdraw_all()
             jobs += [part.job for part in batch.parts] if batch else []
-            self._work_or_close.notify_all()
         failure = EngineFailure("the model's executor died")
         failure.__cause__ = error
         self._deliver(partial(_call_all, [partial(job.ticket.fail, failure) for job in jobs]))

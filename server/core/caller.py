@@ -52,6 +52,8 @@ class Caller:
 
     def total(self) -> Served:
         """Everything this call took, over all graphs it went through."""
+        if len(self.served) == 1:
+            return self.served[0]
         return Served(
             queue_seconds=sum(s.queue_seconds for s in self.served),
             run_seconds=sum(s.run_seconds for s in self.served),

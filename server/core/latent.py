@@ -15,6 +15,8 @@ import numpy as np
 from server.core.arrays import Doubles, Floats, Words
 
 VALUES_PER_BLOCK = 8  # a Philox block is four 64-bit words: eight 32-bit uniforms
+# Of no consequence, as every generator is set to an address; without one numpy asks the system for entropy each time.
+_ANY_SEED = np.random.SeedSequence(0)
 
 
 class Purpose(IntEnum):
@@ -55,24 +57,8 @@ def draw(noises: Sequence[Noise]) -> Floats:
     Far cheaper than one by one: a generator is set to each address in turn, and all uniforms become normals together.
     """
     size = noises[0].size
-    blocks = _blocks(size)
-    generator = np.random.Philox(key=0)
-    counter, key = [0, 0, 0, 0], [0, 0]
-    start = {
-        "bit_generator": "Philox",
-        "state": {"counter": counter, "key": key},
-        "buffer": (0, 0, 0, 0),
-        "buffer_pos": 4,  # nothing is left of the buffer
-        "has_uint32": 0,
-        "uinteger": 0,
-    }
-    words = []
-    for noise in noises:
-        counter[1], counter[0] = divmod(noise.first_row * blocks, 2**64)
-        key[:] = noise.seed, noise.purpose
-        generator.state = start  # type: ignore[assignment]  # the stubs want arrays; integers are read twice as fast
-        words.append(generator.random_raw(noise.rows * blocks * 4))
-    z = inverse_normal_cdf(_uniforms(np.concatenate(words), size)).astype(np.float32)
+    words = _words([(n.seed, n.purpose, 0, n.first_row, n.rows) for n in noises], size)
+    z = inverse_normal_cdf(_uniforms(words, size)).astype(np.float32)
     deviations = np.repeat(np.array([n.deviation for n in noises], np.float32), [n.rows for n in noises])
     z *= deviations[:, np.newaxis]
     return z
@@ -86,10 +72,7 @@ def normals(*, seed: int, purpose: Purpose, first_row: int, rows: int, size: int
 
 def uniforms(*, seed: int, purpose: Purpose, first_row: int, rows: int, size: int, draw: int = 0) -> Doubles:
     """Uniforms in the open interval (0, 1), [rows, size], addressed like `normals`; multiples of 2^-33."""
-    blocks = _blocks(size)
-    counter = (draw << 128) + first_row * blocks
-    words = np.random.Philox(key=(int(purpose) << 64) + seed, counter=counter).random_raw(rows * blocks * 4)
-    return _uniforms(words, size)
+    return _uniforms(_words([(seed, purpose, draw, first_row, rows)], size), size)
 
 
 def inverse_normal_cdf(u: Doubles) -> Doubles:
@@ -125,6 +108,28 @@ def _polynomial(x: Doubles, highest: float, *others: float) -> Doubles:
 def _blocks(size: int) -> int:
     """Philox blocks for a row of `size` values: a row never shares a block with its neighbour."""
     return -(-size // VALUES_PER_BLOCK)
+
+
+def _words(addresses: Sequence[tuple[int, Purpose, int, int, int]], size: int) -> Words:
+    """The raw words of (seed, purpose, draw, first row, rows), one address after the other."""
+    blocks = _blocks(size)
+    generator = np.random.Philox(_ANY_SEED)
+    counter, key = [0, 0, 0, 0], [0, 0]
+    start = {
+        "bit_generator": "Philox",
+        "state": {"counter": counter, "key": key},
+        "buffer": (0, 0, 0, 0),
+        "buffer_pos": 4,  # nothing is left of the buffer
+        "has_uint32": 0,
+        "uinteger": 0,
+    }
+    words = []
+    for seed, purpose, draw, first_row, rows in addresses:
+        counter[1], counter[0] = divmod(first_row * blocks, 2**64)
+        counter[2], key[0], key[1] = draw, seed, purpose
+        generator.state = start  # type: ignore[assignment]  # the stubs want arrays; integers are read twice as fast
+        words.append(generator.random_raw(rows * blocks * 4))
+    return words[0] if len(words) == 1 else np.concatenate(words)
 
 
 def _uniforms(words: Words, size: int) -> Doubles:

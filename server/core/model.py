@@ -33,6 +33,7 @@ class Execution:
     provider: str
     max_batch_rows: int
     executors: int
+    helpers: int  # further executors, which take full batches only
     threads: int
     source: Source
     curve: tuple[Rate, ...]  # what was measured; empty if everything was given

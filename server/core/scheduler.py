@@ -52,9 +52,13 @@ class Job:
         self.finished += len(part)
         return self.outputs if self.finished == len(self.rows) else None
 
+    @property
+    def queue_seconds(self) -> float:
+        """From submission to the first batch that held one of its rows."""
+        return 0.0 if self.first_taken is None else self.first_taken - self.submitted
+
     def served(self) -> Served:
-        first = self.submitted if self.first_taken is None else self.first_taken
-        return Served(first - self.submitted, self.run_seconds, self.batch_rows)
+        return Served(self.queue_seconds, self.run_seconds, self.batch_rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,8 @@ class Part:
 
     @property
     def rows(self) -> Rows:
-        return self.job.rows[self.start : self.stop]
+        whole = self.job.rows
+        return whole if len(self) == len(whole) else whole[self.start : self.stop]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +83,8 @@ class Batch:
     """What one run of the graph shall compute."""
 
     parts: tuple[Part, ...]
+    rows: int  # of all parts
     reason: Reason
-
-    def __len__(self) -> int:
-        return sum(len(part) for part in self.parts)
 
 
 class Scheduler:
@@ -147,7 +150,7 @@ class Scheduler:
         if not begun:
             return None, expired
         parts = tuple(Part(job, first, job.taken) for job, first in begun.items())
-        return Batch(parts, "idle" if room else "full"), expired
+        return Batch(parts, self.max_batch_rows - room, "idle" if room else "full"), expired
 
     def withdraw(self, job: Job) -> int:
         """Forget a job's waiting rows; how many they were."""

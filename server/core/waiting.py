@@ -51,10 +51,12 @@ class Waiting:
         Tell `took` how many were taken. There must be a job waiting.
         """
         busy = [lane for lane in self._lanes.values() if lane]
+        if len(busy) == 1:
+            (lane,) = busy
+            job = lane.next()
+            return job, job.waiting if lane.tenants == 1 else lane.turn()
         lane = min(busy, key=lambda lane: lane.served)
-        job = lane.next()
-        alone = len(busy) == 1 and lane.tenants == 1
-        return job, job.waiting if alone else lane.turn()
+        return lane.next(), lane.turn()
 
     def took(self, job: "Job", rows: int) -> None:
         """`rows` of the job of `next` are on their way; the turn passes on."""

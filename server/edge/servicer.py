@@ -1,14 +1,16 @@
 """vaeserve.v1.VaeService: each RPC as request -> checked values -> Vae -> response."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 from google.protobuf.message import Message
 
 from server.core.arrays import Floats
+from server.core.aside import Aside
 from server.core.caller import Caller
 from server.core.likelihood import Decoded
-from server.core.model import Entry, Model, Models, State
+from server.core.model import Entry, Execution, Model, Models, Source, State
 from server.core.spec import Spec
 from server.core.ticket import Steps
 from server.edge import wire
@@ -23,14 +25,22 @@ _STATES: dict[State, pb.ModelState] = {
     "ready": pb.MODEL_STATE_READY,
     "failed": pb.MODEL_STATE_FAILED,
 }
+_SOURCES: dict[Source, pb.ExecutionSource] = {
+    "measured": pb.EXECUTION_SOURCE_MEASURED,
+    "cached": pb.EXECUTION_SOURCE_CACHED,
+    "given": pb.EXECUTION_SOURCE_GIVEN,
+}
 
 
 class VaeServicer:
     """The handlers of VaeService over a catalog of models."""
 
-    def __init__(self, models: Models, *, max_rows: int, pick_seed: Callable[[], int]) -> None:
-        """`max_rows` bounds one request; `pick_seed` gives a seed 0..2^63 - 1 to requests that bring none."""
+    def __init__(self, models: Models, *, aside: Aside, max_rows: int, pick_seed: Callable[[], int]) -> None:
+        """`aside` draws and compresses items; `max_rows` bounds one request; `pick_seed` gives a seed 0..2^63 - 1 to
+        requests that bring none.
+        """
         self._models = models
+        self._aside = aside
         self._max_rows = max_rows
         self._pick_seed = pick_seed
 
@@ -57,10 +67,10 @@ class VaeServicer:
             rows=rows, seed=seed, first_row=first_row, temperature=temperature, caller=caller
         )
         response = pb.SampleResponse(seed=seed, model=_ref(model))
-        values = _output(sampled.decoded, model.spec, output=output, seed=seed, first_row=first_row)
-        wire.put_items(response, values, model.spec, chosen=chosen)
+        values = partial(_output, sampled.decoded, model.spec, output=output, seed=seed, first_row=first_row)
+        yield from self._put_items(response, values, model.spec, output=output, chosen=chosen)
         if request.want_latents:
-            response.latents.CopyFrom(wire.tensor(sampled.latents()))
+            wire.put(response.latents, sampled.latents())
         return response
 
     def encode(self, request: pb.EncodeRequest, caller: Caller) -> Steps[Message]:
@@ -77,19 +87,15 @@ class VaeServicer:
         seed = self._seed(request, draws=draws > 0)
         caller.allowance.charge(len(items), field="items.shape")
         posterior = yield from model.vae.encode(items, caller=caller)
-        response = pb.EncodeResponse(
-            mean=wire.tensor(posterior.mean),
-            log_var=wire.tensor(posterior.log_var),
-            embedding_space=space,
-            seed=seed,
-            model=_ref(model),
-        )
+        response = pb.EncodeResponse(embedding_space=space, seed=seed, model=_ref(model))
+        wire.put(response.mean, posterior.mean)
+        wire.put(response.log_var, posterior.log_var)
         if draws:
             drawn = model.vae.draws(posterior, draws=draws, seed=seed, first_row=first_row)
-            response.draws.CopyFrom(wire.tensor(drawn))
+            wire.put(response.draws, drawn)
         if request.want_kl:
             kl = yield from model.vae.kl(posterior, seed=seed, first_row=first_row, caller=caller)
-            response.kl.CopyFrom(wire.tensor(kl))
+            wire.put(response.kl, kl)
         return response
 
     def reconstruct(self, request: pb.ReconstructRequest, caller: Caller) -> Steps[Message]:
@@ -107,15 +113,13 @@ class VaeServicer:
             first_row=first_row,
             caller=caller,
         )
-        response = pb.ReconstructResponse(
-            reconstruction_nll=wire.tensor(result.reconstruction_nll),
-            kl=wire.tensor(result.kl),
-            elbo=wire.tensor(result.elbo),
-            elbo_percentile=wire.tensor(result.elbo_percentile),
-            seed=seed,
-            model=_ref(model),
-        )
-        wire.put_items(response, result.decoded.mean, model.spec, chosen=chosen)
+        response = pb.ReconstructResponse(seed=seed, model=_ref(model))
+        wire.put(response.reconstruction_nll, result.reconstruction_nll)
+        wire.put(response.kl, result.kl)
+        wire.put(response.elbo, result.elbo)
+        wire.put(response.elbo_percentile, result.elbo_percentile)
+        mean = pb.OUTPUT_MODE_MEAN
+        yield from self._put_items(response, lambda: result.decoded.mean, model.spec, output=mean, chosen=chosen)
         return response
 
     def decode(self, request: pb.DecodeRequest, caller: Caller) -> Steps[Message]:
@@ -128,8 +132,8 @@ class VaeServicer:
         caller.allowance.charge(len(latents), field="latents.shape")
         decoded = yield from model.vae.decode(latents, caller=caller)
         response = pb.DecodeResponse(seed=seed, model=_ref(model))
-        values = _output(decoded, model.spec, output=output, seed=seed, first_row=first_row)
-        wire.put_items(response, values, model.spec, chosen=chosen)
+        values = partial(_output, decoded, model.spec, output=output, seed=seed, first_row=first_row)
+        yield from self._put_items(response, values, model.spec, output=output, chosen=chosen)
         return response
 
     def list_models(self, request: pb.ListModelsRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
@@ -157,15 +161,21 @@ class VaeServicer:
         if spec.value_range is not None:
             response.value_min, response.value_max = spec.value_range
         for name, execution in model.graphs.items():
-            response.graphs[name].CopyFrom(
-                pb.GraphExecution(
-                    provider=execution.provider,
-                    max_batch_rows=execution.max_batch_rows,
-                    executors=execution.executors,
-                    threads=execution.threads,
-                )
-            )
+            response.graphs[name].CopyFrom(_execution(execution))
         return response
+
+    def _put_items(
+        self, response: Message, values: Callable[[], Floats], spec: Spec, *, output: int, chosen: int
+    ) -> Steps[None]:
+        """Set a response's items; aside, unless they need only be copied."""
+
+        def put() -> None:
+            wire.put_items(response, values(), spec, chosen=chosen)
+
+        if (output, chosen) == (pb.OUTPUT_MODE_MEAN, pb.ENCODING_FLOAT32):
+            put()
+        else:
+            yield self._aside.run(put)
 
     def _find(self, selector: pb.ModelSelector, caller: Caller) -> Model:
         model = self._models.find(selector.name, selector.version)
@@ -187,6 +197,23 @@ def _output(decoded: Decoded, spec: Spec, *, output: int, seed: int, first_row: 
 
 def _ref(model: Model) -> pb.ModelRef:
     return pb.ModelRef(name=model.name, version=model.version, digest=model.spec.digest)
+
+
+def _execution(execution: Execution) -> pb.GraphExecution:
+    return pb.GraphExecution(
+        provider=execution.provider,
+        max_batch_rows=execution.max_batch_rows,
+        executors=execution.executors,
+        helpers=execution.helpers,
+        threads=execution.threads,
+        source=_SOURCES[execution.source],
+        rates=[
+            pb.GraphRate(
+                rows=rate.rows, executors=rate.executors, threads=rate.threads, rows_per_second=rate.rows_per_second
+            )
+            for rate in execution.curve
+        ],
+    )
 
 
 def _summary(entry: Entry) -> pb.ModelSummary:

@@ -83,18 +83,20 @@ def latents(tensor: pb.Tensor, spec: Spec, *, max_rows: int) -> Floats:
     return values
 
 
-def tensor(array: Floats | Bytes) -> pb.Tensor:
-    """An array as a message."""
+def put(field: pb.Tensor, array: Floats | Bytes) -> None:
+    """Set a tensor field of a response: in place, as a message of its own would be copied into the response."""
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    return pb.Tensor(dtype=_DATA_TYPE[array.dtype], shape=array.shape, data=little.tobytes())
+    field.dtype = _DATA_TYPE[array.dtype]
+    field.shape.extend(array.shape)
+    field.data = little.tobytes()
 
 
 def put_items(response: Any, values: Floats, spec: Spec, *, chosen: int) -> None:
     """Set `items` or `png` of a response from [rows, *item] in the model's value range."""
     if chosen == pb.ENCODING_FLOAT32:
-        response.items.CopyFrom(tensor(values))
+        put(response.items, values)
     elif chosen == pb.ENCODING_UINT8:
-        response.items.CopyFrom(tensor(_to_bytes(values, spec)))
+        put(response.items, _to_bytes(values, spec))
     else:
         response.png.extend(_png(image) for image in _to_bytes(values, spec))
 
@@ -102,7 +104,7 @@ def put_items(response: Any, values: Floats, spec: Spec, *, chosen: int) -> None
 def _array(
     field: str, tensor: pb.Tensor, allowed: set[pb.DataType], row_shape: tuple[int, ...], *, max_rows: int
 ) -> np.ndarray[Any, np.dtype[Any]]:
-    """The tensor's elements as a read-only view of the message's own bytes."""
+    """The tensor's elements as a read-only view of one copy of the message's bytes."""
     if tensor.dtype not in allowed:
         names = " or ".join(pb.DataType.Name(dtype) for dtype in sorted(allowed))
         got = pb.DataType.Name(tensor.dtype) if tensor.dtype in pb.DataType.values() else str(tensor.dtype)
@@ -112,10 +114,11 @@ def _array(
         wanted = ", ".join([f"1..{max_rows}", *map(str, row_shape)])
         raise InvalidInput(f"{field}.shape", f"must be [{wanted}], got {list(shape)}")
     size = math.prod(shape) * _ITEM_SIZE[tensor.dtype]
-    if len(tensor.data) != size:
-        raise InvalidInput(f"{field}.data", f"must be {size} bytes for shape {list(shape)}, got {len(tensor.data)}")
+    data = tensor.data  # a copy of the message's bytes at every access
+    if len(data) != size:
+        raise InvalidInput(f"{field}.data", f"must be {size} bytes for shape {list(shape)}, got {len(data)}")
     dtype = np.dtype("<f4") if tensor.dtype == pb.DATA_TYPE_FLOAT32 else np.dtype(np.uint8)
-    return np.frombuffer(tensor.data, dtype).reshape(shape)
+    return np.frombuffer(data, dtype).reshape(shape)
 
 
 def _check_values(field: str, values: Floats, limits: tuple[float, float] | None) -> None:

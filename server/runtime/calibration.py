@@ -16,11 +16,13 @@ RunBatches: TypeAlias = Callable[[Setup, int, int], None]
 Clock: TypeAlias = Callable[[], float]
 
 WINDOW_SECONDS = 0.002
+# Of several executors: waking the others takes tenths of a millisecond, which a short window would charge to them.
+SETUP_WINDOW_SECONDS = 0.02
 WINDOWS = 5
 WINDOWS_AT_LEAST, SECONDS_ENOUGH = 2, 0.02  # one alone may have been disturbed; of a slow graph's two are enough
 BETTER = 1.05
 SECONDS_FOR_SIZES = 0.15  # for each number of threads
-SECONDS_FOR_SETUPS = 0.15
+SECONDS_FOR_SETUPS = 0.4
 
 
 def measure(run: RunBatches, given: Given, *, cores: int, clock: Clock = time.perf_counter) -> tuple[Rate, ...]:
@@ -50,7 +52,7 @@ def _climb(run: RunBatches, setup: Setup, sizes: Iterable[int], clock: Clock) ->
     best, no_better, ends = 0.0, 0, clock() + SECONDS_FOR_SIZES
     for rows in sizes:
         run(setup, rows, 1)
-        rate = _best_window(run, setup, rows, clock)
+        rate = _best_window(run, setup, rows, clock, seconds=WINDOW_SECONDS)
         rates.append(rate)
         no_better = 0 if rate.rows_per_second > BETTER * best else no_better + 1
         best = max(best, rate.rows_per_second)
@@ -67,21 +69,22 @@ def _in_turn(run: RunBatches, ways: list[tuple[Setup, int]], clock: Clock) -> li
         if rates and clock() > ends:
             break
         run(setup, rows, 1)
-        rates.append(_best_window(run, setup, rows, clock))
+        rates.append(_best_window(run, setup, rows, clock, seconds=SETUP_WINDOW_SECONDS))
     return rates
 
 
-def _best_window(run: RunBatches, setup: Setup, rows: int, clock: Clock) -> Rate:
+def _best_window(run: RunBatches, setup: Setup, rows: int, clock: Clock, *, seconds: float) -> Rate:
+    """The best of some windows of about so many seconds."""
     runs, best, spent = 1, 0.0, 0.0
     for window in range(1, WINDOWS + 1):
         started = clock()
         run(setup, rows, runs)
-        seconds = clock() - started
-        best = max(best, setup.executors * runs * rows / seconds)
-        spent += seconds
+        took = clock() - started
+        best = max(best, setup.executors * runs * rows / took)
+        spent += took
         if window >= WINDOWS_AT_LEAST and spent > SECONDS_ENOUGH:
             break
-        runs = max(1, round(runs * WINDOW_SECONDS / seconds))
+        runs = max(1, round(runs * seconds / took))
     return Rate(rows=rows, executors=setup.executors, threads=setup.threads, rows_per_second=best)
 
 

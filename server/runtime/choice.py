@@ -10,6 +10,8 @@ BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 THREADS = (1, 2, 4, 8)
 EXECUTORS_AT_MOST = 16
 GOOD_ENOUGH = 0.95  # of the best rows/s: past that, more rows only make callers wait
+BATCH_SECONDS = 1e-4  # what a batch costs beside its run: being put together, drawn, taken apart and delivered
+THREADS_BRING = 1.15  # times the best of executors: less is noise, and executors also serve callers side by side
 EXTRA_CORE_BRINGS = 0.25  # of what the first core does, or it is better left to other graphs and to the transport
 
 # What a transport does on one core, from which follows how many cores a graph can be kept busy on. Measured with Envoy,
@@ -54,21 +56,31 @@ class Given:
 
 
 def choose(rates: Sequence[Rate]) -> Rate:
-    """The simplest way to run that is within 5 % of the best rows/s: fewest rows, then cores, then threads.
+    """The simplest way to run that is within 5 % of the best rows/s: fewest cores, then threads, then rows.
 
-    Ways that hold more cores than the least count only if every further core brings a quarter of the first.
+    Ways that hold more cores than the least count only if every further core brings a quarter of the first, and
+    threads inside a run only if they are clearly faster than executors.
     """
     fewest = min(rate.cores for rate in rates)
-    base = max(rate.rows_per_second for rate in rates if rate.cores == fewest)
+    base = max(_served(rate) for rate in rates if rate.cores == fewest)
 
     def worth_its_cores(rate: Rate) -> bool:
         further = rate.cores / fewest - 1
-        return further == 0 or rate.rows_per_second >= base * (1 + EXTRA_CORE_BRINGS * further)
+        return further == 0 or _served(rate) >= base * (1 + EXTRA_CORE_BRINGS * further)
 
     worth = [rate for rate in rates if worth_its_cores(rate)]
-    best = max(rate.rows_per_second for rate in worth)
-    good = [rate for rate in worth if rate.rows_per_second >= GOOD_ENOUGH * best]
-    return min(good, key=lambda rate: (rate.rows, rate.cores, rate.threads, -rate.rows_per_second))
+    threads = min(rate.threads for rate in worth)
+    plain = max(_served(rate) for rate in worth if rate.threads == threads)
+    worth = [rate for rate in worth if rate.threads == threads or _served(rate) >= THREADS_BRING * plain]
+    best = max(_served(rate) for rate in worth)
+    good = [rate for rate in worth if _served(rate) >= GOOD_ENOUGH * best]
+    return min(good, key=lambda rate: (rate.cores, rate.threads, rate.rows, -rate.rows_per_second))
+
+
+def _served(rate: Rate) -> float:
+    """Rows/s that are left of a rate when every batch costs what it costs."""
+    batch_seconds = rate.rows * rate.executors / rate.rows_per_second
+    return rate.rows * rate.executors / (batch_seconds + BATCH_SECONDS)
 
 
 def setups(given: Given, *, cores: int, row_seconds: float) -> list[Setup]:
@@ -85,6 +97,14 @@ def setups(given: Given, *, cores: int, row_seconds: float) -> list[Setup]:
         if executors * count <= budget
     ]
     return [setup for setup in found if setup != given.start]
+
+
+def helpers(way: Setup, given: Given, *, cores: int) -> int:
+    """How many executors more a graph gets that take full batches only: one, where a core was left to the transport.
+
+    Requests of few rows need that core and fill no batch while it is busy; requests of many rows leave it idle.
+    """
+    return 1 if way.threads == 1 and not given.executors and way.cores < cores else 0
 
 
 def _cores_for(*, cores: int, row_seconds: float) -> int:

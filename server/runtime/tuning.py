@@ -11,7 +11,7 @@ from server.core.arrays import Floats
 from server.core.model import Execution, Rate, Source
 from server.runtime import engine
 from server.runtime.calibration import measure
-from server.runtime.choice import EXECUTORS_AT_MOST, Given, Setup, choose
+from server.runtime.choice import EXECUTORS_AT_MOST, Given, Setup, choose, helpers
 from server.runtime.engine import PROVIDER, Engine
 from server.runtime.graph import LoadedGraph
 from server.runtime.machine import gpus, processor
@@ -48,7 +48,7 @@ def tune(
             source = "measured"
             rates = {name: measure(bench, given, cores=cores) for name, bench in benches.items()}
             remembered.keep(facts, rates)
-        return {name: bench.as_best(rates[name], source) for name, bench in benches.items()}
+        return {name: bench.as_best(rates[name], source, given, cores) for name, bench in benches.items()}
 
 
 class _Bench:
@@ -78,18 +78,20 @@ class _Bench:
 
     def as_given(self, given: Given) -> Tuned:
         self._proven.warm(self._rows[: given.rows], executors=given.executors)
-        execution = Execution(self._proven.provider, given.rows, given.executors, given.threads, "given", ())
+        execution = Execution(self._proven.provider, given.rows, given.executors, 0, given.threads, "given", ())
         return Tuned(self._proven, execution)
 
-    def as_best(self, rates: tuple[Rate, ...], source: Source) -> Tuned:
+    def as_best(self, rates: tuple[Rate, ...], source: Source, given: Given, cores: int) -> Tuned:
         """The best way whose rows are the proven graph's to the last bit: replayable rows come before speed."""
         best = choose(rates)
         while not self._same_rows(self._with(best.threads)):
             rates = tuple(rate for rate in rates if rate.threads != best.threads)
             best = choose(rates)
         graph = self._with(best.threads)
-        graph.warm(self._rows[: best.rows], executors=best.executors)
-        return Tuned(graph, Execution(graph.provider, best.rows, best.executors, best.threads, source, rates))
+        more = helpers(Setup(best.executors, best.threads), given, cores=cores)
+        graph.warm(self._rows[: best.rows], executors=best.executors + more)
+        execution = Execution(graph.provider, best.rows, best.executors, more, best.threads, source, rates)
+        return Tuned(graph, execution)
 
     def _with(self, threads: int) -> LoadedGraph:
         if threads not in self._on_threads:

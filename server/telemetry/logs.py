@@ -10,8 +10,8 @@ Format: TypeAlias = Literal["json", "console"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 
-def configure(*, log_format: Format, level: Level) -> structlog.typing.FilteringBoundLogger:
-    """Set up structlog once, and the logger that the server writes to."""
+def configure(*, log_format: Format, level: Level, worker: int | None = None) -> structlog.typing.FilteringBoundLogger:
+    """Set up structlog once, and the logger that the server writes to. Each line of a worker has its number."""
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
@@ -32,4 +32,4 @@ def configure(*, log_format: Format, level: Level) -> structlog.typing.Filtering
     # grpc and asyncio log through the standard library: the same stream, problems only.
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
-    return logger
+    return logger if worker is None else logger.bind(worker=worker)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
-from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import (
     CollectorRegistry,
@@ -11,7 +10,7 @@ from prometheus_client import (
     Gauge,
     Histogram,
     disable_created_metrics,
-    start_http_server,
+    generate_latest,
 )
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
@@ -19,6 +18,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from server.core.events import BatchDone, CallEvent, CallStarted, Dropped, Event, ExecutorDied, Refused, Rpc
 from server.core.model import Entry
+from server.telemetry import exposition
 from server.telemetry.security import SecurityMetrics
 
 SECONDS = (
@@ -82,6 +82,16 @@ class Metrics:
             "vae_cancelled_rows_total", "Rows nobody waits for any more.", (*_GRAPH, "stage"), registry=registry
         )
         self._executor_up = Gauge("vae_executor_up", "1 while the graph's executors run.", _GRAPH, registry=registry)
+        self._execution = {
+            name: Gauge(f"vae_graph_{name}", text, _GRAPH, registry=registry)
+            for name, text in (
+                ("max_batch_rows", "Rows run at once."),
+                ("executors", "Batches that may run at once."),
+                ("helpers", "Further batches that may run at once if they are full."),
+                ("threads", "Threads inside one run."),
+                ("rows_per_second", "Rows per second when calibrated; 0 if nothing was measured."),
+            )
+        }
         self._model_info = Gauge(
             "vae_model_info", "What is loaded.",
             ("model", "version", "digest", "embedding_space", "provider"), registry=registry,
@@ -93,15 +103,11 @@ class Metrics:
 
     def serve(self, host: str, port: int) -> tuple[int, Callable[[], None]]:
         """Expose the registry over HTTP: the port taken, and how to stop. Raises OSError."""
-        server: WSGIServer
-        server, thread = start_http_server(port, addr=host, registry=self.registry)
+        return exposition.serve(self.registry, host=host, port=port)
 
-        def stop() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
-        return server.server_port, stop
+    def exposition(self) -> bytes:
+        """The registry as Prometheus' text."""
+        return generate_latest(self.registry)
 
     def model(self, entry: Entry) -> None:
         """A version was loaded or refused."""
@@ -110,6 +116,9 @@ class Metrics:
         if entry.model:
             spec = entry.model.spec
             provider = entry.model.graphs["decoder"].provider
+            for graph, execution in entry.model.graphs.items():
+                for name, gauge in self._execution.items():
+                    gauge.labels(entry.name, entry.version, graph).set(getattr(execution, name) or 0)
             self._model_info.labels(entry.name, entry.version, spec.digest, spec.embedding_space, provider).set(1)
 
     def watch_queue(self, queue: QueueState, *, model: str, version: str, graph: str) -> None:

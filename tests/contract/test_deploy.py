@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 
 from server.settings import PREFIX, Settings
 from server.telemetry.metrics import Metrics
+from server.telemetry.supervision import SupervisionMetrics
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
@@ -216,8 +217,8 @@ def table(heading: str) -> list[tuple[str, ...]]:
 
 @cache
 def server_metrics() -> dict[str, str]:
-    """What the server's registry holds: name, as a scrape shows it, and type."""
-    families = list(Metrics().registry.collect())
+    """What the registries of a server and of a supervisor hold: name, as a scrape shows it, and type."""
+    families = [*Metrics().registry.collect(), *SupervisionMetrics(workers=2, ask=dict).own.collect()]
     return {f.name + "_total" * (f.type == "counter"): f.type for f in families}
 
 

@@ -103,6 +103,11 @@ def test_models_tell_what_they_are(stub):
     learned = stub.GetModel(pb.GetModelRequest(model=LEARNED))
     assert learned.learned_prior
     assert set(learned.graphs) == {"encoder", "decoder", "prior", "prior_log_density"}
+    for graph in learned.graphs.values():
+        assert graph.source == pb.EXECUTION_SOURCE_MEASURED
+        way = (graph.max_batch_rows, graph.executors, graph.threads)
+        assert way in {(rate.rows, rate.executors, rate.threads) for rate in graph.rates}
+        assert min(rate.rows_per_second for rate in graph.rates) > 0
 
 
 def test_answers_say_what_the_serving_took(stub):

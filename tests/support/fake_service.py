@@ -41,12 +41,24 @@ class Failure:
         context.abort(self.code, self.message)
 
 
+EXECUTION = pb.GraphExecution(
+    provider="CPU",
+    max_batch_rows=8,
+    executors=2,
+    helpers=1,
+    threads=1,
+    source=pb.EXECUTION_SOURCE_CACHED,
+    rates=[pb.GraphRate(rows=8, executors=2, threads=1, rows_per_second=5000.0)],
+)
+
+
 @dataclass
 class FakeService(vaeserve_pb2_grpc.VaeServiceServicer, health_pb2_grpc.HealthServicer):
     """Answers, or fails as told: `failures` are used up one by one, each by one attempt."""
 
     failures: list[Failure] = field(default_factory=list)
     requests: list[Any] = field(default_factory=list)
+    callers: list[str] = field(default_factory=list)  # the address that each request came from
     item_shape: tuple[int, ...] = (1, 2, 3)
     value_range: tuple[float, float] | None = (0.0, 255.0)
     max_request_rows: int = 4096
@@ -127,7 +139,7 @@ class FakeService(vaeserve_pb2_grpc.VaeServiceServicer, health_pb2_grpc.HealthSe
             embedding_space="space",
             sampling_version=1,
             metrics={"elbo": -90.5},
-            graphs={"decoder": pb.GraphExecution(provider="CPU", max_batch_rows=8, executors=2, threads=1)},
+            graphs={"decoder": EXECUTION},
             max_request_rows=self.max_request_rows,
         )
 
@@ -141,6 +153,7 @@ class FakeService(vaeserve_pb2_grpc.VaeServiceServicer, health_pb2_grpc.HealthSe
 
     def _enter(self, request: Message, context: grpc.ServicerContext) -> None:
         self.requests.append(request)
+        self.callers.append(context.peer())
         self.entered.set()
         if self.holds_calls:
             context.add_callback(self.gone.set)

@@ -55,8 +55,11 @@ def running(graph: Callable, **options) -> Iterator[tuple[Batcher, list[Event]]]
     events: list[Event] = []
     clock = options.pop("clock", time.monotonic)
     soon = options.pop("soon", lambda work: work())
+    helpers = options.pop("helpers", 0)
     limits = {"max_batch_rows": 8, "max_queued_rows": 100, "max_queued_bytes": 10**6} | options
-    batcher = Batcher(graph, scheduler=Scheduler(**limits), observe=events.append, soon=soon, clock=clock)
+    batcher = Batcher(
+        graph, scheduler=Scheduler(**limits), helpers=helpers, observe=events.append, soon=soon, clock=clock
+    )
     try:
         yield batcher, events
     finally:
@@ -107,6 +110,21 @@ def test_a_job_larger_than_a_batch_comes_back_whole():
         scaled, sums = batcher.submit(rows(*range(11)), caller()).wait(WAIT)
         assert scaled[:, 0].tolist() == [10 * i for i in range(11)]
         assert sums.tolist() == list(range(11))
+
+
+def test_a_helper_takes_full_batches_beside_a_busy_executor_and_leaves_the_rest():
+    graph = Graph()
+    with running(graph, helpers=1, max_batch_rows=4) as (batcher, _):
+        graph.hold()
+        first = batcher.submit(rows(0), caller())
+        graph.entered.acquire(timeout=WAIT)
+        large = batcher.submit(rows(*range(1, 7)), caller())
+        graph.entered.acquire(timeout=WAIT)
+        assert (batcher.running_rows, batcher.queued_rows) == (5, 2), "four rows of six fill a batch, two do not"
+        graph.release()
+        assert first.wait(WAIT)[0].tolist() == [[0]]
+        assert large.wait(WAIT)[0][:, 0].tolist() == [10 * i for i in range(1, 7)]
+    assert sorted(graph.sizes) == [1, 2, 4]
 
 
 def test_a_cancelled_caller_does_not_disturb_its_batch():

@@ -40,7 +40,7 @@ def scaling(*, executors=1.0, threads=1.0, row=400e-6, batch=50e-6):
     ("seconds_for", "rows"),
     [
         (lambda _, rows: 1e-3 + 1e-6 * rows, 256),
-        (lambda _, rows: 1e-3 * rows, 1),
+        (lambda _, rows: 1e-2 * rows, 1),
         (lambda _, rows: 1e-3 * (8 + rows if rows <= 8 else 3 * rows), 8),
     ],
 )
@@ -68,7 +68,7 @@ def test_bursts_of_noise_do_not_change_the_choice():
         return noise.choice([1.0, 1.02, 3.0], p=[0.5, 0.3, 0.2])
 
     for _ in range(20):
-        machine = Machine(scaling(threads=0.3, batch=0.0), disturbed=disturbed)
+        machine = Machine(scaling(threads=0.3, row=4e-3, batch=0.0), disturbed=disturbed)
         best = choose(machine.measure(cores=2))
         assert (best.rows, best.executors, best.threads) == (1, 2, 1)
 

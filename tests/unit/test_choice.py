@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from server.core.model import Rate
-from server.runtime.choice import BATCH_ROWS, CALL_SECONDS, Given, Setup, choose, setups
+from server.runtime.choice import BATCH_ROWS, CALL_SECONDS, Given, Setup, choose, helpers, setups
 
 HEAVY, LIGHT = 400e-6, 6e-6  # seconds a row: a convolutional decoder, a small network
 
@@ -22,43 +22,48 @@ def chosen(*curves):
     ("rows_per_second", "expected"),
     [
         pytest.param(lambda rows: rows / (1e-3 + 1e-6 * rows), 256, id="overhead rules: the more the better"),
-        pytest.param(lambda rows: rows / (1e-4 + 1e-4 * rows), 32, id="convex: within 5 % of the last from 32 on"),
-        pytest.param(lambda rows: 1000.0, 1, id="flat: nothing gained by company"),
-        pytest.param(lambda rows: 1000.0 * min(rows, 8) / max(rows, 8) ** 0.5, 8, id="peaks at 8 rows"),
-        pytest.param(lambda rows: 1000.0 - rows, 1, id="falls from the first"),
-        pytest.param(lambda rows: 50.0 if rows == 4 else 1000.0, 1, id="one size was disturbed"),
+        pytest.param(lambda rows: rows / (1e-4 + 1e-4 * rows), 64, id="convex: within 5 % of the last from 64 on"),
+        pytest.param(lambda rows: 100.0, 1, id="flat: nothing gained by company"),
+        pytest.param(lambda rows: 100.0 * min(rows, 8) / max(rows, 8) ** 0.5, 8, id="peaks at 8 rows"),
+        pytest.param(lambda rows: 100.0 - rows, 1, id="falls from the first"),
+        pytest.param(lambda rows: 5.0 if rows == 4 else 100.0, 1, id="one size was disturbed"),
     ],
 )
 def test_the_batch_is_the_smallest_within_five_percent_of_the_best(rows_per_second, expected):
     assert chosen(curve(rows_per_second)) == (expected, 1, 1)
 
 
+def test_a_batch_of_a_light_graph_is_large_enough_to_pay_for_itself():
+    flat_from_16 = curve(lambda rows: 60_000.0 * min(1, (rows + 8) / 24))
+    assert chosen(flat_from_16)[0] == 128
+
+
 def test_noise_of_three_percent_does_not_make_a_flat_curve_choose_large_batches():
     noise = np.random.default_rng(0)
     for _ in range(100):
-        assert chosen(curve(lambda _: 1000.0 * noise.uniform(0.97, 1.0)))[0] == 1
+        assert chosen(curve(lambda _: 100.0 * noise.uniform(0.97, 1.0)))[0] == 1
 
 
 def test_executors_and_threads_that_measure_equal_become_executors():
-    one = curve(lambda _: 1000.0)
-    two_executors = curve(lambda _: 1900.0, executors=2)
-    assert chosen(one, two_executors, curve(lambda _: 1900.0, threads=2)) == (1, 2, 1)
-    assert chosen(one, two_executors, curve(lambda _: 1950.0, threads=2)) == (1, 2, 1)
+    one = curve(lambda _: 100.0)
+    two_executors = curve(lambda _: 190.0, executors=2)
+    assert chosen(one, two_executors, curve(lambda _: 190.0, threads=2)) == (1, 2, 1)
+    assert chosen(one, two_executors, curve(lambda _: 195.0, threads=2)) == (1, 2, 1)
 
 
 def test_threads_that_are_clearly_faster_are_taken():
-    one, two_executors = curve(lambda _: 1000.0), curve(lambda _: 1500.0, executors=2)
-    assert chosen(one, two_executors, curve(lambda _: 1900.0, threads=2)) == (1, 1, 2)
+    one, two_executors = curve(lambda _: 100.0), curve(lambda _: 150.0, executors=2)
+    assert chosen(one, two_executors, curve(lambda _: 190.0, threads=2)) == (1, 1, 2)
 
 
 def test_threads_that_help_only_at_batch_64_are_taken_with_64_rows():
-    threads = curve(lambda rows: 2000.0 if rows >= 64 else 500.0, threads=2)
-    assert chosen(curve(lambda _: 1000.0), threads) == (64, 1, 2)
+    threads = curve(lambda rows: 200.0 if rows >= 64 else 5.0, threads=2)
+    assert chosen(curve(lambda _: 100.0), threads) == (64, 1, 2)
 
 
 @pytest.mark.parametrize(("gain", "executors"), [(1.2, 1), (1.3, 2)])
 def test_a_further_core_must_bring_a_quarter_of_the_first(gain, executors):
-    assert chosen(curve(lambda _: 1000.0), curve(lambda _: 1000.0 * gain, executors=2)) == (1, executors, 1)
+    assert chosen(curve(lambda _: 100.0), curve(lambda _: 100.0 * gain, executors=2)) == (1, executors, 1)
 
 
 def test_of_two_cores_a_light_graph_leaves_one_to_the_transport_and_a_heavy_one_takes_both():
@@ -81,3 +86,16 @@ def test_what_is_given_is_the_same_in_every_setup():
     assert {s.executors for s in setups(Given(executors=2), cores=8, row_seconds=HEAVY)} == {2}
     assert {s.threads for s in setups(Given(threads=2), cores=8, row_seconds=HEAVY)} == {2}
     assert setups(Given(executors=3, threads=2), cores=8, row_seconds=HEAVY) == []
+
+
+@pytest.mark.parametrize(
+    ("way", "given", "cores", "expected"),
+    [
+        pytest.param(Setup(1, 1), Given(), 2, 1, id="the transport's core is lent for full batches"),
+        pytest.param(Setup(2, 1), Given(), 2, 0, id="no core is left"),
+        pytest.param(Setup(1, 2), Given(), 4, 0, id="threads of a run are no executors"),
+        pytest.param(Setup(1, 1), Given(executors=1), 2, 0, id="what is given is taken"),
+    ],
+)
+def test_a_helper_is_had_only_where_a_core_is_left(way, given, cores, expected):
+    assert helpers(way, given, cores=cores) == expected

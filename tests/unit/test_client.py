@@ -14,7 +14,7 @@ from google.rpc import error_details_pb2
 from support.fake_service import SEED, Failure, FakeService, serving
 
 import vaeserve
-from vaeserve import AsyncClient, Client
+from vaeserve import AsyncClient, Client, GraphExecution, GraphRate
 from vaeserve.v1 import vaeserve_pb2 as pb
 
 ITEMS = np.zeros((3, 1, 2, 3), np.float32)
@@ -104,7 +104,8 @@ def test_a_model_is_described(ask: Ask):
     model = ask("get_model")
     assert (model.item_shape, model.latent_size, model.sigma, model.value_max) == ((1, 2, 3), 2, 0.5, 255.0)
     assert model.metrics == {"elbo": -90.5}
-    assert model.graphs["decoder"].max_batch_rows == 8
+    rates = (GraphRate(rows=8, executors=2, threads=1, rows_per_second=5000.0),)
+    assert model.graphs == {"decoder": GraphExecution("CPU", 8, 2, 1, 1, "cached", rates)}
 
 
 def test_health_is_a_word(ask: Ask):
@@ -201,6 +202,30 @@ def test_responses_may_be_larger_than_grpcs_default_limit(ask: Ask, service: Fak
 def test_a_timeout_that_leaves_no_time_is_refused(timeout: float):
     with pytest.raises(vaeserve.InvalidInput, match="timeout must be above 0 seconds"):
         Client("127.0.0.1:1", timeout=timeout)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_each_channel_is_a_connection_of_its_own_and_has_its_turn(target: str, service: FakeService, channels: int):
+    def ask_twice_each() -> None:
+        with Client(target, channels=channels) as client:
+            for _ in range(2 * channels):
+                client.sample(1)
+
+    async def await_twice_each() -> None:
+        async with AsyncClient(target, channels=channels) as client:
+            for _ in range(2 * channels):
+                await client.sample(1)
+
+    ask_twice_each()
+    asyncio.run(await_twice_each())
+    first, again, awaited, awaited_again = (service.callers[i * channels : (i + 1) * channels] for i in range(4))
+    assert (first, awaited) == (again, awaited_again)
+    assert len({*first}) == len({*awaited}) == channels
+
+
+def test_a_client_without_channels_is_refused():
+    with pytest.raises(vaeserve.InvalidInput, match="channels must be at least 1, got 0"):
+        Client("127.0.0.1:1", channels=0)
 
 
 def test_a_cancelled_await_cancels_the_call_on_the_server(target: str, service: FakeService):

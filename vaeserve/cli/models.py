@@ -58,7 +58,9 @@ def _describe(model: ModelInfo) -> None:
         **{f"metric {name}": f"{value:g}" for name, value in sorted(model.metrics.items())},
         **{
             f"graph {name}": f"{graph.provider}, {graph.max_batch_rows} rows a batch, "
-            f"{graph.executors} at a time, {graph.threads} threads each"
+            f"{graph.executors} at a time"
+            + (f" and {graph.helpers} more if full" if graph.helpers else "")
+            + f", {graph.threads} threads each, {graph.source}"
             for name, graph in sorted(model.graphs.items())
         },
     }

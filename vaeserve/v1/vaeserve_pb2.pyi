@@ -38,6 +38,13 @@ class ModelState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MODEL_STATE_LOADING: _ClassVar[ModelState]
     MODEL_STATE_READY: _ClassVar[ModelState]
     MODEL_STATE_FAILED: _ClassVar[ModelState]
+
+class ExecutionSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    EXECUTION_SOURCE_UNSPECIFIED: _ClassVar[ExecutionSource]
+    EXECUTION_SOURCE_MEASURED: _ClassVar[ExecutionSource]
+    EXECUTION_SOURCE_CACHED: _ClassVar[ExecutionSource]
+    EXECUTION_SOURCE_GIVEN: _ClassVar[ExecutionSource]
 DATA_TYPE_UNSPECIFIED: DataType
 DATA_TYPE_FLOAT32: DataType
 DATA_TYPE_UINT8: DataType
@@ -55,6 +62,10 @@ MODEL_STATE_UNSPECIFIED: ModelState
 MODEL_STATE_LOADING: ModelState
 MODEL_STATE_READY: ModelState
 MODEL_STATE_FAILED: ModelState
+EXECUTION_SOURCE_UNSPECIFIED: ExecutionSource
+EXECUTION_SOURCE_MEASURED: ExecutionSource
+EXECUTION_SOURCE_CACHED: ExecutionSource
+EXECUTION_SOURCE_GIVEN: ExecutionSource
 
 class Tensor(_message.Message):
     __slots__ = ("dtype", "shape", "data")
@@ -293,13 +304,31 @@ class GetModelResponse(_message.Message):
     def __init__(self, summary: _Optional[_Union[ModelSummary, _Mapping]] = ..., item_shape: _Optional[_Iterable[int]] = ..., value_min: _Optional[float] = ..., value_max: _Optional[float] = ..., latent_size: _Optional[int] = ..., likelihood: _Optional[str] = ..., sigma: _Optional[float] = ..., learned_prior: bool = ..., embedding_space: _Optional[str] = ..., sampling_version: _Optional[int] = ..., metrics: _Optional[_Mapping[str, float]] = ..., graphs: _Optional[_Mapping[str, GraphExecution]] = ..., max_request_rows: _Optional[int] = ..., scale: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class GraphExecution(_message.Message):
-    __slots__ = ("provider", "max_batch_rows", "executors", "threads")
+    __slots__ = ("provider", "max_batch_rows", "executors", "threads", "helpers", "source", "rates")
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     MAX_BATCH_ROWS_FIELD_NUMBER: _ClassVar[int]
     EXECUTORS_FIELD_NUMBER: _ClassVar[int]
     THREADS_FIELD_NUMBER: _ClassVar[int]
+    HELPERS_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    RATES_FIELD_NUMBER: _ClassVar[int]
     provider: str
     max_batch_rows: int
     executors: int
     threads: int
-    def __init__(self, provider: _Optional[str] = ..., max_batch_rows: _Optional[int] = ..., executors: _Optional[int] = ..., threads: _Optional[int] = ...) -> None: ...
+    helpers: int
+    source: ExecutionSource
+    rates: _containers.RepeatedCompositeFieldContainer[GraphRate]
+    def __init__(self, provider: _Optional[str] = ..., max_batch_rows: _Optional[int] = ..., executors: _Optional[int] = ..., threads: _Optional[int] = ..., helpers: _Optional[int] = ..., source: _Optional[_Union[ExecutionSource, str]] = ..., rates: _Optional[_Iterable[_Union[GraphRate, _Mapping]]] = ...) -> None: ...
+
+class GraphRate(_message.Message):
+    __slots__ = ("rows", "executors", "threads", "rows_per_second")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    EXECUTORS_FIELD_NUMBER: _ClassVar[int]
+    THREADS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    executors: int
+    threads: int
+    rows_per_second: float
+    def __init__(self, rows: _Optional[int] = ..., executors: _Optional[int] = ..., threads: _Optional[int] = ..., rows_per_second: _Optional[float] = ...) -> None: ...

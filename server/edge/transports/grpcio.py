@@ -17,14 +17,16 @@ from server.edge.transports.connections import KEEPALIVE_ANSWER_SECONDS, Connect
 T = TypeVar("T")
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _OPTIONS = (
-    # Two servers on one port would each get some of the calls, silently.
-    ("grpc.so_reuseport", 0),
     # Answer clients that ping to keep idle connections alive through NAT.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     # Ask silent connections for as long as they live.
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_send_message_length", -1),
+    # Past 1,000 calls that Python has not taken up yet, grpc ends some at random with CANCELLED, which no client
+    # retries: a storm of short deadlines would hit neighbours. Refusing is for the queues, which say when to come back.
+    ("grpc.server.max_pending_requests", 1 << 20),
+    ("grpc.server.max_pending_requests_hard_limit", 1 << 20),
 )
 
 
@@ -32,11 +34,25 @@ class GrpcioTransport:
     """A grpc.aio server over the method table. Lives on one event loop."""
 
     def __init__(
-        self, methods: MethodTable, boundary: Boundary, *, max_request_bytes: int, connections: Connections
+        self,
+        methods: MethodTable,
+        boundary: Boundary,
+        *,
+        max_request_bytes: int,
+        connections: Connections,
+        shared: bool = False,
     ) -> None:
+        """A `shared` port is one that other workers listen on too."""
         self._server = grpc.aio.server(
             handlers=(_Table(methods, boundary),),
-            options=(*_OPTIONS, *_lifetime(connections), ("grpc.max_receive_message_length", max_request_bytes)),
+            options=(
+                *_OPTIONS,
+                *_lifetime(connections),
+                # Two servers on one port would each get some of the calls, silently: unless they are workers, it is
+                # refused.
+                ("grpc.so_reuseport", int(shared)),
+                ("grpc.max_receive_message_length", max_request_bytes),
+            ),
         )
         self._shown = connections.shown
 

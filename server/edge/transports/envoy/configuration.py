@@ -31,14 +31,19 @@ def bootstrap(
     hangups: Path,
     connections: Connections,
     protection: tuple[CertificateFiles, Secrets] | None = None,
+    shared: bool = False,
 ) -> Document:
     """Envoy's configuration.
 
-    `filters` are pyvoy's; `admin` a socket; `hangups` takes the ids of calls cut short; `protection` is where the
-    certificate lies and how Envoy is told so, None for no encryption.
+    filters      pyvoy's
+    admin        a socket
+    hangups      takes the ids of calls cut short
+    connections  how they are kept
+    protection   where the certificate lies and how Envoy is told so; None for no encryption
+    shared       several of us listen on the port
     """
     manager = _manager(filters, hangups, connections)
-    listener = _listener(address, port, manager)
+    listener = _listener(address, port, manager, shared=shared)
     if protection is not None:
         files, secrets = protection
         listener["filter_chains"][0]["transport_socket"] = secrets.transport_socket(files)
@@ -54,12 +59,12 @@ def bootstrap(
     }
 
 
-def _listener(address: str, port: int, manager: Document) -> Document:
+def _listener(address: str, port: int, manager: Document, *, shared: bool) -> Document:
     return {
         "name": "grpc",
         "address": {"socket_address": {"address": address, "port_value": port, "ipv4_compat": address == "::"}},
-        # Two servers on one port would each get some of the calls, silently.
-        "enable_reuse_port": False,
+        # Two servers on one port would each get some of the calls, silently: unless they are workers, it is refused.
+        "enable_reuse_port": shared,
         "per_connection_buffer_limit_bytes": CONNECTION_BUFFER_BYTES,
         "filter_chains": [
             {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}

@@ -20,7 +20,7 @@ class Refused(Exception):
 
 def frame(message: bytes) -> bytes:
     """A message as it travels, uncompressed."""
-    return b"\0" + len(message).to_bytes(4, "big") + message
+    return b"".join((b"\0", len(message).to_bytes(4, "big"), message))  # one copy; a chain of + may make two
 
 
 def only_message(piece: bytes, *, max_bytes: int) -> bytes | None:

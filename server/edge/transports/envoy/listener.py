@@ -14,13 +14,15 @@ POLL_SECONDS = 0.005
 class Listener:
     """Envoy's listener. Envoy listens once the application has started, which `let_listen` tells it."""
 
-    def __init__(self, *, admin: Admin, let_listen: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, *, admin: Admin, let_listen: Callable[[], Awaitable[None]], shared: bool = False) -> None:
+        """A `shared` port is one that other workers listen on too."""
         self._admin = admin
+        self._shared = shared
         self._let_listen = let_listen
 
     async def open(self, host: str, port: int) -> int:
         """Listen; the port taken. Raises OSError if it cannot be had."""
-        _check_free(host, port)
+        _check_free(host, port, shared=self._shared)
         await self._let_listen()
         # Envoy calls itself live a moment before the port is bound, which may read 0 till then.
         while not (self._admin.live and (taken := self._admin.port) and _accepts(host, taken)):
@@ -54,12 +56,13 @@ def _accepts(host: str, port: int) -> bool:
     return True
 
 
-def _check_free(host: str, port: int) -> None:
+def _check_free(host: str, port: int, *, shared: bool) -> None:
     """Take the port for a moment: Envoy itself would tell of a taken one in its own words, and leave."""
     address = resolve(host)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
         try:
             probe.bind((address, port))
         except OSError as error:

@@ -1,0 +1,91 @@
+"""The expositions of several processes as one. Pure: what was read goes in, families come out."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
+
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+Reading: TypeAlias = Sequence[Metric]  # what one process exposed at one moment
+_Key: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]  # a sample's name and labels
+
+_COUNTS = ("counter", "histogram", "summary")
+# Gauges count rows, bytes or descriptors and add up, but for these.
+_RULES: dict[str, Callable[[Iterable[float]], float]] = {
+    "vae_executor_up": min,  # 1 while the executors of every process run
+    "vae_model_ready": min,
+    "vae_model_info": max,
+    "vae_graph_max_batch_rows": max,
+    "vae_graph_threads": max,
+    "python_info": max,
+    "vae_certificate_expiry_timestamp_seconds": min,
+    "process_start_time_seconds": min,
+    "process_max_fds": min,  # of one process
+}
+
+
+class Ledger:
+    """The counts of all processes, those that are gone included: a restart is no reason for a counter to go down."""
+
+    def __init__(self) -> None:
+        self._present: dict[int, Reading] = {}
+        self._departed: Reading = ()
+        self._shown: dict[_Key, float] = {}
+
+    def join(self, process: int) -> None:
+        """A process will be read from now on."""
+        self._present[process] = ()
+
+    def read(self, process: int, reading: Reading) -> None:
+        """What a process exposes now, unless it has left meanwhile. Until the next reading this stands for it."""
+        if process in self._present:
+            self._present[process] = reading
+
+    def leave(self, process: int) -> None:
+        """A process ended: keep what it counted, forget what it was."""
+        gone = self._present.pop(process)
+        self._departed = merge([self._departed, [family for family in gone if family.type in _COUNTS]])
+
+    def total(self, *others: Reading) -> Reading:
+        """All as one, with the readings of others."""
+        families = merge([*others, *self._present.values(), self._departed])
+        for family in families:
+            if family.type in _COUNTS:
+                family.samples = [self._not_below(sample) for sample in family.samples]
+        return families
+
+    def _not_below(self, sample: Sample) -> Sample:
+        # Rounding depends on the order of a sum, and Prometheus takes the least step down for a restart from 0.
+        key = _key(sample)
+        self._shown[key] = max(sample.value, self._shown.get(key, 0.0))
+        return sample._replace(value=self._shown[key])
+
+
+def parse(exposition: bytes) -> Reading:
+    """A reading from Prometheus' text format."""
+    return list(text_string_to_metric_families(exposition.decode()))
+
+
+def merge(readings: Iterable[Reading]) -> Reading:
+    """One reading of several: counts and most gauges added, sample by sample."""
+    families: dict[str, Metric] = {}
+    samples: dict[str, dict[_Key, list[Sample]]] = {}
+    for reading in readings:
+        for family in reading:
+            families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+            of_family = samples.setdefault(family.name, {})
+            for sample in family.samples:
+                of_family.setdefault(_key(sample), []).append(sample)
+    for name, family in families.items():
+        rule = _RULES.get(name, math.fsum)
+        family.samples = [
+            Sample(same[0].name, same[0].labels, float(rule(sample.value for sample in same)))
+            for same in samples[name].values()
+        ]
+    return list(families.values())
+
+
+def _key(sample: Sample) -> _Key:
+    return sample.name, tuple(sorted(sample.labels.items()))

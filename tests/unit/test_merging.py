@@ -1,0 +1,119 @@
+"""Several expositions as one: what adds up, what does not, and that a count never goes down."""
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from server.core.events import BatchDone
+from server.telemetry.merging import Ledger, Reading, merge, parse
+from server.telemetry.metrics import Metrics
+from server.telemetry.supervision import SupervisionMetrics
+
+
+def values(reading: Reading) -> dict[str, float]:
+    """Every sample by its name and its label values."""
+    return {" ".join([s.name, *s.labels.values()]): s.value for family in reading for s in family.samples}
+
+
+def reading(**numbers: float) -> Reading:
+    """What a process with such counters exposes."""
+    registry = CollectorRegistry()
+    for name, number in numbers.items():
+        Counter(name, "", registry=registry).inc(number)
+    return parse(generate_latest(registry))
+
+
+def test_the_exposition_of_one_process_is_left_as_it_is():
+    metrics = Metrics()
+    metrics.batches(model="m", version="1", graph="decoder", padding=lambda rows: 0)(
+        BatchDone(rows=3, failed_rows=0, run_seconds=0.1, reason="idle", queue_seconds=(0.2,))
+    )
+    text = metrics.exposition()
+    registry = CollectorRegistry()
+    registry.register(type("Merged", (), {"collect": lambda _: merge([parse(text)])})())
+    assert generate_latest(registry) == text
+
+
+def test_counts_rows_and_bytes_add_up_sample_by_sample():
+    def process(*, rows: float, seconds: float) -> Reading:
+        registry = CollectorRegistry()
+        Gauge("vae_queue_rows", "", ("graph",), registry=registry).labels("decoder").set(rows)
+        Histogram("vae_queue_seconds", "", registry=registry, buckets=(1, 2)).observe(seconds)
+        return parse(generate_latest(registry))
+
+    assert values(merge([process(rows=3, seconds=0.5), process(rows=4, seconds=1.5)])) == {
+        "vae_queue_rows decoder": 7,
+        "vae_queue_seconds_bucket 1.0": 1,
+        "vae_queue_seconds_bucket 2.0": 2,
+        "vae_queue_seconds_bucket +Inf": 2,
+        "vae_queue_seconds_count": 2,
+        "vae_queue_seconds_sum": 2.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "merged"),
+    [("vae_executor_up", 0), ("vae_model_ready", 0), ("vae_model_info", 1), ("process_start_time_seconds", 0)],
+)
+def test_what_is_a_state_does_not_add_up(name, merged):
+    def process(value: float) -> Reading:
+        registry = CollectorRegistry()
+        Gauge(name, "", registry=registry).set(value)
+        return parse(generate_latest(registry))
+
+    assert values(merge([process(1), process(0)])) == {name: merged}
+
+
+def test_a_series_that_one_process_alone_has_is_there():
+    assert values(merge([reading(a=1), reading(a=1, b=5)])) == {"a_total": 2, "b_total": 5}
+
+
+def test_a_process_that_leaves_leaves_its_counts_but_not_its_gauges():
+    registry = CollectorRegistry()
+    Gauge("vae_queue_rows", "", registry=registry).set(9)
+    ledger = Ledger()
+    for process in (1, 2):
+        ledger.join(process)
+    ledger.read(1, [*reading(a=10), *parse(generate_latest(registry))])
+    ledger.read(2, reading(a=1))
+    ledger.leave(1)
+    ledger.join(3)
+    ledger.read(3, reading(a=100))
+    assert values(ledger.total()) == {"a_total": 111}
+    ledger.leave(3)
+    assert values(ledger.total(reading(b=4))) == {"a_total": 111, "b_total": 4}
+
+
+def test_an_answer_from_a_process_that_has_left_is_not_counted_twice():
+    ledger = Ledger()
+    ledger.join(1)
+    ledger.read(1, reading(a=10))
+    ledger.leave(1)
+    ledger.read(1, reading(a=12))
+    assert values(ledger.total()) == {"a_total": 10}
+
+
+def test_rounding_never_makes_a_sum_smaller():
+    ledger = Ledger()
+    for process, seconds in enumerate([0.1, 0.2, 0.3, 1e16]):
+        ledger.join(process)
+        ledger.read(process, reading(a=seconds))
+    shown = values(ledger.total())["a_total"]
+    for process in range(4):
+        ledger.leave(process)
+        assert values(ledger.total())["a_total"] >= shown
+
+
+def test_a_worker_that_does_not_answer_is_shown_as_it_was_last():
+    answers = [{1: generate_latest(worker(5)), 2: generate_latest(worker(6))}, {1: generate_latest(worker(7))}, {}]
+    metrics = SupervisionMetrics(workers=2, ask=lambda: answers.pop(0))
+    metrics.joined(1)
+    metrics.joined(2)
+    shown = [values(metrics._scrape()) for _ in range(3)]
+    assert [scrape["calls_total"] for scrape in shown] == [11, 13, 13]
+    assert (shown[0]["vae_workers"], shown[0]["vae_worker_restarts_total"]) == (2, 0)
+
+
+def worker(calls: int) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    Counter("calls", "", registry=registry).inc(calls)
+    return registry

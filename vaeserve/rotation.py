@@ -1,0 +1,26 @@
+"""The connections of one client, used in turn."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from vaeserve import channel
+from vaeserve.errors import InvalidInput
+
+C = TypeVar("C")
+
+
+class Rotation(Generic[C]):
+    """Channels of one kind to one target, each with a connection of its own."""
+
+    def __init__(self, make: Callable[[Sequence[tuple[str, str | int]]], C], channels: int) -> None:
+        """`make` a channel from its options. Raises InvalidInput unless there is at least one."""
+        if channels < 1:
+            raise InvalidInput.field("channels", f"must be at least 1, got {channels}")
+        options = channel.OPTIONS if channels == 1 else (*channel.OPTIONS, channel.OWN_CONNECTION)
+        self.all = tuple(make(options) for _ in range(channels))
+        self._turns = itertools.cycle(self.all)
+
+    def next(self) -> C:
+        """The channel whose turn it is. Any thread may ask."""
+        return next(self._turns)
