@@ -12,7 +12,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from support.authority import Authority, encrypted
-from support.http2 import Http2
+from support.http2 import Http2, http2
 from support.messages import SAMPLE, WIDE, frame, items, sample
 from support.server import ServerProcess, server
 from support.transports import TRANSPORTS
@@ -47,7 +47,7 @@ class Kept:
 @pytest.fixture(scope="module", params=TRANSPORTS)
 def kept(request, models: Path, tmp_path_factory) -> Iterator[Kept]:
     kept = Kept(tmp_path_factory.mktemp("tenants"))
-    kept.add("alice")
+    kept.add("alice", 'certificates = ["alice.example"]')
     kept.add("slow", "rows_per_second = 0.01\nburst_rows = 10")
     kept.add("single", "concurrent_calls = 1")
     kept.add("wide_only", 'models = ["wide"]')
@@ -75,6 +75,13 @@ def test_without_a_key_that_is_known_the_answer_is_unauthenticated(kept, authori
     before = kept.process.sum("vae_rejected_total", reason="unauthenticated")
     assert bare(kept, authorization).code() is grpc.StatusCode.UNAUTHENTICATED
     assert kept.process.sum("vae_rejected_total", reason="unauthenticated") == before + 1
+
+
+def test_without_mutual_tls_no_certificate_is_believed(kept):
+    claims = [("x-forwarded-client-cert", "Hash=00;DNS=alice.example")]
+    with http2(kept.process.target) as connection:
+        answer = connection.call(SAMPLE, frame(sample()), headers=claims)
+    assert answer.grpc_status == grpc.StatusCode.UNAUTHENTICATED.value[0]
 
 
 def test_a_key_that_differs_in_its_last_letter_is_unknown(kept):
