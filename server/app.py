@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+import os
 import secrets
 import signal
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -36,9 +38,14 @@ from server.runtime.remembered import Remembered
 from server.security import Security
 from server.settings import Settings, cores
 from server.signals import TellSignals
+from server.telemetry.access import AccessLog
+from server.telemetry.calls import Calls
 from server.telemetry.metrics import Metrics
 from server.workers.line import WorkerEnd
 from server.workers.worker import Worker
+
+if TYPE_CHECKING:
+    from server.telemetry.traces import Traces
 
 QUIET_SECONDS, QUIET_AT_MOST = 0.1, 2.0  # nobody called for so long; how long to hope for that
 LAST_WORDS_SECONDS = 1.0  # for answers that are written but not yet sent when the server stops
@@ -117,6 +124,8 @@ class App:
     async def start(self) -> None:
         """Load every model, then listen. Raises StartFailed."""
         settings = self._settings
+        access_log = AccessLog(self._log, rate=settings.access_log)
+        self._calls = Calls(self._metrics, access_log, _traces() if settings.traces == "on" else None)
         self._expose_metrics()
         self._security = Security(settings, metrics=self._metrics.security, log=self._log)
         try:
@@ -128,8 +137,9 @@ class App:
             self._metrics.expect_calls(method.rpc, codes=[code.name for code in Code])
         boundary = self._boundary = Boundary(
             max_seconds=settings.max_seconds,
-            observe=self._metrics.call,
+            observe=self._calls.observe,
             report_internal=self._report_internal,
+            begin_trace=self._calls.begin_trace,
             door=self._security.door,
         )
         # What is there now stays: the garbage collector need not walk it again and again, with all callers waiting.
@@ -165,6 +175,7 @@ class App:
         await self._transport.stop(seconds=LAST_WORDS_SECONDS)
         self._catalog.close()
         self._aside.close()
+        await asyncio.to_thread(self._calls.close)
         self._stop_metrics()
         self._log.info("stopped")
 
@@ -187,7 +198,7 @@ class App:
 
     def _expose_metrics(self) -> None:
         if self._line:
-            self._line.answer(self._metrics.exposition)
+            self._line.answer(self._metrics.reading)
             return
         host, port = self._settings.metrics_host, self._settings.metrics_port
         try:
@@ -248,6 +259,7 @@ class App:
             aside=self._aside,
             max_rows=self._settings.max_request_rows,
             pick_seed=lambda: secrets.randbelow(MAX_SEED + 1),
+            observe=self._metrics.scored,
         )
         methods = (*service.methods(), *self._health.methods())
         if self._settings.reflects:
@@ -277,13 +289,22 @@ class App:
     def _report_not_remembered(self, reason: str) -> None:
         self._log.info("calibration not kept", reason=reason)
 
-    def _report_internal(self, error: BaseException, *, error_id: str, method: str) -> None:
-        self._log.error("internal error", error_id=error_id, method=method, exc_info=error)
+    def _report_internal(self, error: BaseException, *, error_id: str, method: str, trace_id: str) -> None:
+        known = {"trace_id": trace_id} if trace_id else {}
+        self._log.error("internal error", error_id=error_id, method=method, exc_info=error, **known)
 
     def _break(self) -> None:
         self.broken = True
         self._health.stop_serving()
         self._on_broken()
+
+
+def _traces() -> "Traces":
+    try:
+        from server.telemetry import traces
+    except ModuleNotFoundError as error:
+        raise StartFailed(f"--traces on needs the extra otel: pip install 'vaeserve[otel]' ({error})") from error
+    return traces.exporting(os.environ)
 
 
 def _rate(execution: Execution) -> str:

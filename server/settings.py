@@ -113,6 +113,12 @@ class Settings:
     reflection: Literal["auto", "on", "off"] = _setting(
         "auto", _choice("auto", "on", "off"), "gRPC server reflection; auto: on, but off in production"
     )
+    access_log: float = _setting(
+        0.0, _number(float, 0, 1), "share of the calls that end OK to log; all others are logged anyhow"
+    )
+    traces: Literal["on", "off"] = _setting(
+        "off", _choice("on", "off"), "send OpenTelemetry traces as the OTEL_* variables say; needs the extra otel"
+    )
     model_signature_key: str = _setting(
         "", str, "file with a public EC key, PEM; versions that it has not signed are refused (OpenSSF model signing)"
     )

@@ -26,6 +26,7 @@ from vaeserve.errors import (
     Unavailable,
     VaeServeError,
 )
+from vaeserve.latents import interpolate, latent_arithmetic, traverse
 from vaeserve.results import (
     Decoded,
     GraphExecution,
@@ -35,7 +36,9 @@ from vaeserve.results import (
     ModelSummary,
     Posteriors,
     Reconstructions,
+    SampleChunk,
     Samples,
+    Scores,
     Timing,
 )
 
@@ -62,10 +65,15 @@ __all__ = [
     "QuotaExceeded",
     "Reconstructions",
     "ResourceExhausted",
+    "SampleChunk",
     "Samples",
+    "Scores",
     "Timing",
     "Tls",
     "Unauthenticated",
     "Unavailable",
     "VaeServeError",
+    "interpolate",
+    "latent_arithmetic",
+    "traverse",
 ]

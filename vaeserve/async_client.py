@@ -2,7 +2,7 @@
 
 import asyncio
 import copy
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from functools import partial
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -11,7 +11,9 @@ import grpc
 
 from vaeserve import calls, channel, errors, methods, responses
 from vaeserve.access import ApiKey, FilePath, Tls
-from vaeserve.calls import Call
+from vaeserve.calls import Call, SampleStreamCall
+from vaeserve.results import SampleChunk
+from vaeserve.resuming import Resuming
 from vaeserve.rotation import Rotation
 from vaeserve.v1 import vaeserve_pb2 as pb
 
@@ -27,6 +29,18 @@ def _method(
     @methods.describes(call)
     async def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> R:
         return await self._make(call(self._model, *args, **kwargs))
+
+    return method
+
+
+def _stream(
+    call: Callable[Concatenate[pb.ModelSelector, P], SampleStreamCall],
+) -> "Callable[Concatenate[AsyncClient, P], AsyncGenerator[SampleChunk, None]]":
+    """The method that makes a call whose answer is a stream. What cannot be sent is refused before the first step."""
+
+    @methods.describes(call, returns=AsyncGenerator[SampleChunk, None])
+    def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[SampleChunk, None]:
+        return self._follow(call(self._model, *args, **kwargs))
 
     return method
 
@@ -51,24 +65,32 @@ class AsyncClient:
         api_key: str | None = None,
         api_key_file: FilePath | None = None,
         channels: int = 1,
+        embedding_space: str | None = None,
     ) -> None:
         """As `Client`. Raises RuntimeError outside a running event loop, InvalidInput."""
         asyncio.get_running_loop()  # grpc would bind itself to a loop that never runs
         self._model = calls.selector(model, version)
-        self._timeout = methods.positive(timeout)
+        self._timeout = calls.positive(timeout)
         self._api_key = ApiKey(api_key, api_key_file)
+        self._embedding_space = embedding_space
         self._channels = Rotation(partial(channel.open_async, target, tls), channels)
 
     def using(self, model: str | None, version: str | int | None = None) -> "AsyncClient":
-        """A client of another model over the same connection. Closing one closes both."""
+        """A client of another model over the same connection. Closing one closes both.
+
+        An embedding space that was pinned is not the other model's, and is not taken along.
+        """
         other = copy.copy(self)
         other._model = calls.selector(model, version)
+        other._embedding_space = None
         return other
 
     sample = _method(calls.sample)
+    sample_stream = _stream(calls.sample_stream)
     encode = _method(calls.encode)
     reconstruct = _method(calls.reconstruct)
     decode = _method(calls.decode)
+    score = _method(calls.score)
     list_models = _method(calls.list_models)
     get_model = _method(calls.get_model)
     health = _method(calls.health)
@@ -87,6 +109,7 @@ class AsyncClient:
         await self.close()
 
     async def _make(self, call: Call[R]) -> R:
+        calls.pin(call, self._embedding_space)
         rpc = self._channels.next().unary_unary(call.path, type(call.request).SerializeToString, call.parse)
         try:
             ended = rpc(call.request, timeout=self._timeout, metadata=self._api_key.metadata())
@@ -94,3 +117,20 @@ class AsyncClient:
         except grpc.aio.AioRpcError as failure:
             raise errors.from_status(failure.code().name, failure.details(), failure.trailing_metadata()) from failure
         return call.read(response, responses.timing(trailers))
+
+    async def _follow(self, call: SampleStreamCall) -> AsyncGenerator[SampleChunk, None]:
+        stream = Resuming(call)
+        while not stream.over:
+            rpc: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._channels.next().unary_stream(call.path)
+            answers = rpc(
+                stream.request.SerializeToString(), timeout=stream.seconds_left, metadata=self._api_key.metadata()
+            )
+            try:
+                async for answer in answers:
+                    yield stream.take(answer)
+                return
+            except grpc.aio.AioRpcError as failure:
+                seconds = stream.pause(failure.code().name, failure.details(), failure.trailing_metadata())
+            finally:
+                answers.cancel()
+            await asyncio.sleep(seconds)

@@ -15,7 +15,17 @@ from numpy.typing import ArrayLike
 
 from vaeserve import responses, tensors
 from vaeserve.errors import InvalidInput
-from vaeserve.results import Decoded, ModelInfo, ModelSummary, Posteriors, Reconstructions, Samples, Timing
+from vaeserve.results import (
+    Decoded,
+    ModelInfo,
+    ModelSummary,
+    Posteriors,
+    Reconstructions,
+    SampleChunk,
+    Samples,
+    Scores,
+    Timing,
+)
 from vaeserve.v1 import vaeserve_pb2 as pb
 
 R = TypeVar("R")
@@ -39,9 +49,29 @@ class Call(Generic[R]):
     read: Callable[[Any, Timing], R]  # the response's message to the result
 
 
+@dataclass(frozen=True, slots=True)
+class SampleStreamCall:
+    """The one RPC that answers with a stream, ready to be made."""
+
+    path: str  # "/package.Service/Method"
+    request: pb.SampleStreamRequest
+    timeout: float | None  # seconds for all of it
+
+    @staticmethod
+    def read(response: bytes) -> SampleChunk:
+        return responses.sample_chunk(pb.SampleStreamResponse.FromString(response))
+
+
 def selector(model: str | None, version: str | int | None) -> pb.ModelSelector:
     """Which model shall answer; None leaves it to the server."""
     return pb.ModelSelector(name=model or "", version="" if version is None else str(version))
+
+
+def pin(call: Call[Any], embedding_space: str | None) -> None:
+    """Let a call that encodes rely on this space, unless it names one itself."""
+    request = call.request
+    if isinstance(request, pb.EncodeRequest) and not request.expect_embedding_space:
+        request.expect_embedding_space = embedding_space or ""
 
 
 def sample(
@@ -82,6 +112,47 @@ def sample(
     return _call("Sample", request, pb.SampleResponse, responses.samples)
 
 
+def sample_stream(
+    model: pb.ModelSelector,
+    count: int,
+    *,
+    seed: int | None = None,
+    first_row: int = 0,
+    temperature: float = 1.0,
+    output: Output = "mean",
+    encoding: Encoding = "float32",
+    want_latents: bool = False,
+    chunk_rows: int | None = None,
+    timeout: float | None = None,
+) -> SampleStreamCall:
+    """Draw any number of items, chunk by chunk, as fast as they are taken: neither side keeps more than a few.
+
+    The rows are those of sample. Chunks come in row order; close() the iterator, or leave it to the garbage collector,
+    to end the stream early. Where a stream breaks off because the server leaves or is full, the rest is asked for
+    anew, of the same model version: what arrives is the same. The server serves streams behind smaller calls.
+
+    count         1 to 2^48 - first_row
+    chunk_rows    rows in a chunk, 1 to the model's `max_request_rows`; by default about a MiB, at most 256
+    timeout       seconds for the whole stream; None, whatever the client's own is, lets it last as long as its reader
+    the others    as for sample
+
+    Raises as sample, from the iteration; FailedPrecondition if nobody has the version any more that the stream began
+    with.
+    """
+    request = pb.SampleStreamRequest(
+        model=model,
+        count=_integer("count", count),
+        seed=_seed(seed),
+        first_row=_integer("first_row", first_row),
+        temperature=_real("temperature", temperature),
+        output=_chosen("output", output, _OUTPUTS),
+        encoding=_chosen("encoding", encoding, _ENCODINGS),
+        want_latents=want_latents,
+        chunk_rows=0 if chunk_rows is None else _at_least_one("chunk_rows", chunk_rows),
+    )
+    return SampleStreamCall("/vaeserve.v1.VaeService/SampleStream", request, positive(timeout))
+
+
 def encode(
     model: pb.ModelSelector,
     items: ArrayLike,
@@ -98,7 +169,7 @@ def encode(
                             model's value range; no axis is guessed, so that one item is items[None]
     draws                   latents to draw from each posterior, 0 to 64
     seed, first_row         of the draws: pages of one data set under one seed equal the whole
-    expect_embedding_space  the space of the vectors already stored; None takes any
+    expect_embedding_space  the space of the vectors already stored; None takes the client's own, if it has one, or any
     want_kl                 whether `kl` [rows], in nats, comes back too
 
     Raises EmbeddingSpaceMismatch when the model's space is another than the one expected; InvalidInput (wrong type,
@@ -174,6 +245,34 @@ def decode(
     return _call("Decode", request, pb.DecodeResponse, responses.decoded)
 
 
+def score(
+    model: pb.ModelSelector,
+    items: ArrayLike,
+    *,
+    importance_samples: int = 64,
+    seed: int | None = None,
+    first_row: int = 0,
+) -> Call[Scores]:
+    """How probable items are: log p(x) of each, estimated by importance sampling with q(z | x) as proposal.
+
+    items               as for encode
+    importance_samples  latents drawn and decoded for each item, 1 to 10,000, and 2^20 at most over all rows; more take
+                        longer in proportion, and come closer to log p(x)
+    seed, first_row     of the draws: pages of one data set under one seed equal the whole
+
+    Under a Bernoulli likelihood p(x) is that of black and white items: binarise grey ones, or compare figures only with
+    each other. Raises as encode, without EmbeddingSpaceMismatch.
+    """
+    request = pb.ScoreRequest(
+        model=model,
+        items=tensors.from_items(items),
+        importance_samples=_at_least_one("importance_samples", importance_samples),
+        seed=_seed(seed),
+        first_row=_integer("first_row", first_row),
+    )
+    return _call("Score", request, pb.ScoreResponse, responses.scores)
+
+
 def list_models(model: pb.ModelSelector) -> Call[tuple[ModelSummary, ...]]:  # noqa: ARG001 - a list is of all models
     """Every model version the server knows, ready or not, by name and then newest first."""
     return _call("ListModels", pb.ListModelsRequest(), pb.ListModelsResponse, responses.summaries)
@@ -197,6 +296,13 @@ def health(model: pb.ModelSelector, service: str = "") -> Call[str]:  # noqa: AR
     )
 
 
+def positive(timeout: float | None) -> float | None:
+    """A timeout in seconds. Raises InvalidInput unless it is above 0 or None."""
+    if timeout is not None and not timeout > 0:
+        raise InvalidInput.field("timeout", f"must be above 0 seconds, or None for no deadline, got {timeout}")
+    return timeout
+
+
 def _call(method: str, request: Message, response: type[Message], read: Callable[[Any, Timing], R]) -> Call[R]:
     return Call(path=f"/vaeserve.v1.VaeService/{method}", request=request, parse=response.FromString, read=read)
 
@@ -209,6 +315,13 @@ def _integer(field: str, value: int) -> int:
         raise InvalidInput.field(field, f"must be an integer, got {value!r}") from None
     if not -(2**63) <= integer < 2**63:
         raise InvalidInput.field(field, f"must be below 2^63, got {integer}")
+    return integer
+
+
+def _at_least_one(field: str, value: int) -> int:
+    """As `_integer`, where the wire has another meaning for 0."""
+    if (integer := _integer(field, value)) == 0:
+        raise InvalidInput.field(field, "must be at least 1, got 0")
     return integer
 
 

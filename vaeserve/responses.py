@@ -11,7 +11,9 @@ from vaeserve.results import (
     ModelSummary,
     Posteriors,
     Reconstructions,
+    SampleChunk,
     Samples,
+    Scores,
     Timing,
 )
 from vaeserve.tensors import Items
@@ -43,6 +45,17 @@ def samples(response: pb.SampleResponse, timing: Timing) -> Samples:
         seed=response.seed,
         model=_ref(response.model),
         timing=timing,
+        png=tuple(response.png),
+    )
+
+
+def sample_chunk(response: pb.SampleStreamResponse) -> SampleChunk:
+    return SampleChunk(
+        items=_items(response),
+        latents=tensors.to_floats(response.latents) if response.HasField("latents") else None,
+        first_row=response.first_row,
+        seed=response.seed,
+        model=_ref(response.model),
         png=tuple(response.png),
     )
 
@@ -84,6 +97,18 @@ def decoded(response: pb.DecodeResponse, timing: Timing) -> Decoded:
     )
 
 
+def scores(response: pb.ScoreResponse, timing: Timing) -> Scores:
+    return Scores(
+        log_evidence=tensors.to_floats(response.log_evidence),
+        elbo=tensors.to_floats(response.elbo),
+        elbo_percentile=tensors.to_floats(response.elbo_percentile),
+        effective_samples=tensors.to_floats(response.effective_samples),
+        seed=response.seed,
+        model=_ref(response.model),
+        timing=timing,
+    )
+
+
 def summaries(response: pb.ListModelsResponse, _: Timing) -> tuple[ModelSummary, ...]:
     return tuple(map(_summary, response.models))
 
@@ -107,7 +132,9 @@ def info(response: pb.GetModelResponse, _: Timing) -> ModelInfo:
     )
 
 
-def _items(response: pb.SampleResponse | pb.ReconstructResponse | pb.DecodeResponse) -> Items:
+def _items(
+    response: pb.SampleResponse | pb.SampleStreamResponse | pb.ReconstructResponse | pb.DecodeResponse,
+) -> Items:
     return png.to_items(tuple(response.png)) if response.png else tensors.to_array(response.items)
 
 

@@ -1,12 +1,13 @@
 """What a client's methods return: frozen values with numpy arrays, axis 0 being rows.
 
-Arrays are read-only views of the response; copy one to write to it.
+Arrays are read-only views of the response; copy one to write to it. `.torch()` gives them as tensors.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vaeserve.tensors import Floats, Items
+from vaeserve.torches import Torchable
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Samples:
+class Samples(Torchable):
     """Items drawn from the model."""
 
     items: Items  # [rows, channels, height, width] or [rows, features]; uint8 where asked for UINT8 or PNG
@@ -43,7 +44,19 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Posteriors:
+class SampleChunk(Torchable):
+    """The next rows of a stream."""
+
+    items: Items  # as in Samples
+    latents: Floats | None  # [rows, latent], where asked for
+    first_row: int  # the place of these rows in the sequence that the seed defines
+    seed: int  # the same in every chunk of a stream
+    model: ModelRef  # likewise
+    png: tuple[bytes, ...] = field(repr=False)  # one file per row where asked for PNG, otherwise empty
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Posteriors(Torchable):
     """q(z | x) of each item: a diagonal Gaussian."""
 
     mean: Floats  # [rows, latent]; use it as the embedding
@@ -57,7 +70,7 @@ class Posteriors:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reconstructions:
+class Reconstructions(Torchable):
     """Items encoded and decoded again, and how well the model explains them."""
 
     items: Items  # in the shape of the items sent; uint8 where asked for UINT8 or PNG
@@ -72,7 +85,7 @@ class Reconstructions:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Decoded:
+class Decoded(Torchable):
     """The items of given latents."""
 
     items: Items  # [rows, channels, height, width] or [rows, features]; uint8 where asked for UINT8 or PNG
@@ -80,6 +93,19 @@ class Decoded:
     model: ModelRef
     timing: Timing
     png: tuple[bytes, ...] = field(repr=False)  # one file per row where asked for PNG, otherwise empty
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores(Torchable):
+    """How probable items are, in nats."""
+
+    log_evidence: Floats  # [rows], the estimate of log p(x); on average below it, and above elbo
+    elbo: Floats  # [rows], the mean over the same draws
+    elbo_percentile: Floats  # [rows], 0..100 among held-out training rows; low means unlike the training data
+    effective_samples: Floats  # [rows], how many draws the estimate rests on; few: more samples would change it
+    seed: int  # of the draws
+    model: ModelRef
+    timing: Timing
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
-"""The array types of the whole server, named once, and the one reduction they share."""
+"""The array types of the whole server, named once, and the reductions they share."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -18,3 +19,12 @@ RunGraph: TypeAlias = Callable[[Floats], tuple[Floats, ...]]
 def row_sums(terms: Floats) -> Floats:
     """Sums over everything but rows, in double precision: a row's sum is the same in any company; [rows]."""
     return np.asarray(terms.reshape(len(terms), -1).sum(axis=1, dtype=np.float64), np.float32)
+
+
+def rows_not_finite(arrays: Sequence[Floats]) -> int:
+    """How many rows hold a NaN or an infinity in one of the arrays [rows, ...]."""
+    # A sum of squares is finite where all is well, and cheap; where it overflows, the closer look says so.
+    if all(math.isfinite(np.vdot(array, array)) for array in arrays):
+        return 0
+    finite = [np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in arrays]
+    return int(np.count_nonzero(~np.logical_and.reduce(finite)))

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from server.core.arrays import Floats, RunGraph
 from server.core.bisection import run_parts
-from server.core.caller import Caller
+from server.core.caller import Caller, Served
 from server.core.events import BatchDone, Dropped, Event, ExecutorDied, Refused
 from server.core.rows import Rows
 from server.core.scheduler import Batch, Job, Scheduler
@@ -53,6 +53,7 @@ class Batcher:
         full batches beside the executors.
         """
         self._run = run
+        self._name = name
         self._scheduler = scheduler
         self._observe = observe
         self._deliver = deliver
@@ -216,7 +217,8 @@ class Batcher:
     def _serve(self, batch: Batch) -> None:
         started = self._clock()
         results = run_parts(batch.parts, self._run, self._observe)
-        seconds = self._clock() - started
+        ended = self._clock()
+        seconds = ended - started
         settled: list[Callable[[], object]] = []
         failed = 0
         unwanted = sum(len(part) for part in batch.parts if part.job.ticket.done)
@@ -230,9 +232,9 @@ class Batcher:
                 if isinstance(result, EngineFailure):
                     failed += len(part)
                     self._scheduler.withdraw(job)
-                    settled.append(_failure(job, result))
+                    settled.append(_failure(job, job.served(self._name, now=ended), result))
                 elif (outputs := job.put(part, result)) is not None:
-                    settled.append(_success(job, outputs))
+                    settled.append(_success(job, job.served(self._name, now=ended), outputs))
         self._deliver(partial(_call_all, settled))
         self._observe(
             BatchDone(
@@ -259,6 +261,7 @@ class Batcher:
     def _fail_expired(self, expired: list[Job]) -> None:
         for job in expired:
             self._observe(Dropped(job.waiting, "queued", "expired"))
+            job.caller.served.append(job.served(self._name, now=self._clock()))
             job.ticket.fail(DeadlineExceeded("the deadline passed while the request was queued"))
 
     def _die(self, error: BaseException, batch: Batch | None) -> None:
@@ -277,17 +280,17 @@ def _call_all(calls: Sequence[Callable[[], object]]) -> None:
         call()
 
 
-def _success(job: Job, outputs: tuple[Floats, ...]) -> Callable[[], object]:
+def _success(job: Job, served: Served, outputs: tuple[Floats, ...]) -> Callable[[], object]:
     def settle() -> None:
-        job.caller.served.append(job.served())
+        job.caller.served.append(served)
         job.ticket.succeed(outputs)
 
     return settle
 
 
-def _failure(job: Job, failure: EngineFailure) -> Callable[[], object]:
+def _failure(job: Job, served: Served, failure: EngineFailure) -> Callable[[], object]:
     def settle() -> None:
-        job.caller.served.append(job.served())
+        job.caller.served.append(served)
         job.ticket.fail(failure)
 
     return settle

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from server.core.arrays import Floats, RunGraph
-from server.core.events import Event, GraphFailed
+from server.core.arrays import Floats, RunGraph, rows_not_finite
+from server.core.events import Event, GraphFailed, NotFinite
 from server.core.rows import together
 from server.core.scheduler import Part
 from server.errors import EngineFailure
@@ -27,6 +27,8 @@ def run_parts(parts: tuple[Part, ...], run: RunGraph, observe: Callable[[Event],
             return [(parts[0], failure)]
         middle = len(parts) // 2
         return run_parts(parts[:middle], run, observe) + run_parts(parts[middle:], run, observe)
+    if not_finite := rows_not_finite(outputs):
+        observe(NotFinite(not_finite))
     results: list[Result] = []
     start = 0
     for part in parts:

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from server.core.arrays import Floats
+from server.core.caller import Caller
 from server.core.scheduler import Reason
+from server.core.spec import LatentMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +46,32 @@ class GraphFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class NotFinite:
+    """A graph gave NaN or infinity for so many rows of one run."""
+
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutorDied:
     """A bug in this file: the batcher is closed, every waiting caller was told, and the process should restart."""
 
     error: BaseException
 
 
-Event: TypeAlias = BatchDone | Refused | Dropped | GraphFailed | ExecutorDied
+Event: TypeAlias = BatchDone | Refused | Dropped | GraphFailed | NotFinite | ExecutorDied
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """A model said how well it explains a caller's rows: what drift is seen by."""
+
+    model: str
+    version: str
+    latent: LatentMode
+    nll: Floats  # [rows], nats
+    kl: Floats  # [rows], nats
+    elbo_percentile: Floats  # [rows], among held-out rows, 0..100
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +93,7 @@ class CallHandled:
     rpc: Rpc
     code: str  # OK, INVALID_ARGUMENT ...
     seconds: float
+    caller: Caller
 
 
 CallEvent: TypeAlias = CallStarted | CallHandled

@@ -37,6 +37,7 @@ class Noise:
     rows: int
     size: int
     deviation: float = 1.0
+    draw: int = 0
 
     def __len__(self) -> int:
         return self.rows
@@ -50,6 +51,10 @@ class Noise:
         start, stop, _ = part.indices(self.rows)
         return replace(self, first_row=self.first_row + start, rows=stop - start)
 
+    def of_draw(self, draw: int) -> "Noise":
+        """Other noise for the same rows."""
+        return replace(self, draw=draw)
+
 
 def draw(noises: Sequence[Noise]) -> Floats:
     """The normals of several addresses of one size, one after the other, [rows of all, size].
@@ -57,7 +62,7 @@ def draw(noises: Sequence[Noise]) -> Floats:
     Far cheaper than one by one: a generator is set to each address in turn, and all uniforms become normals together.
     """
     size = noises[0].size
-    words = _words([(n.seed, n.purpose, 0, n.first_row, n.rows) for n in noises], size)
+    words = _words([(n.seed, n.purpose, n.draw, n.first_row, n.rows) for n in noises], size)
     z = inverse_normal_cdf(_uniforms(words, size)).astype(np.float32)
     deviations = np.repeat(np.array([n.deviation for n in noises], np.float32), [n.rows for n in noises])
     z *= deviations[:, np.newaxis]

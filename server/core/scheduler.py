@@ -57,8 +57,10 @@ class Job:
         """From submission to the first batch that held one of its rows."""
         return 0.0 if self.first_taken is None else self.first_taken - self.submitted
 
-    def served(self) -> Served:
-        return Served(self.queue_seconds, self.run_seconds, self.batch_rows)
+    def served(self, graph: str, *, now: float) -> Served:
+        """What it took until now, also if it never ran."""
+        queue_seconds = now - self.submitted if self.first_taken is None else self.queue_seconds
+        return Served(queue_seconds, self.run_seconds, self.batch_rows, graph, self.submitted, now)
 
 
 @dataclass(frozen=True, slots=True)

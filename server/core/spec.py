@@ -25,7 +25,10 @@ class Spec:
     learned_prior: bool
     sampling_version: int
     metrics: Mapping[str, float]
-    elbo_percentiles: Mapping[LatentMode, Doubles]  # [101] nats, held-out rows, increasing
+    # Percentiles 0..100 of held-out rows: [101] nats, increasing.
+    elbo_percentiles: Mapping[LatentMode, Doubles]
+    nll_percentiles: Mapping[LatentMode, Doubles]
+    kl_percentiles: Mapping[LatentMode, Doubles]
 
     @property
     def item_size(self) -> int:

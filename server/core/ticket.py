@@ -26,6 +26,14 @@ class Ticket(Generic[T]):
     def done(self) -> bool:
         return self._settled
 
+    @property
+    def error(self) -> BaseException | None:
+        """What a settled ticket failed with.
+
+        Unlike an outcome that is raised, it gets no traceback whose frames hold this ticket.
+        """
+        return self._error
+
     def succeed(self, result: T) -> bool:
         """Settle with a result; False if it was settled before."""
         return self._settle(result, None)
@@ -36,8 +44,9 @@ class Ticket(Generic[T]):
 
     def cancel(self) -> None:
         """The caller no longer wants the result. Nothing happens if it is there already."""
-        if self.fail(Cancelled("the caller cancelled")) and self._on_cancel is not None:
-            self._on_cancel()
+        on_cancel = self._on_cancel
+        if self.fail(Cancelled("the caller cancelled")) and on_cancel is not None:
+            on_cancel()
 
     def add_done_callback(self, callback: "Callable[[Ticket[T]], None]") -> None:
         """Call back once, when settled: at once if it is, else on the settling thread."""
@@ -68,6 +77,9 @@ class Ticket(Generic[T]):
                 return False
             self._result, self._error, self._settled = result, error, True
             callbacks, self._callbacks = self._callbacks, []
+            # Who is told of a cancellation mostly holds this ticket, and with it what only the garbage collector, much
+            # later, would free: a batch's arrays.
+            self._on_cancel = None
         for callback in callbacks:
             callback(self)
         return True
@@ -101,17 +113,16 @@ class _Run(Generic[T]):
             try:
                 if settled is None:
                     waited = next(self._steps)
+                elif settled.error is not None:
+                    waited = self._steps.throw(settled.error)
                 else:
-                    try:
-                        value = settled.outcome()
-                    except Exception as error:
-                        waited = self._steps.throw(error)
-                    else:
-                        waited = self._steps.send(value)
+                    waited = self._steps.send(settled.outcome())
             except StopIteration as stop:
+                self._waiting_for = None
                 self.ticket.succeed(stop.value)
                 return
             except Exception as error:
+                self._waiting_for = None
                 self.ticket.fail(error)
                 return
             if not waited.done:

@@ -67,7 +67,7 @@ class Vae:
 
     def __init__(self, spec: Spec, batchers: Mapping[str, Batcher]) -> None:
         """`batchers` by graph name: encoder, decoder and, under a learned prior, prior and prior_log_density."""
-        self._spec = spec
+        self.spec = spec
         self._batchers = batchers
 
     def sample(self, *, rows: int, seed: int, first_row: int, temperature: float, caller: Caller) -> Steps[Sampled]:
@@ -77,10 +77,10 @@ class Vae:
             purpose=Purpose.PRIOR,
             first_row=first_row,
             rows=rows,
-            size=self._spec.latent_size,
+            size=self.spec.latent_size,
             deviation=temperature,
         )
-        if self._spec.learned_prior:
+        if self.spec.learned_prior:
             (z,) = yield self._batchers["prior"].submit(z, caller)
         decoded = yield from self.decode(z, caller=caller)
         return Sampled(z, decoded)
@@ -102,11 +102,19 @@ class Vae:
 
     def kl(self, posterior: Posterior, *, seed: int, first_row: int, caller: Caller) -> Steps[Floats]:
         """KL(q(z | x) || p(z)) in nats [rows]: in closed form, or at the row's first draw under a learned prior."""
-        if not self._spec.learned_prior:
+        if not self.spec.learned_prior:
             return posterior.kl_to_standard_normal()
         noise = self._noise(posterior, seed=seed, first_row=first_row)
-        (log_prior,) = yield self._batchers["prior_log_density"].submit(posterior.at(noise), caller)
+        log_prior = yield from self.log_prior(posterior.at(noise), caller=caller)
         return np.asarray(posterior.log_density(noise) - log_prior, np.float32)
+
+    def log_prior(self, latents: Floats, *, caller: Caller) -> Steps[Floats]:
+        """log p(z) in nats of latents [rows, latent]; [rows]."""
+        if not self.spec.learned_prior:
+            with np.errstate(over="ignore"):  # the wildest latents are infinitely unlikely
+                return -0.5 * row_sums(latents**2 + np.float32(math.log(2 * math.pi)))
+        (log_density,) = yield self._batchers["prior_log_density"].submit(latents, caller)
+        return np.asarray(log_density, np.float32)
 
     def reconstruct(
         self, items: Floats, *, latent: LatentMode, seed: int, first_row: int, caller: Caller
@@ -118,14 +126,15 @@ class Vae:
             z = posterior.at(self._noise(posterior, seed=seed, first_row=first_row))
         decoded = yield from self.decode(z, caller=caller)
         kl = yield from self.kl(posterior, seed=seed, first_row=first_row, caller=caller)
-        nll = self._spec.likelihood.nll(items, decoded)
+        nll = self.spec.likelihood.nll(items, decoded)
         elbo = -nll - kl
-        return Reconstructed(decoded, nll, kl, elbo, self._percentile(elbo, latent))
+        return Reconstructed(decoded, nll, kl, elbo, self.percentile(elbo, latent))
+
+    def percentile(self, elbo: Floats, latent: LatentMode) -> Floats:
+        """Where ELBOs [rows] stand among those of held-out rows scored at the same latent; [rows], 0..100."""
+        table = self.spec.elbo_percentiles[latent]
+        return np.interp(elbo, table, np.linspace(0.0, 100.0, len(table))).astype(np.float32)
 
     def _noise(self, posterior: Posterior, *, seed: int, first_row: int, draw: int = 0) -> Floats:
         rows, size = posterior.mean.shape
         return normals(seed=seed, purpose=Purpose.POSTERIOR, first_row=first_row, rows=rows, size=size, draw=draw)
-
-    def _percentile(self, elbo: Floats, latent: LatentMode) -> Floats:
-        table = self._spec.elbo_percentiles[latent]
-        return np.interp(elbo, table, np.linspace(0.0, 100.0, len(table))).astype(np.float32)

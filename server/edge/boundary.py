@@ -8,17 +8,18 @@ import math
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
 
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
-from server.core.caller import Caller
-from server.core.events import CallEvent, CallHandled, CallStarted
+from server.core.caller import Asked, Caller, Trace
+from server.core.events import CallEvent, CallHandled, CallStarted, Rpc
 from server.core.ticket import Steps, Ticket, drive
+from server.edge.metadata import Metadata
 from server.edge.methods import Dialogue, Messages, Method, ServerStream, Unary
 from server.edge.peer import NOBODY, Peer
 from server.edge.status import Code, Status, Trailers
@@ -54,7 +55,11 @@ _CODES: dict[type[VaeError], Code] = {
 class ReportInternal(Protocol):
     """Told of every failure whose cause the caller must not see."""
 
-    def __call__(self, error: BaseException, *, error_id: str, method: str) -> None: ...
+    def __call__(self, error: BaseException, *, error_id: str, method: str, trace_id: str) -> None:
+        """`trace_id` is empty for a call without a trace."""
+
+
+BeginTrace: TypeAlias = Callable[[Rpc, Metadata], Trace]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,55 +79,63 @@ class Boundary:
         max_seconds: float,
         observe: Callable[[CallEvent], None],
         report_internal: ReportInternal,
+        begin_trace: BeginTrace | None = None,
         door: Door | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`max_seconds` bounds every unary call, whatever deadline its caller asks for. Without a door all may call."""
+        """`max_seconds` bounds every unary call, whatever deadline its caller asks for; without `begin_trace` no call
+        has a trace, without a door all may call.
+        """
         self._max_seconds = max_seconds
         self._observe = observe
         self._report_internal = report_internal
+        self._begin_trace = begin_trace
         self._door = door
         self._clock = clock
         self._draining = False
-        self.calls = 0  # unary calls so far
-        self.open_calls = 0  # unary calls not yet answered
+        self.calls = 0  # so far, but for streams that last until the server stops
+        self.open_calls = 0  # of these, not yet answered
 
     def drain(self) -> None:
-        """From now on refuse new unary calls with UNAVAILABLE."""
+        """From now on refuse new calls with UNAVAILABLE, and end streams with it, but for those until the stop."""
         self._draining = True
+
+    def refuse_if_draining(self) -> None:
+        """Raises Unavailable."""
+        if self._draining:
+            raise Unavailable("the server is shutting down")
 
     def unary(self, method: Unary, payload: bytes, *, seconds_left: float | None, peer: Peer = NOBODY) -> Ticket[Reply]:
         """Answer one request. The ticket's reply has a status always and a payload if that is OK."""
-        return drive(self._answer_and_end(method, payload, seconds_left, peer))
+        caller = self.caller(method, peer, seconds_left, limit=self._max_seconds)
+        return drive(self._answer_and_end(method, payload, caller, peer))
 
     def stream(
         self, method: ServerStream, payload: bytes, *, seconds_left: float | None, peer: Peer = NOBODY
     ) -> "StreamCall":
         """Open a call that answers as often as the transport asks."""
-        return StreamCall(self, method, payload, seconds_left, peer)
+        return StreamCall(self, method, payload, self.caller(method, peer, seconds_left), peer)
 
     def dialogue(self, method: Dialogue, *, peer: Peer = NOBODY) -> "DialogueCall":
         """Open a call that answers every request it is given, each on its own account."""
-        return DialogueCall(self, method, peer)
+        return DialogueCall(self, method, self.caller(method, peer, None), peer)
 
-    def _answer_and_end(self, method: Unary, payload: bytes, seconds_left: float | None, peer: Peer) -> Steps[Reply]:
-        account = Account(self, method)
+    def _answer_and_end(self, method: Unary, payload: bytes, caller: Caller, peer: Peer) -> Steps[Reply]:
+        account = Account(self, method, caller)
         self.calls += 1
         self.open_calls += 1
-        reply = yield from self.answer(method, payload, seconds_left, peer)
+        reply = yield from self.answer(method, payload, caller, peer)
         assert reply.status is not None
         account.close(reply.status.code)
         self.open_calls -= 1
         return reply
 
-    def answer(self, method: Unary | Dialogue, payload: bytes, seconds_left: float | None, peer: Peer) -> Steps[Reply]:
-        caller = self.caller(seconds_left, limit=self._max_seconds)
+    def answer(self, method: Unary | Dialogue, payload: bytes, caller: Caller, peer: Peer) -> Steps[Reply]:
         visit = None
         try:
-            if self._draining:
-                raise Unavailable("the server is shutting down")
+            self.refuse_if_draining()
             if (visit := self.enter(method, peer)) is not None:
-                caller = visit.caller(caller.deadline)
+                caller = visit.caller(caller)
             response = yield from method.handler(parse(method, payload), caller)
             if self._clock() > caller.deadline:
                 raise DeadlineExceeded("the deadline passed before the response was sent")
@@ -139,8 +152,15 @@ class Boundary:
         """None where nobody asks who it is. Raises Unauthenticated, PermissionDenied or QuotaExceeded."""
         return None if self._door is None or method.public else self._door.enter(peer)
 
-    def caller(self, seconds_left: float | None, *, limit: float = math.inf) -> Caller:
-        return Caller(self._clock() + min(math.inf if seconds_left is None else seconds_left, limit))
+    def caller(self, method: Method, peer: Peer, seconds_left: float | None, *, limit: float = math.inf) -> Caller:
+        deadline = self._clock() + min(math.inf if seconds_left is None else seconds_left, limit)
+        if self._begin_trace is None:
+            return Caller(deadline)
+        return Caller(deadline, trace=self._begin_trace(method.rpc, peer.metadata))
+
+    def part_of(self, caller: Caller) -> Caller:
+        """A caller for one request of many that a call makes, each of which may take as long as the server allows."""
+        return replace(caller, deadline=self._clock() + self._max_seconds, served=[], asked=Asked())
 
     def refusal(self, error: Exception, method: Method, caller: Caller) -> Status:
         """The status that tells a caller of an error."""
@@ -149,7 +169,8 @@ class Boundary:
         code = _CODES.get(type(error), Code.INTERNAL) if isinstance(error, VaeError) else Code.INTERNAL
         if code is Code.INTERNAL:
             error_id = secrets.token_hex(8)
-            self._report_internal(error, error_id=error_id, method=method.path)
+            trace_id = caller.trace.id if caller.trace else ""
+            self._report_internal(error, error_id=error_id, method=method.path, trace_id=trace_id)
             known = str(error) if isinstance(error, VaeError) else "internal error"
             return Status(code, f"{known}; the server's log has it under id {error_id}")
         return Status(code, str(error), _details(code, error))
@@ -158,37 +179,39 @@ class Boundary:
         self._observe(CallStarted(method.rpc))
         return self._clock()
 
-    def handled(self, method: Method, code: Code, since: float) -> None:
-        self._observe(CallHandled(method.rpc, code.name, self._clock() - since))
+    def handled(self, method: Method, code: Code, since: float, caller: Caller) -> None:
+        self._observe(CallHandled(method.rpc, code.name, self._clock() - since, caller))
 
 
 class Account:
     """One call in the metrics: started once, handled once."""
 
-    __slots__ = ("_boundary", "_method", "_open", "_since")
+    __slots__ = ("_boundary", "_caller", "_method", "_open", "_since")
 
-    def __init__(self, boundary: Boundary, method: Method) -> None:
-        self._boundary, self._method = boundary, method
+    def __init__(self, boundary: Boundary, method: Method, caller: Caller) -> None:
+        self._boundary, self._method, self._caller = boundary, method, caller
         self._since = boundary.started(method)
         self._open = True
 
     def close(self, code: Code) -> None:
         if self._open:
             self._open = False
-            self._boundary.handled(self._method, code, self._since)
+            self._boundary.handled(self._method, code, self._since, self._caller)
 
 
 class StreamCall:
     """A server-streaming call in progress."""
 
-    def __init__(
-        self, boundary: Boundary, method: ServerStream, payload: bytes, seconds_left: float | None, peer: Peer
-    ) -> None:
-        self._boundary, self._method, self._payload, self._peer = boundary, method, payload, peer
-        self._caller = boundary.caller(seconds_left)
+    def __init__(self, boundary: Boundary, method: ServerStream, payload: bytes, caller: Caller, peer: Peer) -> None:
+        self._boundary, self._method, self._payload = boundary, method, payload
+        self._caller, self._peer = caller, peer
         self._visit: Visit | None = None
-        self._account = Account(boundary, method)
+        self._account = Account(boundary, method, caller)
         self._messages: Messages | None = None
+        self._awaited = method.until == "drain"  # by a server that drains
+        if self._awaited:
+            boundary.calls += 1
+            boundary.open_calls += 1
 
     def next(self) -> Ticket[Reply]:
         """The next message without a status, or the status that ends the call without a message."""
@@ -201,17 +224,31 @@ class StreamCall:
         if self._visit is not None:
             self._visit.leave()
         self._account.close(Code.CANCELLED)
+        if self._awaited:
+            self._awaited = False
+            self._boundary.open_calls -= 1
 
     def _next(self) -> Steps[Reply]:
         try:
             if self._messages is None:
+                self._refuse_if_draining()
                 if (visit := self._boundary.enter(self._method, self._peer)) is not None:
-                    self._visit, self._caller = visit, visit.caller(self._caller.deadline)
+                    self._visit, self._caller = visit, visit.caller(self._caller)
                 self._messages = self._method.handler(parse(self._method, self._payload), self._caller)
             message = yield from self._messages.next()
+            if message is not None:
+                self._refuse_if_draining()
         except Exception as error:
+            if self._visit is not None and isinstance(error, QueueFull):
+                self._visit.give_back()
             return self._end(self._boundary.refusal(error, self._method, self._caller))
-        return self._end(Status()) if message is None else Reply(message.SerializeToString(), None)
+        if message is None:
+            return self._end(Status(trailers=_serving(self._caller)))
+        return Reply(message.SerializeToString(), None)
+
+    def _refuse_if_draining(self) -> None:
+        if self._method.until == "drain":
+            self._boundary.refuse_if_draining()
 
     def _end(self, status: Status) -> Reply:
         self._account.close(status.code)
@@ -221,12 +258,13 @@ class StreamCall:
 class DialogueCall:
     """A bidirectional call in progress, one response for each request."""
 
-    def __init__(self, boundary: Boundary, method: Dialogue, peer: Peer) -> None:
-        self._boundary, self._method, self._peer = boundary, method, peer
-        self._account = Account(boundary, method)
+    def __init__(self, boundary: Boundary, method: Dialogue, caller: Caller, peer: Peer) -> None:
+        self._boundary, self._method, self._caller, self._peer = boundary, method, caller, peer
+        self._account = Account(boundary, method, caller)
 
     def answer(self, payload: bytes) -> Ticket[Reply]:
-        return drive(self._boundary.answer(self._method, payload, None, self._peer))
+        part = self._boundary.part_of(self._caller)
+        return drive(self._boundary.answer(self._method, payload, part, self._peer))
 
     def close(self, code: Code) -> None:
         """The call ended with this code. May be called again."""

@@ -45,7 +45,7 @@ class Health:
     def methods(self) -> tuple[Method, ...]:
         return (
             Unary(f"/{SERVICE}/Check", HealthCheckRequest, self._check, public=True),
-            ServerStream(f"/{SERVICE}/Watch", HealthCheckRequest, self._watch, public=True),
+            ServerStream(f"/{SERVICE}/Watch", HealthCheckRequest, self._watch, until="stop", public=True),
         )
 
     def status(self, service: str) -> "HealthCheckResponse.ServingStatus":

@@ -46,6 +46,7 @@ class ServerStream:
     path: str
     request: type[Message]
     handler: StreamHandler
+    until: Literal["drain", "stop"] = "drain"  # where the server leaves: before its last calls are answered, or after
     public: bool = field(default=False, kw_only=True)
     rpc: Rpc = field(init=False)
 

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from server.edge.metadata import NO_METADATA, Metadata
+
 
 class Peer(Protocol):
-    """Asked only where somebody wants to know: an open server never looks."""
+    """Asked only where somebody wants to know: an open server without traces never looks."""
 
     @property
-    def authorization(self) -> str:
-        """The call's `authorization` metadata; empty if there is none."""
+    def metadata(self) -> Metadata:
+        """What it sent beside its message."""
 
     @property
     def certificate_names(self) -> Sequence[str]:
@@ -19,7 +21,7 @@ class Peer(Protocol):
 class Nobody:
     """A peer of whom nothing is known."""
 
-    authorization = ""
+    metadata = NO_METADATA
     certificate_names: Sequence[str] = ()
 
 

@@ -9,17 +9,19 @@ from google.protobuf.message import Message
 from server.core.arrays import Floats
 from server.core.aside import Aside
 from server.core.caller import Caller
-from server.core.likelihood import Decoded
+from server.core.events import Scored
 from server.core.model import Entry, Execution, Model, Models, Source, State
-from server.core.spec import Spec
+from server.core.score import score
+from server.core.spec import LatentMode, Spec
 from server.core.ticket import Steps
-from server.edge import wire
-from server.edge.methods import Method, Unary
+from server.edge import sampling, wire
+from server.edge.methods import Messages, Method, ServerStream, Unary
+from server.edge.sampling import Chunks, ref
 from server.errors import EmbeddingSpaceMismatch
 from vaeserve.v1 import vaeserve_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["VaeService"].full_name
-Seeded: TypeAlias = pb.SampleRequest | pb.EncodeRequest | pb.ReconstructRequest | pb.DecodeRequest
+Seeded: TypeAlias = sampling.Request | pb.EncodeRequest | pb.ReconstructRequest | pb.DecodeRequest | pb.ScoreRequest
 _STATES: dict[State, pb.ModelState] = {
     "loading": pb.MODEL_STATE_LOADING,
     "ready": pb.MODEL_STATE_READY,
@@ -35,43 +37,55 @@ _SOURCES: dict[Source, pb.ExecutionSource] = {
 class VaeServicer:
     """The handlers of VaeService over a catalog of models."""
 
-    def __init__(self, models: Models, *, aside: Aside, max_rows: int, pick_seed: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        models: Models,
+        *,
+        aside: Aside,
+        max_rows: int,
+        pick_seed: Callable[[], int],
+        observe: Callable[[Scored], None],
+    ) -> None:
         """`aside` draws and compresses items; `max_rows` bounds one request; `pick_seed` gives a seed 0..2^63 - 1 to
-        requests that bring none.
+        requests that bring none; `observe` hears how well rows were explained.
         """
         self._models = models
         self._aside = aside
         self._max_rows = max_rows
         self._pick_seed = pick_seed
+        self._observe = observe
 
     def methods(self) -> tuple[Method, ...]:
         return (
             Unary(f"/{SERVICE}/Sample", pb.SampleRequest, self.sample),
+            ServerStream(f"/{SERVICE}/SampleStream", pb.SampleStreamRequest, self.sample_stream),
             Unary(f"/{SERVICE}/Encode", pb.EncodeRequest, self.encode),
             Unary(f"/{SERVICE}/Reconstruct", pb.ReconstructRequest, self.reconstruct),
             Unary(f"/{SERVICE}/Decode", pb.DecodeRequest, self.decode),
+            Unary(f"/{SERVICE}/Score", pb.ScoreRequest, self.score),
             Unary(f"/{SERVICE}/ListModels", pb.ListModelsRequest, self.list_models),
             Unary(f"/{SERVICE}/GetModel", pb.GetModelRequest, self.get_model),
         )
 
     def sample(self, request: pb.SampleRequest, caller: Caller) -> Steps[Message]:
         model = self._find(request.model, caller)
-        rows = wire.integer("count", request.count, least=1, most=self._max_rows)
-        first_row = wire.rows_at(request.first_row, rows=rows)
-        temperature = wire.temperature(request)
-        output = wire.choice("output", request.output, pb.OutputMode, default=pb.OUTPUT_MODE_MEAN)
-        chosen = wire.encoding(request.encoding, model.spec)
-        seed = self._seed(request, draws=True)
-        caller.allowance.charge(rows, field="count")
-        sampled = yield from model.vae.sample(
-            rows=rows, seed=seed, first_row=first_row, temperature=temperature, caller=caller
+        wanted = sampling.check(request, model, most_rows=self._max_rows, seed=self._drawn_seed)
+        caller.asked.rows = wanted.rows
+        caller.allowance.charge(wanted.rows, field="count")
+        response = pb.SampleResponse()
+        yield from wanted.fill(
+            response, first_row=wanted.first_row, rows=wanted.rows, caller=caller, put_items=self._put_items
         )
-        response = pb.SampleResponse(seed=seed, model=_ref(model))
-        values = partial(_output, sampled.decoded, model.spec, output=output, seed=seed, first_row=first_row)
-        yield from self._put_items(response, values, model.spec, output=output, chosen=chosen)
-        if request.want_latents:
-            wire.put(response.latents, sampled.latents())
         return response
+
+    def sample_stream(self, request: pb.SampleStreamRequest, caller: Caller) -> Messages:
+        model = self._find(request.model, caller)
+        wanted = sampling.check(request, model, most_rows=wire.MAX_ROW, seed=self._drawn_seed)
+        caller.asked.rows = wanted.rows
+        rows = sampling.chunk_rows(
+            request.chunk_rows, model.spec, max_rows=self._max_rows, rows_at_once=caller.allowance.rows_at_once
+        )
+        return Chunks(wanted, chunk_rows=rows, caller=caller.in_bulk(), put_items=self._put_items)
 
     def encode(self, request: pb.EncodeRequest, caller: Caller) -> Steps[Message]:
         model = self._find(request.model, caller)
@@ -82,12 +96,13 @@ class VaeServicer:
                 "vectors of the two cannot be compared"
             )
         items = wire.items(request.items, model.spec, max_rows=self._max_rows)
+        caller.asked.rows = len(items)
         draws = wire.integer("draws", request.draws, least=0, most=wire.MAX_DRAWS)
         first_row = wire.rows_at(request.first_row, rows=len(items))
         seed = self._seed(request, draws=draws > 0)
         caller.allowance.charge(len(items), field="items.shape")
         posterior = yield from model.vae.encode(items, caller=caller)
-        response = pb.EncodeResponse(embedding_space=space, seed=seed, model=_ref(model))
+        response = pb.EncodeResponse(embedding_space=space, seed=seed, model=ref(model))
         wire.put(response.mean, posterior.mean)
         wire.put(response.log_var, posterior.log_var)
         if draws:
@@ -101,39 +116,64 @@ class VaeServicer:
     def reconstruct(self, request: pb.ReconstructRequest, caller: Caller) -> Steps[Message]:
         model = self._find(request.model, caller)
         items = wire.items(request.items, model.spec, max_rows=self._max_rows)
+        caller.asked.rows = len(items)
         first_row = wire.rows_at(request.first_row, rows=len(items))
-        latent = wire.choice("latent", request.latent, pb.LatentMode, default=pb.LATENT_MODE_MEAN)
+        chosen_latent = wire.choice("latent", request.latent, pb.LatentMode, default=pb.LATENT_MODE_MEAN)
+        latent: LatentMode = "draw" if chosen_latent == pb.LATENT_MODE_DRAW else "mean"
         chosen = wire.encoding(request.encoding, model.spec)
-        seed = self._seed(request, draws=latent == pb.LATENT_MODE_DRAW)
+        seed = self._seed(request, draws=latent == "draw")
         caller.allowance.charge(len(items), field="items.shape")
-        result = yield from model.vae.reconstruct(
-            items,
-            latent="draw" if latent == pb.LATENT_MODE_DRAW else "mean",
-            seed=seed,
-            first_row=first_row,
-            caller=caller,
+        result = yield from model.vae.reconstruct(items, latent=latent, seed=seed, first_row=first_row, caller=caller)
+        self._observe(
+            Scored(model.name, model.version, latent, result.reconstruction_nll, result.kl, result.elbo_percentile)
         )
-        response = pb.ReconstructResponse(seed=seed, model=_ref(model))
+        response = pb.ReconstructResponse(seed=seed, model=ref(model))
         wire.put(response.reconstruction_nll, result.reconstruction_nll)
         wire.put(response.kl, result.kl)
         wire.put(response.elbo, result.elbo)
         wire.put(response.elbo_percentile, result.elbo_percentile)
         mean = pb.OUTPUT_MODE_MEAN
-        yield from self._put_items(response, lambda: result.decoded.mean, model.spec, output=mean, chosen=chosen)
+        yield from self._put_items(response, lambda: result.decoded.mean, model.spec, mean, chosen)
         return response
 
     def decode(self, request: pb.DecodeRequest, caller: Caller) -> Steps[Message]:
         model = self._find(request.model, caller)
         latents = wire.latents(request.latents, model.spec, max_rows=self._max_rows)
+        caller.asked.rows = len(latents)
         first_row = wire.rows_at(request.first_row, rows=len(latents))
         output = wire.choice("output", request.output, pb.OutputMode, default=pb.OUTPUT_MODE_MEAN)
         chosen = wire.encoding(request.encoding, model.spec)
         seed = self._seed(request, draws=output == pb.OUTPUT_MODE_DRAW)
         caller.allowance.charge(len(latents), field="latents.shape")
         decoded = yield from model.vae.decode(latents, caller=caller)
-        response = pb.DecodeResponse(seed=seed, model=_ref(model))
-        values = partial(_output, decoded, model.spec, output=output, seed=seed, first_row=first_row)
-        yield from self._put_items(response, values, model.spec, output=output, chosen=chosen)
+        response = pb.DecodeResponse(seed=seed, model=ref(model))
+        values = partial(sampling.output_of, decoded, model.spec, output=output, seed=seed, first_row=first_row)
+        yield from self._put_items(response, values, model.spec, output, chosen)
+        return response
+
+    def score(self, request: pb.ScoreRequest, caller: Caller) -> Steps[Message]:
+        model = self._find(request.model, caller)
+        items = wire.items(request.items, model.spec, max_rows=self._max_rows)
+        caller.asked.rows = len(items)
+        samples = wire.importance_samples(request.importance_samples, rows=len(items))
+        first_row = wire.rows_at(request.first_row, rows=len(items))
+        seed = self._seed(request, draws=True)
+        # Every draw is a row to decode; by which of the two there are too many is the caller's choice.
+        caller.allowance.charge(len(items) * samples, field="importance_samples")
+        scored = yield from score(
+            model.vae,
+            items,
+            samples=samples,
+            seed=seed,
+            first_row=first_row,
+            caller=caller.in_bulk(),
+            aside=self._aside,
+        )
+        response = pb.ScoreResponse(seed=seed, model=ref(model))
+        wire.put(response.log_evidence, scored.log_evidence)
+        wire.put(response.elbo, scored.elbo)
+        wire.put(response.elbo_percentile, scored.elbo_percentile)
+        wire.put(response.effective_samples, scored.effective_samples)
         return response
 
     def list_models(self, request: pb.ListModelsRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
@@ -165,7 +205,7 @@ class VaeServicer:
         return response
 
     def _put_items(
-        self, response: Message, values: Callable[[], Floats], spec: Spec, *, output: int, chosen: int
+        self, response: Message, values: Callable[[], Floats], spec: Spec, output: int, chosen: int
     ) -> Steps[None]:
         """Set a response's items; aside, unless they need only be copied."""
 
@@ -179,24 +219,18 @@ class VaeServicer:
 
     def _find(self, selector: pb.ModelSelector, caller: Caller) -> Model:
         model = self._models.find(selector.name, selector.version)
+        caller.asked.model, caller.asked.version = model.name, model.version
         caller.allowance.check_model(model.name)
         return model
+
+    def _drawn_seed(self, request: sampling.Request) -> int:
+        return self._seed(request, draws=True)
 
     def _seed(self, request: Seeded, *, draws: bool) -> int:
         """The request's seed; without one a new seed for draws, and 0 where nothing but a score could depend on it."""
         if request.HasField("seed"):
             return wire.integer("seed", request.seed, least=0, most=wire.MAX_SEED)
         return self._pick_seed() if draws else 0
-
-
-def _output(decoded: Decoded, spec: Spec, *, output: int, seed: int, first_row: int) -> Floats:
-    if output == pb.OUTPUT_MODE_MEAN:
-        return decoded.mean
-    return spec.likelihood.draw(decoded.mean, seed=seed, first_row=first_row)
-
-
-def _ref(model: Model) -> pb.ModelRef:
-    return pb.ModelRef(name=model.name, version=model.version, digest=model.spec.digest)
 
 
 def _execution(execution: Execution) -> pb.GraphExecution:
@@ -217,5 +251,5 @@ def _execution(execution: Execution) -> pb.GraphExecution:
 
 
 def _summary(entry: Entry) -> pb.ModelSummary:
-    ref = _ref(entry.model) if entry.model else pb.ModelRef(name=entry.name, version=entry.version)
-    return pb.ModelSummary(model=ref, state=_STATES[entry.state], reason=entry.reason, is_default=entry.is_default)
+    model = ref(entry.model) if entry.model else pb.ModelRef(name=entry.name, version=entry.version)
+    return pb.ModelSummary(model=model, state=_STATES[entry.state], reason=entry.reason, is_default=entry.is_default)

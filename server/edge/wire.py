@@ -18,6 +18,8 @@ from vaeserve.v1 import vaeserve_pb2 as pb
 MAX_SEED = 2**63 - 1
 MAX_ROW = 2**48
 MAX_DRAWS = 64
+MAX_IMPORTANCE_SAMPLES, DEFAULT_IMPORTANCE_SAMPLES = 10_000, 64
+MAX_SCORED_SAMPLES = 1 << 20  # of all rows of a request
 MAX_TEMPERATURE = 4.0
 PNG_CHANNELS = {1: "L", 3: "RGB"}
 _ITEM_SIZE = {pb.DATA_TYPE_FLOAT32: 4, pb.DATA_TYPE_UINT8: 1}
@@ -36,7 +38,17 @@ def rows_at(first_row: int, *, rows: int) -> int:
     return integer("first_row", first_row, least=0, most=MAX_ROW - rows)
 
 
-def temperature(request: pb.SampleRequest) -> float:
+def importance_samples(value: int, *, rows: int) -> int:
+    """The draws for each row; 0 leaves it to the server. Raises InvalidInput."""
+    value = value or DEFAULT_IMPORTANCE_SAMPLES
+    integer("importance_samples", value, least=0, most=MAX_IMPORTANCE_SAMPLES)
+    if value * rows > MAX_SCORED_SAMPLES:
+        most = MAX_SCORED_SAMPLES // rows
+        raise InvalidInput("importance_samples", f"must be at most {most} for {rows} rows, got {value}")
+    return value
+
+
+def temperature(request: pb.SampleRequest | pb.SampleStreamRequest) -> float:
     """The temperature, 1 if unset. Raises InvalidInput."""
     value = request.temperature if request.HasField("temperature") else 1.0
     if not 0.0 <= value <= MAX_TEMPERATURE:

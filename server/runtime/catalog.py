@@ -8,10 +8,11 @@ import numpy as np
 
 from server import artifact
 from server.artifact import Artifact, Manifest
+from server.core.arrays import Doubles
 from server.core.batcher import Batcher
 from server.core.likelihood import Bernoulli, Gaussian
 from server.core.model import Entry, Execution, Model
-from server.core.spec import Spec
+from server.core.spec import LatentMode, Spec
 from server.core.vae import Vae
 from server.errors import ArtifactError, InvalidInput, NotFound, Unavailable
 from server.runtime import engine
@@ -157,8 +158,14 @@ def spec_of(manifest: Manifest) -> Spec:
         learned_prior=manifest.learned_prior,
         sampling_version=manifest.sampling_version,
         metrics=manifest.metrics,
-        elbo_percentiles={
-            "mean": np.array(manifest.held_out["mean"]["elbo"]),
-            "draw": np.array(manifest.held_out["draw"]["elbo"]),
-        },
+        elbo_percentiles=_percentiles(manifest, "elbo"),
+        nll_percentiles=_percentiles(manifest, "reconstruction_nll"),
+        kl_percentiles=_percentiles(manifest, "kl"),
     )
+
+
+def _percentiles(manifest: Manifest, quantity: str) -> dict[LatentMode, Doubles]:
+    return {
+        "mean": np.array(manifest.held_out["mean"][quantity]),
+        "draw": np.array(manifest.held_out["draw"][quantity]),
+    }

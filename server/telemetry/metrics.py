@@ -4,21 +4,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-    generate_latest,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from server.core.events import BatchDone, CallEvent, CallStarted, Dropped, Event, ExecutorDied, Refused, Rpc
+from server.core.events import BatchDone, CallEvent, CallStarted, Dropped, Event, ExecutorDied, NotFinite, Refused, Rpc
 from server.core.model import Entry
-from server.telemetry import exposition
+from server.telemetry import exposition, merging
+from server.telemetry.drift import Drift
 from server.telemetry.security import SecurityMetrics
 
 SECONDS = (
@@ -82,6 +76,9 @@ class Metrics:
             "vae_cancelled_rows_total", "Rows nobody waits for any more.", (*_GRAPH, "stage"), registry=registry
         )
         self._executor_up = Gauge("vae_executor_up", "1 while the graph's executors run.", _GRAPH, registry=registry)
+        self._not_finite = Counter(
+            "vae_nonfinite_rows_total", "Rows for which the graph gave NaN or infinity.", _GRAPH, registry=registry
+        )
         self._execution = {
             name: Gauge(f"vae_graph_{name}", text, _GRAPH, registry=registry)
             for name, text in (
@@ -99,15 +96,20 @@ class Metrics:
         self._model_ready = Gauge("vae_model_ready", "1 if it takes traffic.", ("model", "version"), registry=registry)
         self._model_loads = Counter("vae_model_loads_total", "Attempts to load.", ("result",), registry=registry)
         self.security = SecurityMetrics(registry, rejected=self._rejected)
+        for result in ("ok", "failed"):  # at zero: a rate misses the event with which a series is born
+            self._model_loads.labels(result)
+        self._drift = Drift()
+        registry.register(self._drift)
+        self.scored = self._drift.observe  # the observer of the servicer
         self._calls: dict[Rpc, _Call] = {}
 
     def serve(self, host: str, port: int) -> tuple[int, Callable[[], None]]:
         """Expose the registry over HTTP: the port taken, and how to stop. Raises OSError."""
         return exposition.serve(self.registry, host=host, port=port)
 
-    def exposition(self) -> bytes:
-        """The registry as Prometheus' text."""
-        return generate_latest(self.registry)
+    def reading(self) -> bytes:
+        """What the registry holds, for a supervisor."""
+        return merging.dump(self.registry.collect())
 
     def model(self, entry: Entry) -> None:
         """A version was loaded or refused."""
@@ -115,6 +117,7 @@ class Metrics:
         self._model_ready.labels(entry.name, entry.version).set(entry.model is not None)
         if entry.model:
             spec = entry.model.spec
+            self._drift.watch(entry.name, entry.version, spec)
             provider = entry.model.graphs["decoder"].provider
             for graph, execution in entry.model.graphs.items():
                 for name, gauge in self._execution.items():
@@ -142,6 +145,7 @@ class Metrics:
         rejected = {reason: self._rejected.labels(*labels, reason) for reason in ("rows", "bytes", "deadline")}
         dropped = {stage: self._cancelled.labels(*labels, stage) for stage in ("queued", "running")}
         padding_rows = self._padding.labels(*labels)
+        not_finite = self._not_finite.labels(*labels)
 
         def observe(event: Event) -> None:
             match event:
@@ -158,6 +162,8 @@ class Metrics:
                     rejected[event.reason].inc()
                 case Dropped():
                     dropped[event.stage].inc(event.rows)
+                case NotFinite():
+                    not_finite.inc(event.rows)
                 case ExecutorDied():
                     pass  # the gauge sees it
 
@@ -179,7 +185,8 @@ class Metrics:
             call.started.inc()
         else:
             call.handled[event.code].inc()
-            call.seconds.observe(event.seconds)
+            trace = event.caller.trace
+            call.seconds.observe(event.seconds, {"trace_id": trace.id} if trace and trace.sampled else None)
 
 
 @dataclass(frozen=True, slots=True)

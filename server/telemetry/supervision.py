@@ -17,7 +17,7 @@ class SupervisionMetrics:
     """What is shown of several processes. Scraped on other threads than the one that tells it who comes and goes."""
 
     def __init__(self, *, workers: int, ask: Callable[[], Mapping[int, bytes]]) -> None:
-        """`ask` gives the exposition of every worker that answers."""
+        """`ask` gives the reading of every worker that answers."""
         disable_created_metrics()  # type: ignore[no-untyped-call]  # as in telemetry.metrics
         own = self.own = CollectorRegistry()
         ProcessCollector(registry=own)
@@ -52,7 +52,7 @@ class SupervisionMetrics:
 
     def _scrape(self) -> merging.Reading:
         with self._scraping:
-            readings = {process: merging.parse(text) for process, text in self._ask().items()}
+            readings = {process: merging.load(dumped) for process, dumped in self._ask().items()}
             with self._writing:
                 for process, reading in readings.items():
                     self._ledger.read(process, reading)

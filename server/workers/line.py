@@ -57,11 +57,11 @@ class WorkerEnd:
         """Say that this worker serves."""
         self._end.send(_READY, socket.MSG_NOSIGNAL)
 
-    def answer(self, exposition: Callable[[], bytes]) -> None:
-        """From now on, answer questions with the exposition, on a thread of their own."""
-        threading.Thread(target=self._answer, args=(exposition,), name="metrics", daemon=True).start()
+    def answer(self, reading: Callable[[], bytes]) -> None:
+        """From now on, answer questions with the reading, on a thread of their own."""
+        threading.Thread(target=self._answer, args=(reading,), name="metrics", daemon=True).start()
 
-    def _answer(self, exposition: Callable[[], bytes]) -> None:
+    def _answer(self, reading: Callable[[], bytes]) -> None:
         while True:
             try:
                 question, descriptors, *_ = socket.recv_fds(self._end, 1, 1)
@@ -72,7 +72,7 @@ class WorkerEnd:
             for descriptor in descriptors:
                 # Who asked may have stopped waiting.
                 with contextlib.suppress(ConnectionError), socket.socket(fileno=descriptor) as asker:
-                    asker.sendall(exposition() + _WHOLE, socket.MSG_NOSIGNAL)
+                    asker.sendall(reading() + _WHOLE, socket.MSG_NOSIGNAL)
 
 
 def pair() -> tuple[socket.socket, socket.socket]:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -13,8 +12,9 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from support.monitoring import checked, promtool
 
-from server.settings import PREFIX, Settings
+from server.settings import NOT_OURS, PREFIX, Settings
 from server.telemetry.metrics import Metrics
 from server.telemetry.supervision import SupervisionMetrics
 
@@ -57,7 +57,7 @@ def test_the_image_sets_only_settings_that_exist() -> None:
     compose = [yaml(path)["services"]["server"].get("environment", {}) for path in (COMPOSE, *OVERRIDES)]
     named = set(re.findall(rf"\b({PREFIX}\w+)=", dict(final_stage())["ENV"]))
     named |= {name for environment in compose for name in environment if name.startswith(PREFIX)}
-    assert set() == named - {PREFIX + setting.name.upper() for setting in fields(Settings)}
+    assert set() == named - {PREFIX + setting.name.upper() for setting in fields(Settings)} - NOT_OURS
 
 
 def test_no_service_may_write_its_root_or_gain_privileges() -> None:
@@ -65,6 +65,13 @@ def test_no_service_may_write_its_root_or_gain_privileges() -> None:
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["user"].split(":")[0] not in ("", "0", "root"), name
+
+
+def test_no_service_may_take_all_memory_or_processes() -> None:
+    for name, service in yaml(COMPOSE)["services"].items():
+        assert service["mem_limit"], name
+        assert service["pids_limit"] > 0, name
 
 
 def test_the_server_runs_as_the_images_user() -> None:
@@ -108,9 +115,19 @@ def test_a_stopped_server_has_the_time_that_its_drain_may_take() -> None:
 
 
 def test_prometheus_scrapes_the_port_that_the_server_exposes() -> None:
-    (job,) = yaml(PROMETHEUS / "prometheus.yml")["scrape_configs"]
+    (job,) = [job for job in yaml(PROMETHEUS / "prometheus.yml")["scrape_configs"] if job["job_name"] == "vaeserve"]
     assert job["dns_sd_configs"][0]["port"] == Settings().metrics_port
     assert job["dns_sd_configs"][0]["names"] == ["server"]
+
+
+def test_prometheus_tells_the_alertmanager_that_compose_starts() -> None:
+    (alertmanagers,) = yaml(PROMETHEUS / "prometheus.yml")["alerting"]["alertmanagers"]
+    assert alertmanagers["static_configs"] == [{"targets": ["alertmanager:9093"]}]
+    assert "alertmanager" in yaml(COMPOSE)["services"]
+
+
+def test_the_alertmanager_accepts_its_configuration() -> None:
+    checked("amtool", "check-config", ROOT / "deploy/alertmanager/alertmanager.yml")
 
 
 def test_operators_are_told_of_every_setting_and_its_default() -> None:
@@ -128,23 +145,38 @@ def test_operators_are_told_of_every_metric_and_its_kind() -> None:
 
 
 def test_operators_are_told_what_to_do_about_every_alert() -> None:
-    alerts = [rule["alert"] for rule in rules() if "alert" in rule]
-    assert alerts == [name.strip("`") for name, *_ in table("Alerts")]
+    runbooks = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in rules() if "alert" in rule}
+    sections = re.findall(r"^### (Vaeserve\w+)$", section("Alerts"), re.MULTILINE)
+    # GitHub's anchor of a heading of letters is the heading in lower case.
+    assert runbooks == {name: f"docs/operations.md#{name.lower()}" for name in sections}
+    for name in sections:
+        text = section("Alerts").partition(f"\n### {name}\n")[2].partition("\n### ")[0]
+        assert "**Do:**" in text, name
+
+
+def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+    tests = [test for path in sorted(PROMETHEUS.glob("*test*.yml")) for test in yaml(path)["tests"]]
+    cases = [case for test in tests for case in test.get("alert_rule_test", ())]
+    fired = {case["alertname"] for case in cases if case["exp_alerts"]}
+    quiet = {case["alertname"] for case in cases if not case["exp_alerts"]}
+    alerts = {rule["alert"] for rule in rules() if "alert" in rule}
+    assert alerts - fired == set()
+    assert alerts - quiet == set()
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.name)
 def test_panels_ask_only_for_metrics_that_operators_are_told_of(path: Path) -> None:
     for expression in expressions(path):
-        assert metrics_in(expression), expression
-        assert set() == metrics_in(expression) - documented_series(), expression
+        assert metrics_in(expression) | recorded_in(expression), expression
+        assert set() == metrics_in(expression) - documented_series() - {"up"}, expression
+        assert set() == recorded_in(expression) - recorded(), expression
 
 
 def test_rules_ask_only_for_metrics_that_operators_are_told_of() -> None:
-    recorded = {rule["record"] for rule in rules() if "record" in rule}
     for rule in rules():
         assert metrics_in(rule["expr"]) | recorded_in(rule["expr"]), rule
         assert set() == metrics_in(rule["expr"]) - documented_series() - {"up"}, rule
-        assert set() == recorded_in(rule["expr"]) - recorded, rule
+        assert set() == recorded_in(rule["expr"]) - recorded(), rule
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.name)
@@ -176,13 +208,6 @@ def test_prometheus_can_read_every_panel(path: Path, tmp_path: Path) -> None:
     promtool("check", "rules", file)
 
 
-def promtool(*arguments: str | Path) -> None:
-    if shutil.which("promtool") is None:
-        pytest.skip("promtool is not installed; it comes with Prometheus (Debian: apt install prometheus)")
-    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @cache
 def yaml(path: Path) -> Any:
     return YAML(typ="safe").load(path)
@@ -207,11 +232,15 @@ def expressions(dashboard: Path) -> list[str]:
     ]
 
 
+def section(heading: str) -> str:
+    """What docs/operations.md says under a heading."""
+    return (ROOT / "docs/operations.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
 @cache
 def table(heading: str) -> list[tuple[str, ...]]:
     """The rows of the first table under a heading of docs/operations.md."""
-    section = (ROOT / "docs/operations.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
+    rows = [line.strip("|").split("|") for line in section(heading).splitlines() if line.startswith("|")]
     return [tuple(cell.strip() for cell in row) for row in rows[2:]]
 
 
@@ -231,14 +260,19 @@ def documented_series() -> set[str]:
     return series
 
 
+@cache
+def recorded() -> set[str]:
+    return {rule["record"] for rule in rules() if "record" in rule}
+
+
 def recorded_in(expression: str) -> set[str]:
     return set(re.findall(r"[a-z_]+:\w+:\w+", expression))
 
 
 def metrics_in(expression: str) -> set[str]:
-    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|by \([^)]*\)|[a-z_]+:\w+:\w+", "", expression)
+    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|(by|on) \([^)]*\)|[a-z_]+:\w+:\w+|\"[^\"]*\"", "", expression)
     words = {word for word in re.findall(r"[a-z_]\w*(?!\w*\()", bare) if "_" in word or word == "up"}
-    return words - {"histogram_quantile"}
+    return words - {"histogram_quantile", "group_left"}
 
 
 def cells_of(position: dict[str, int]) -> list[tuple[int, int]]:

@@ -125,3 +125,55 @@ def test_without_draws_an_answer_is_the_same_every_time(stub, model):
     assert stub.Reconstruct(request) == stub.Reconstruct(request)
     scored = pb.EncodeRequest(items=tensor(images(3)), model=model, want_kl=True)
     assert stub.Encode(scored) == stub.Encode(scored)
+
+
+@pytest.mark.parametrize("model", [None, LEARNED, TABLE])
+def test_a_score_depends_on_the_row_and_not_on_its_page(stub, model):
+    x = np.random.default_rng(0).random((10, 5)).astype(np.float32) if model is TABLE else images(10)
+    common = {"importance_samples": 100, "seed": 4, "model": model}
+    whole = stub.Score(pb.ScoreRequest(items=tensor(x), **common))
+    page = stub.Score(pb.ScoreRequest(items=tensor(x[6:]), first_row=6, **common))
+    for field in ("log_evidence", "elbo", "elbo_percentile", "effective_samples"):
+        assert array(getattr(whole, field)).shape == (10,)
+        assert array(getattr(whole, field))[6:].tobytes() == getattr(page, field).data
+    assert (array(whole.log_evidence) >= array(whole.elbo)).all()
+    assert (whole.seed, whole.model.digest) == (4, page.model.digest)
+
+
+def test_one_importance_sample_scores_as_reconstruct_does_at_the_same_draw(stub):
+    """Under a learned prior, where KL too is taken at the draw."""
+    request = {"items": tensor(images(6)), "seed": 9, "model": LEARNED}
+    scored = stub.Score(pb.ScoreRequest(**request, importance_samples=1))
+    reconstructed = stub.Reconstruct(pb.ReconstructRequest(**request, latent=pb.LATENT_MODE_DRAW))
+    np.testing.assert_allclose(array(scored.log_evidence), array(reconstructed.elbo), rtol=1e-5)
+    np.testing.assert_allclose(array(scored.elbo_percentile), array(reconstructed.elbo_percentile), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("rows", "samples", "told"),
+    [
+        (1, 10_001, "importance_samples must be 0..10000, got 10001"),
+        (1, -1, "importance_samples must be 0..10000, got -1"),
+        (2000, 600, "importance_samples must be at most 524 for 2000 rows, got 600"),
+    ],
+)
+def test_more_importance_samples_than_a_request_may_ask_for_are_refused(stub, rows, samples, told):
+    with pytest.raises(grpc.RpcError) as refusal:
+        stub.Score(pb.ScoreRequest(items=tensor(images(rows)), importance_samples=samples))
+    assert (refusal.value.code(), refusal.value.details()) == (grpc.StatusCode.INVALID_ARGUMENT, told)
+
+
+def test_a_score_without_a_seed_draws_anew_and_says_with_which(stub):
+    request = pb.ScoreRequest(items=tensor(images(2)))
+    first, second = stub.Score(request), stub.Score(request)
+    assert first.log_evidence != second.log_evidence
+    request.seed = first.seed
+    assert stub.Score(request) == first
+
+
+def test_a_score_that_is_cut_by_its_deadline_leaves_nothing_waiting(stub, shared):
+    with pytest.raises(grpc.RpcError) as late:
+        stub.Score(pb.ScoreRequest(items=tensor(images(1000)), importance_samples=1000), timeout=0.2)
+    assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    while shared.sum("vae_queue_rows"):
+        pass  # pytest's own time limit ends it

@@ -59,6 +59,8 @@ class FakeService(vaeserve_pb2_grpc.VaeServiceServicer, health_pb2_grpc.HealthSe
     failures: list[Failure] = field(default_factory=list)
     requests: list[Any] = field(default_factory=list)
     callers: list[str] = field(default_factory=list)  # the address that each request came from
+    breaks: list[int] = field(default_factory=list)  # rows after which streams break off, with a failure each
+    ref: pb.ModelRef = field(default_factory=lambda: REF)  # which model streams
     item_shape: tuple[int, ...] = (1, 2, 3)
     value_range: tuple[float, float] | None = (0.0, 255.0)
     max_request_rows: int = 4096
@@ -76,6 +78,42 @@ class FakeService(vaeserve_pb2_grpc.VaeServiceServicer, health_pb2_grpc.HealthSe
             items=self._items(seed + rows, request.encoding),
             seed=seed,
             latents=floats(np.stack([rows * 10, rows * 10], axis=1)) if request.want_latents else None,
+            model=REF,
+        )
+
+    def SampleStream(
+        self, request: pb.SampleStreamRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.SampleStreamResponse]:
+        """Breaks off after each of `breaks`, a number of rows, with the next of the failures."""
+        self.requests.append(request)
+        self.entered.set()
+        context.add_callback(self.gone.set)
+        if self.failures and not self.breaks:
+            self.failures.pop(0).end(context)
+        left = min([request.count, *self.breaks[:1]])
+        seed = request.seed if request.HasField("seed") else SEED
+        for start in range(0, left, request.chunk_rows or 2):
+            rows = request.first_row + np.arange(start, min(start + (request.chunk_rows or 2), left))
+            yield pb.SampleStreamResponse(
+                items=self._items(seed + rows, request.encoding),
+                latents=floats(np.stack([rows * 10, rows * 10], axis=1)) if request.want_latents else None,
+                first_row=int(rows[0]),
+                seed=seed,
+                model=self.ref,
+            )
+        if self.breaks:
+            self.breaks.pop(0)
+            self.failures.pop(0).end(context)
+
+    def Score(self, request: pb.ScoreRequest, context: grpc.ServicerContext) -> pb.ScoreResponse:
+        self._enter(request, context)
+        rows = request.first_row + np.arange(request.items.shape[0])
+        return pb.ScoreResponse(
+            log_evidence=floats(rows + 1),
+            elbo=floats(rows + 2),
+            elbo_percentile=floats(rows + 3),
+            effective_samples=floats(rows + 4),
+            seed=request.seed if request.HasField("seed") else SEED,
             model=REF,
         )
 

@@ -63,12 +63,24 @@ class ServerProcess:
         assert self._ready is not None
         return f"127.0.0.1:{self._ready['port']}"
 
+    @property
+    def metrics_target(self) -> str:
+        assert self._ready is not None
+        return f"127.0.0.1:{self._ready['metrics_port']}"
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://{self.metrics_target}/metrics"
+
+    def exposition(self, *, accept: str = "text/plain") -> str:
+        """What a scrape gets that asks for this format."""
+        request = urllib.request.Request(self.metrics_url, headers={"Accept": accept})
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.read().decode()
+
     def metrics(self) -> dict[str, float]:
         """Every sample of the exposition by its name and labels as printed."""
-        assert self._ready is not None
-        url = f"http://127.0.0.1:{self._ready['metrics_port']}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as response:  # a loopback address
-            text = response.read().decode()
+        text = self.exposition()
         return {m[1]: float(m[2]) for m in re.finditer(r"^([a-z_]+(?:\{.*\})?) (\S+)$", text, re.MULTILINE)}
 
     def sum(self, name: str, **labels: str) -> float:

@@ -7,6 +7,7 @@ from server.core.caller import Caller, Served
 from server.core.events import CallHandled, CallStarted
 from server.core.ticket import Ticket
 from server.edge.boundary import Boundary, Reply
+from server.edge.metadata import LazyMetadata, Metadata
 from server.edge.methods import Dialogue, ServerStream, Unary
 from server.edge.peer import NOBODY
 from server.edge.status import Code
@@ -37,7 +38,9 @@ class Ring:
         self.boundary = Boundary(
             max_seconds=60.0,
             observe=self.events.append,
-            report_internal=lambda error, *, error_id, method: self.reported.append((error, error_id, method)),
+            report_internal=lambda error, *, error_id, method, trace_id: self.reported.append(
+                (error, error_id, method, trace_id)
+            ),
             door=door,
             clock=lambda: self.now,
         )
@@ -107,7 +110,7 @@ def test_an_unknown_error_shows_an_id_and_nothing_else():
     ring = Ring()
     error = ZeroDivisionError("a secret path")
     reply = ring.unary(raising(error)).outcome()
-    ((reported, error_id, method),) = ring.reported
+    ((reported, error_id, method, _),) = ring.reported
     assert (reported, method) == (error, "/p.S/M")
     assert error_id in reply.status.message
     assert "secret" not in reply.status.message
@@ -249,7 +252,7 @@ KEY, KEPT = new_key()
 
 
 class Alice:
-    authorization, certificate_names = f"Bearer {KEY}", ()
+    metadata, certificate_names = {"authorization": f"Bearer {KEY}"}, ()
 
 
 def guarded(terms: str) -> Ring:
@@ -341,3 +344,122 @@ def test_a_quota_is_told_apart_from_a_full_queue():
     assert retry.retry_delay.ToMilliseconds() == 250
     assert quota.violations[0].subject == "alice"
     assert dict(reply.status.trailers)["grpc-retry-pushback-ms"] == "250"
+
+
+class Sender:
+    """A peer that sent this metadata."""
+
+    certificate_names = ()
+
+    def __init__(self, metadata: Metadata) -> None:
+        self.metadata = metadata
+
+
+class FakeTrace:
+    id, sampled = "4bf92f3577b34da6a3ce929d0e0e4736", True
+
+
+def traced(ring: Ring, *, begun: list) -> Boundary:
+    """The ring's boundary, with a trace for every call."""
+
+    def begin(rpc, metadata):
+        begun.append((rpc.method, metadata["traceparent"]))
+        return FakeTrace()
+
+    return Boundary(
+        max_seconds=60.0,
+        observe=ring.events.append,
+        report_internal=lambda error, *, error_id, method, trace_id: ring.reported.append(trace_id),
+        begin_trace=begin,
+    )
+
+
+def test_every_kind_of_call_begins_a_trace_with_its_metadata_and_ends_with_it():
+    ring, begun, sent = Ring(), [], Sender({"traceparent": "00-a-b-01"})
+    boundary = traced(ring, begun=begun)
+    boundary.unary(Unary("/p.S/One", pb.SampleRequest, raising(NotFound("x"))), b"", seconds_left=None, peer=sent)
+    stream = ServerStream("/p.S/Many", pb.SampleRequest, lambda request, caller: Numbers())
+    boundary.stream(stream, b"", seconds_left=None, peer=sent).close()
+    boundary.dialogue(Dialogue("/p.S/Chat", pb.SampleRequest, raising(NotFound("x"))), peer=sent).close(Code.OK)
+    assert begun == [(name, "00-a-b-01") for name in ("One", "Many", "Chat")]
+    ended = [event for event in ring.events if isinstance(event, CallHandled)]
+    assert [event.caller.trace.id for event in ended] == [FakeTrace.id] * 3
+
+
+def test_an_internal_error_is_reported_with_the_trace_it_happened_in():
+    ring = Ring()
+    method = Unary("/p.S/M", pb.SampleRequest, raising(ZeroDivisionError("secret")))
+    traced(ring, begun=[]).unary(method, b"", seconds_left=None, peer=Sender({"traceparent": ""}))
+    assert ring.reported == [FakeTrace.id]
+
+
+def test_metadata_that_nobody_asks_for_are_not_read():
+    def unread():
+        raise AssertionError("read")
+
+    method = Unary("/p.S/M", pb.SampleRequest, raising(NotFound("x")))
+    reply = Ring().boundary.unary(method, b"", seconds_left=None, peer=Sender(LazyMetadata(unread))).outcome()
+    assert reply.status.code is Code.NOT_FOUND
+
+
+def test_draining_ends_a_stream_between_its_messages_and_waits_until_it_is_closed():
+    ring, numbers = Ring(), Numbers()
+    method = ServerStream("/p.S/Stream", pb.SampleRequest, lambda request, caller: numbers)
+    call = ring.boundary.stream(method, b"", seconds_left=None)
+    assert call.next().outcome().status is None
+    ring.boundary.drain()
+    assert call.next().outcome().status.code is Code.UNAVAILABLE
+    assert (ring.boundary.calls, ring.boundary.open_calls) == (1, 1)
+    call.close()
+    call.close()
+    assert ring.boundary.open_calls == 0
+
+
+def test_a_stream_that_has_sent_everything_ends_well_in_a_drain_and_a_new_one_is_not_begun():
+    ring, numbers = Ring(), Numbers()
+    method = ServerStream("/p.S/Stream", pb.SampleRequest, lambda request, caller: numbers)
+    call = ring.boundary.stream(method, b"", seconds_left=None)
+    for _ in range(3):
+        call.next().outcome()
+    ring.boundary.drain()
+    assert call.next().outcome().status.code is Code.OK
+    late = ring.boundary.stream(method, b"", seconds_left=None)
+    numbers.sent = 0
+    assert late.next().outcome().status.code is Code.UNAVAILABLE
+    assert numbers.sent == 0
+
+
+def test_a_stream_that_lasts_until_the_stop_outlives_the_drain_which_does_not_wait_for_it():
+    ring, numbers = Ring(), Numbers()
+    method = ServerStream("/p.S/Stream", pb.SampleRequest, lambda request, caller: numbers, until="stop")
+    ring.boundary.drain()
+    call = ring.boundary.stream(method, b"", seconds_left=None)
+    assert call.next().outcome().status is None
+    assert ring.boundary.open_calls == 0
+
+
+def test_a_stream_says_at_its_end_what_serving_all_of_it_took():
+    class Served3(Numbers):
+        def next(self):
+            part = caller.for_a_part()
+            part.served.append(Served(queue_seconds=0.5, run_seconds=1.0, batch_rows=self.sent))
+            caller.took(part)
+            return super().next()
+
+    ring = Ring()
+    caller = Caller(1.0)
+
+    def handler(request, given):
+        nonlocal caller
+        caller = given.in_bulk()
+        return Served3()
+
+    call = ring.boundary.stream(ServerStream("/p.S/Stream", pb.SampleRequest, handler), b"", seconds_left=None)
+    *_, last = [call.next().outcome() for _ in range(4)]
+    assert caller.priority == "bulk"
+    assert len(caller.served) == 1
+    assert dict(last.status.trailers) == {
+        "vae-queue-seconds": "2.000000",
+        "vae-run-seconds": "4.000000",
+        "vae-batch-rows": "3",
+    }

@@ -64,6 +64,57 @@ def test_sample_reports_json_for_scripts(run: Run):
         assert set(arrays) == {"items", "latents"}
 
 
+def test_a_stream_is_written_as_it_comes_and_reported_like_any_sample(run: Run, service: FakeService):
+    result = run("sample", "--stream", "--count", 7, "--first-row", 2, "--out", "x.npy", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert (report["rows"], report["seed"], report["first_row"], report["out"]) == (7, SEED, 2, "x.npy")
+    written = np.load("x.npy")
+    assert (written.dtype, written.shape) == (np.float32, (7, 1, 2, 3))
+    np.testing.assert_array_equal(written[:, 0, 0, 0], SEED + 2 + np.arange(7))
+    assert service.requests[1].model.version == "3"
+
+
+def test_a_stream_goes_nowhere_but_into_an_npy(run: Run):
+    result = run("sample", "--stream", "--out", "x.npz")
+    assert (result.exit_code, result.stderr) == (2, "Error: --stream writes items to an .npy, got --out x.npz\n")
+
+
+def test_a_stream_that_fails_leaves_no_file(run: Run, service: FakeService):
+    service.breaks, service.failures = [2], [Failure(grpc.StatusCode.INTERNAL, "broken")]
+    result = run("sample", "--stream", "--out", "x.npy")
+    assert (result.exit_code, result.stderr) == (1, "Error: broken\n")
+    assert list(Path().iterdir()) == []
+
+
+def test_score_shows_each_row_and_the_mean(run: Run):
+    np.save("in.npy", items(3))
+    result = run("score", "in.npy", "-k", 8)
+    assert result.exit_code == 0, result.output
+    heads, first, *_, mean, summary = result.stdout.splitlines()
+    assert heads.split() == ["input", "log", "p(x)", "ELBO", "percentile", "effective", "samples"]
+    assert first.split() == ["in.npy[0]", "1.0", "2.0", "3.0", "4.0"]
+    assert mean == "mean log p(x) 2.00 ± 0.58 (standard error) nats, 8 samples a row"
+    assert summary.endswith("-> scores.npz")
+    with np.load("scores.npz") as arrays:
+        np.testing.assert_array_equal(arrays["log_evidence"], [1, 2, 3])
+
+
+def test_score_reports_json_for_scripts(run: Run, service: FakeService):
+    np.save("in.npy", items(1))
+    report = json.loads(run("score", "in.npy", "--json", "--seed", 6).stdout)
+    assert (report["inputs"], report["log_evidence"], report["elbo"]) == (["in.npy"], [1.0], [2.0])
+    assert (report["mean"], report["standard_error"], report["importance_samples"]) == (1.0, None, 64)
+    assert (report["seed"], service.requests[-1].importance_samples) == (6, 64)
+
+
+def test_scores_with_many_samples_are_asked_for_in_small_pages(run: Run, service: FakeService):
+    np.save("in.npy", items(5))
+    assert run("score", "in.npy", "-k", pages.PAGE_DECODES // 2).exit_code == 0
+    assert [request.items.shape[0] for request in service.requests[1:]] == [2, 2, 1]
+    assert [request.first_row for request in service.requests[1:]] == [0, 2, 4]
+
+
 def test_many_rows_are_several_requests_that_equal_one(run: Run, service: FakeService):
     service.max_request_rows = 100
     assert run("sample", "--count", 250, "--first-row", 7, "--out", "x.npy").exit_code == 0

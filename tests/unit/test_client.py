@@ -18,7 +18,7 @@ from vaeserve import AsyncClient, Client, GraphExecution, GraphRate
 from vaeserve.v1 import vaeserve_pb2 as pb
 
 ITEMS = np.zeros((3, 1, 2, 3), np.float32)
-METHODS = ("sample", "encode", "reconstruct", "decode", "list_models", "get_model", "health")
+METHODS = ("sample", "encode", "reconstruct", "decode", "score", "list_models", "get_model", "health")
 
 Ask = Callable[..., Any]
 
@@ -94,6 +94,14 @@ def test_latents_are_decoded(ask: Ask):
     np.testing.assert_array_equal(ask("decode", [[5.0, 0.0], [6.0, 0.0]]).items[:, 0, 1, 2], [5, 6])
 
 
+def test_scores_arrive(ask: Ask, service: FakeService):
+    result = ask("score", ITEMS, importance_samples=5, seed=7, first_row=10)
+    np.testing.assert_array_equal(result.log_evidence, [11, 12, 13])
+    np.testing.assert_array_equal(result.effective_samples, [14, 15, 16])
+    assert (result.seed, str(result.model)) == (7, "toy/3")
+    assert service.requests[0].importance_samples == 5
+
+
 def test_models_are_listed_with_the_reason_why_one_failed(ask: Ask):
     failed, ready = ask("list_models")
     assert (failed.state, failed.reason) == ("failed", "decoder.onnx: wrong digest")
@@ -127,6 +135,20 @@ def test_one_connection_serves_several_models(target: str, service: FakeService)
 def test_another_embedding_space_than_the_one_pinned_is_an_error_of_its_own(ask: Ask):
     with pytest.raises(vaeserve.EmbeddingSpaceMismatch):
         ask("encode", ITEMS, expect_embedding_space="an old one")
+
+
+def test_a_client_may_pin_the_space_of_all_it_encodes(ask: Ask, service: FakeService):
+    with pytest.raises(vaeserve.EmbeddingSpaceMismatch):
+        ask("encode", ITEMS, client={"embedding_space": "an old one"})
+    ask("encode", ITEMS, client={"embedding_space": "an old one"}, expect_embedding_space="space")
+    ask("reconstruct", ITEMS, client={"embedding_space": "an old one"})
+    assert [request.expect_embedding_space for request in service.requests[:2]] == ["an old one", "space"]
+
+
+def test_another_models_vectors_lie_in_another_space(target: str, service: FakeService):
+    with Client(target, embedding_space="an old one") as client:
+        client.using("toy").encode(ITEMS)
+    assert service.requests[0].expect_embedding_space == ""
 
 
 def test_the_servers_refusal_names_the_field(ask: Ask, service: FakeService):

@@ -1,10 +1,11 @@
 """Several expositions as one: what adds up, what does not, and that a count never goes down."""
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.openmetrics.exposition import generate_latest
 
 from server.core.events import BatchDone
-from server.telemetry.merging import Ledger, Reading, merge, parse
+from server.telemetry.merging import Ledger, Reading, dump, load, merge
 from server.telemetry.metrics import Metrics
 from server.telemetry.supervision import SupervisionMetrics
 
@@ -14,12 +15,19 @@ def values(reading: Reading) -> dict[str, float]:
     return {" ".join([s.name, *s.labels.values()]): s.value for family in reading for s in family.samples}
 
 
+def exposed(reading: Reading) -> bytes:
+    """OpenMetrics text."""
+    registry = CollectorRegistry()
+    registry.register(type("Read", (), {"collect": lambda _: reading})())
+    return generate_latest(registry)
+
+
 def reading(**numbers: float) -> Reading:
     """What a process with such counters exposes."""
     registry = CollectorRegistry()
     for name, number in numbers.items():
         Counter(name, "", registry=registry).inc(number)
-    return parse(generate_latest(registry))
+    return load(dump(registry.collect()))
 
 
 def test_the_exposition_of_one_process_is_left_as_it_is():
@@ -27,10 +35,19 @@ def test_the_exposition_of_one_process_is_left_as_it_is():
     metrics.batches(model="m", version="1", graph="decoder", padding=lambda rows: 0)(
         BatchDone(rows=3, failed_rows=0, run_seconds=0.1, reason="idle", queue_seconds=(0.2,))
     )
-    text = metrics.exposition()
-    registry = CollectorRegistry()
-    registry.register(type("Merged", (), {"collect": lambda _: merge([parse(text)])})())
-    assert generate_latest(registry) == text
+    once = list(metrics.registry.collect())
+    assert exposed(merge([load(dump(once))])) == exposed(once)
+
+
+def test_of_several_exemplars_the_newest_stays():
+    def process(trace_id: str) -> Reading:
+        registry = CollectorRegistry()
+        Histogram("h", "", registry=registry, buckets=(1, 2)).observe(0.5, {"trace_id": trace_id})
+        return load(dump(registry.collect()))
+
+    older, newer = process("older"), process("newer")
+    for order in ([older, newer], [newer, older]):
+        assert b'h_bucket{le="1.0"} 2.0 # {trace_id="newer"} 0.5' in exposed(merge(order))
 
 
 def test_counts_rows_and_bytes_add_up_sample_by_sample():
@@ -38,7 +55,7 @@ def test_counts_rows_and_bytes_add_up_sample_by_sample():
         registry = CollectorRegistry()
         Gauge("vae_queue_rows", "", ("graph",), registry=registry).labels("decoder").set(rows)
         Histogram("vae_queue_seconds", "", registry=registry, buckets=(1, 2)).observe(seconds)
-        return parse(generate_latest(registry))
+        return load(dump(registry.collect()))
 
     assert values(merge([process(rows=3, seconds=0.5), process(rows=4, seconds=1.5)])) == {
         "vae_queue_rows decoder": 7,
@@ -58,7 +75,7 @@ def test_what_is_a_state_does_not_add_up(name, merged):
     def process(value: float) -> Reading:
         registry = CollectorRegistry()
         Gauge(name, "", registry=registry).set(value)
-        return parse(generate_latest(registry))
+        return load(dump(registry.collect()))
 
     assert values(merge([process(1), process(0)])) == {name: merged}
 
@@ -73,7 +90,7 @@ def test_a_process_that_leaves_leaves_its_counts_but_not_its_gauges():
     ledger = Ledger()
     for process in (1, 2):
         ledger.join(process)
-    ledger.read(1, [*reading(a=10), *parse(generate_latest(registry))])
+    ledger.read(1, [*reading(a=10), *load(dump(registry.collect()))])
     ledger.read(2, reading(a=1))
     ledger.leave(1)
     ledger.join(3)
@@ -104,7 +121,11 @@ def test_rounding_never_makes_a_sum_smaller():
 
 
 def test_a_worker_that_does_not_answer_is_shown_as_it_was_last():
-    answers = [{1: generate_latest(worker(5)), 2: generate_latest(worker(6))}, {1: generate_latest(worker(7))}, {}]
+    answers = [
+        {1: dump(worker(5).collect()), 2: dump(worker(6).collect())},
+        {1: dump(worker(7).collect())},
+        {},
+    ]
     metrics = SupervisionMetrics(workers=2, ask=lambda: answers.pop(0))
     metrics.joined(1)
     metrics.joined(2)

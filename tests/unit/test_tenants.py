@@ -19,7 +19,8 @@ KEY, KEPT = new_key()
 
 class Peer:
     def __init__(self, authorization: str = "", *certificate_names: str) -> None:
-        self.authorization, self.certificate_names = authorization, certificate_names
+        self.metadata = {"authorization": authorization} if authorization else {}
+        self.certificate_names = certificate_names
 
 
 ALICE = Peer(f"Bearer {KEY}")

@@ -1,7 +1,12 @@
 """Tickets settle once; steps wait on tickets."""
 
+import gc
 import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
 from server.core.ticket import Steps, Ticket, drive
@@ -94,3 +99,56 @@ def test_cancelling_steps_cancels_the_ticket_they_wait_for_and_runs_their_cleanu
 def test_waiting_gives_up_after_its_timeout():
     with pytest.raises(TimeoutError):
         Ticket().wait(timeout=0.001)
+
+
+@contextmanager
+def no_garbage_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def test_a_result_is_freed_with_its_last_reader_and_needs_no_garbage_collector():
+    def answer() -> list[weakref.ref[np.ndarray]]:
+        held: list[Ticket[np.ndarray]] = []  # as a batcher's job holds its ticket
+        inner: Ticket[np.ndarray] = Ticket(on_cancel=held.clear)
+        held.append(inner)
+
+        def steps() -> Steps[np.ndarray]:
+            return np.negative((yield inner))
+
+        whole = drive(steps())
+        result = np.zeros(3)
+        inner.succeed(result)
+        return [weakref.ref(result), weakref.ref(whole.outcome())]
+
+    with no_garbage_collector():
+        assert [result() for result in answer()] == [None, None]
+
+
+def test_an_error_that_steps_handle_is_freed_with_its_last_reader_too():
+    class Mistake(Exception):
+        pass
+
+    def answer() -> weakref.ref[Mistake]:
+        inner: Ticket[int] = Ticket()
+        submitted = [inner]
+
+        def steps() -> Steps[str]:
+            try:
+                yield submitted.pop()
+            except Mistake:
+                return "handled"
+            raise AssertionError
+
+        whole = drive(steps())
+        mistake = Mistake()
+        inner.fail(mistake)
+        assert whole.outcome() == "handled"
+        return weakref.ref(mistake)
+
+    with no_garbage_collector():
+        assert answer()() is None

@@ -43,6 +43,8 @@ def vae(request) -> Iterator[Vae]:
         sampling_version=1,
         metrics={},
         elbo_percentiles={"mean": np.linspace(-5, 0, 101), "draw": np.linspace(-8, 0, 101)},
+        nll_percentiles={},
+        kl_percentiles={},
     )
     batchers = {
         name: Batcher(graph, scheduler=Scheduler(max_batch_rows=4, max_queued_rows=10**4, max_queued_bytes=10**7))
@@ -67,7 +69,7 @@ def items(rows: int = 6) -> np.ndarray:
 
 def test_sampled_latents_follow_the_prior(vae):
     drawn = done(vae.sample(rows=4000, seed=1, first_row=0, temperature=1.0, caller=caller()))
-    shift = SHIFT if vae._spec.learned_prior else 0.0
+    shift = SHIFT if vae.spec.learned_prior else 0.0
     np.testing.assert_allclose(drawn.latents().mean(axis=0), shift, atol=0.07)  # 4 standard errors of 1/sqrt(4000)
     np.testing.assert_allclose(drawn.latents().std(axis=0), 1.0, atol=0.05)
     np.testing.assert_array_equal(drawn.decoded.logits, decode(drawn.latents())[1])
@@ -75,7 +77,7 @@ def test_sampled_latents_follow_the_prior(vae):
 
 def test_temperature_scales_the_noise_of_the_prior(vae):
     cold = done(vae.sample(rows=5, seed=1, first_row=0, temperature=0.0, caller=caller()))
-    np.testing.assert_array_equal(cold.latents(), SHIFT if vae._spec.learned_prior else 0.0)
+    np.testing.assert_array_equal(cold.latents(), SHIFT if vae.spec.learned_prior else 0.0)
 
 
 def test_closed_form_kl_agrees_with_monte_carlo():
@@ -117,6 +119,6 @@ def test_reconstruct_decodes_draw_0_of_encode_under_the_same_seed(vae):
 
 
 def test_percentiles_are_read_from_the_table_of_the_latent_mode(vae):
-    low = vae._percentile(np.array([-100.0, -4.0, 5.0], np.float32), "mean")
+    low = vae.percentile(np.array([-100.0, -4.0, 5.0], np.float32), "mean")
     np.testing.assert_allclose(low, [0.0, 20.0, 100.0], atol=1e-4)
-    np.testing.assert_allclose(vae._percentile(np.array([-4.0], np.float32), "draw"), [50.0], atol=1e-4)
+    np.testing.assert_allclose(vae.percentile(np.array([-4.0], np.float32), "draw"), [50.0], atol=1e-4)

@@ -27,6 +27,8 @@ def spec(*, shape: tuple[int, ...] = (1, 2, 3), limits: tuple[float, float] | No
         sampling_version=1,
         metrics={},
         elbo_percentiles={"mean": np.zeros(101), "draw": np.zeros(101)},
+        nll_percentiles={},
+        kl_percentiles={},
     )
 
 

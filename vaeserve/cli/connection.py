@@ -1,18 +1,21 @@
 """Which server and model a command talks to, and what becomes of the errors it meets."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Concatenate, NoReturn, ParamSpec
+from typing import Any, Concatenate, NoReturn, ParamSpec, Protocol, TypeVar
 
 import click
 
 from vaeserve.access import Tls
+from vaeserve.async_client import AsyncClient
 from vaeserve.client import Client
 from vaeserve.errors import DeadlineExceeded, InvalidInput, NotFound, Unavailable, VaeServeError
 from vaeserve.results import ModelInfo
 
 P = ParamSpec("P")
+C = TypeVar("C", Client, AsyncClient)
 
 DEFAULT_TARGET = "127.0.0.1:50051"
 TARGET_VARIABLE = "VAESERVE_TARGET"
@@ -79,6 +82,13 @@ class BadInput(click.ClickException):
     exit_code = 2
 
 
+class Connect(Protocol):
+    """Makes a client of the server and the model that a command's options name."""
+
+    def __call__(self, kind: type[C], /, **options: Any) -> C:
+        """A client of this class, with further options of its own."""
+
+
 def connected(command: Callable[Concatenate[Client, P], None]) -> Callable[..., None]:
     """Give a command a client, the options that say of what, and the exit codes of the program."""
 
@@ -98,6 +108,30 @@ def connected(command: Callable[Concatenate[Client, P], None]) -> Callable[..., 
         **options: P.kwargs,
     ) -> None:
         _run(lambda client: command(client, *args, **options), target, model, version, timeout, access=access)
+
+    return run
+
+
+def connecting(command: Callable[Concatenate[Connect, P], None]) -> Callable[..., None]:
+    """As `connected`, for a command that makes its clients itself."""
+
+    @_target
+    @_model
+    @_version
+    @_timeout(default=30.0)
+    @_access
+    @functools.wraps(command)
+    def run(
+        target: str,
+        model: str | None,
+        version: str | None,
+        timeout: float,
+        access: Access,
+        *args: P.args,
+        **options: P.kwargs,
+    ) -> None:
+        with _explained(target, timeout):
+            command(_connect(target, model, version, timeout, access), *args, **options)
 
     return run
 
@@ -149,16 +183,30 @@ def _run(
     *,
     access: Access,
 ) -> None:
-    try:
-        with Client(
+    with _explained(target, timeout), _connect(target, model, version, timeout, access)(Client) as client:
+        command(client)
+
+
+def _connect(target: str, model: str | None, version: str | None, timeout: float, access: Access) -> Connect:
+    def connect(kind: type[C], /, **options: Any) -> C:
+        return kind(
             target,
             model=model,
             version=version,
             timeout=timeout,
             tls=access.tls(),
             api_key_file=access.api_key_file,
-        ) as client:
-            command(client)
+            **options,
+        )
+
+    return connect
+
+
+@contextmanager
+def _explained(target: str, timeout: float) -> Iterator[None]:
+    """Turn what goes wrong into one line and an exit code."""
+    try:
+        yield
     except VaeServeError as error:
         _fail(error, target, timeout)
     except OSError as error:  # files: not there, not readable, no space left

@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from vaeserve.cli import report
 from vaeserve.cli.connection import DEFAULT_TARGET, TARGET_VARIABLE, Access, probing
 from vaeserve.client import Client
 from vaeserve.errors import VaeServeError
@@ -14,11 +15,15 @@ PROBE_SECONDS = 3.0  # less than containers allow a check, so that its own words
 
 @click.command(short_help="SERVING or not.")
 @click.option("--service", default="", metavar="NAME", help="One gRPC service of the server; by default the whole.")
+@report.json_option
 @probing
-def health(client: Client, service: str) -> None:
+def health(client: Client, service: str, *, as_json: bool) -> None:
     """Print SERVING and exit 0 if the server takes traffic; exit 1 if not."""
     status = client.health(service)
-    click.echo(status)
+    if as_json:
+        report.emit({"service": service, "status": status})
+    else:
+        click.echo(status)
     click.get_current_context().exit(0 if status == "SERVING" else 1)
 
 

@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
@@ -59,6 +59,17 @@ class Output:
             self._write(lambda file: np.savez(file, allow_pickle=False, **arrays))
         else:
             self._write(lambda file: np.save(file, next(iter(arrays.values())), allow_pickle=False))
+
+    def write_rows(self, chunks: Iterable[np.ndarray[Any, Any]], *, shape: tuple[int, ...]) -> None:
+        """An .npy of this shape, float32, from chunks of its rows: only one of them is in memory at a time."""
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+
+        def save(file: IO[bytes]) -> None:
+            np.lib.format.write_array_header_1_0(file, header)
+            for chunk in chunks:
+                file.write(chunk.astype("<f4", copy=False).tobytes())
+
+        self._write(save)
 
     def write_picture(self, picture: "Image") -> None:
         self._write(lambda file: picture.save(file, "PNG"))

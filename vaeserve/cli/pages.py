@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -12,6 +13,8 @@ from vaeserve.results import ModelInfo
 
 PAGE_ROWS = 512  # enough to fill the server's batches, few enough to show progress
 PAGE_BYTES = 16 << 20
+# Latents that one request decodes for scores: seconds of work, of which no request may take as many as it likes.
+PAGE_DECODES = 1 << 14
 
 
 class Seeded(Protocol):
@@ -42,31 +45,44 @@ class Paged(Generic[Part]):
 
 
 def ask(
-    label: str, rows: int, model: ModelInfo, request: Callable[[range, int | None], Part], *, seed: int | None
+    label: str,
+    rows: int,
+    model: ModelInfo,
+    request: Callable[[range, int | None], Part],
+    *,
+    seed: int | None,
+    most_rows: int = PAGE_ROWS,
 ) -> Paged[Part]:
-    """Call `request(page, seed)` for page after page, with a progress bar on stderr if there are several.
+    """Call `request(page, seed)` for page after page of at most `most_rows`, with a progress bar if there are several.
 
     Where the server chose the first page's seed, the others use it too: all belong to one sequence.
     """
-    from rich.console import Console  # late: `vaeserve health` runs every few seconds and needs none of it
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    pages = _split(rows, model)
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn("rows"), TimeRemainingColumn())
-    console = Console(stderr=True)
+    pages = _split(rows, model, most_rows)
     parts: list[Part] = []
     started = time.perf_counter()
-    with Progress(*columns, console=console, transient=True, disable=len(pages) == 1 or not console.is_terminal) as bar:
-        task = bar.add_task(label, total=rows)
+    with progress(label, rows, shown=len(pages) > 1) as advance:
         for page in pages:
             parts.append(request(page, seed))
             seed = parts[0].seed
-            bar.advance(task, len(page))
+            advance(len(page))
     return Paged(parts, rows, time.perf_counter() - started)
 
 
-def _split(rows: int, model: ModelInfo) -> list[range]:
+@contextmanager
+def progress(label: str, rows: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr, if that is a terminal; call what it gives with how many rows more are done."""
+    from rich.console import Console  # late: `vaeserve health` runs every few seconds and needs none of it
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn("rows"), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as bar:
+        task = bar.add_task(label, total=rows)
+        yield lambda more: bar.advance(task, more)
+
+
+def _split(rows: int, model: ModelInfo, most_rows: int) -> list[range]:
     """The rows of each request, in order: no more than the model takes, and messages of moderate size."""
     item_bytes = 4 * math.prod(model.item_shape)
-    step = max(1, min(PAGE_ROWS, model.max_request_rows, PAGE_BYTES // item_bytes))
+    step = max(1, min(most_rows, model.max_request_rows, PAGE_BYTES // item_bytes))
     return [range(start, min(start + step, rows)) for start in range(0, rows, step)]

@@ -3,32 +3,44 @@
 import dataclasses
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
 from vaeserve.cli.output import Output
-from vaeserve.cli.pages import Paged
 from vaeserve.results import ModelInfo
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 
 
-def done(paged: Paged[Any], model: ModelInfo, out: Output, *, as_json: bool, **facts: Any) -> None:
+class Finished(Protocol):
+    """Work that is done, in however many requests."""
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def seconds(self) -> float: ...
+
+    @property
+    def seed(self) -> int: ...
+
+
+def done(work: Finished, model: ModelInfo, out: Output, *, as_json: bool, **facts: Any) -> None:
     """Say what was asked of which model and where it went; `facts` are for scripts."""
-    ref, rate = model.summary.model, paged.rows / paged.seconds
+    ref, rate = model.summary.model, work.rows / work.seconds
     if as_json:
         emit({
             "out": str(out.path),
-            "rows": paged.rows,
-            "seed": paged.seed,
+            "rows": work.rows,
+            "seed": work.seed,
             "model": dataclasses.asdict(ref),
             "rows_per_second": round(rate, 1),
             **facts,
         })  # fmt: skip
     else:
-        rows = f"{paged.rows} row{'s' if paged.rows > 1 else ''}"
-        click.echo(f"{rows} of {ref}, seed {paged.seed}, {rate:.0f} rows/s -> {out.path}")
+        rows = f"{work.rows} row{'s' if work.rows > 1 else ''}"
+        click.echo(f"{rows} of {ref}, seed {work.seed}, {rate:.0f} rows/s -> {out.path}")
 
 
 def emit(value: Any) -> None:
@@ -45,4 +57,4 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def _aligned(cell: str) -> Callable[[int], str]:
-    return cell.rjust if cell.replace(".", "").replace("-", "").isdigit() else cell.ljust
+    return cell.ljust if cell.strip("-.0123456789") or not cell else cell.rjust

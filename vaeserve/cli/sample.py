@@ -1,11 +1,18 @@
 """`vaeserve sample`."""
 
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
 import click
 
 from vaeserve.cli import noise, output, pages, report
-from vaeserve.cli.connection import connected, pin
+from vaeserve.cli.connection import BadInput, connected, pin
 from vaeserve.cli.output import Output
 from vaeserve.client import Client
+from vaeserve.results import SampleChunk
+from vaeserve.tensors import Items
 
 
 @click.command(short_help="Draw items from a model.")
@@ -14,6 +21,9 @@ from vaeserve.client import Client
 @noise.first_row
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="Below 1: less varied.")
 @noise.draw
+@click.option(
+    "--stream", is_flag=True, help="As one stream, written to an .npy as it comes: any number of rows, little memory."
+)
 @output.columns
 @output.writing(
     default="samples.png",
@@ -30,12 +40,22 @@ def sample(
     first_row: int,
     temperature: float,
     draw: bool,
+    stream: bool,
     columns: int | None,
     out: Output,
     as_json: bool,
 ) -> None:
     """Draw items from a model."""
     pinned, model = pin(client)
+    if stream:
+        if out.path.suffix.lower() != ".npy":
+            raise BadInput(f"--stream writes items to an .npy, got --out {out.path}")
+        chunks = pinned.sample_stream(
+            count, seed=seed, first_row=first_row, temperature=temperature, output="draw" if draw else "mean"
+        )
+        streamed = _write(chunks, out, shape=(count, *model.item_shape))
+        report.done(streamed, model, out, as_json=as_json, first_row=first_row)
+        return
     out.require_pictures(model, rows=count)
     paged = pages.ask(
         "sampling",
@@ -57,3 +77,29 @@ def sample(
     else:
         out.write_arrays({"items": paged.joined("items"), "latents": paged.joined("latents")})
     report.done(paged, model, out, as_json=as_json, first_row=first_row)
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """What became of a stream."""
+
+    rows: int
+    seconds: float
+    seed: int
+
+
+def _write(chunks: Generator[SampleChunk, None, None], out: Output, *, shape: tuple[int, ...]) -> Streamed:
+    """The items of a stream into a file as they come."""
+    seeds: set[int] = set()
+    started = time.perf_counter()
+    with closing(chunks), pages.progress("sampling", shape[0], shown=True) as advance:
+
+        def items() -> Iterator[Items]:
+            for chunk in chunks:
+                seeds.add(chunk.seed)
+                yield chunk.items
+                advance(len(chunk.items))
+
+        out.write_rows(items(), shape=shape)
+    (seed,) = seeds
+    return Streamed(shape[0], time.perf_counter() - started, seed)

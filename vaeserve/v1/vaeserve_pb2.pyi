@@ -129,6 +129,44 @@ class SampleResponse(_message.Message):
     model: ModelRef
     def __init__(self, items: _Optional[_Union[Tensor, _Mapping]] = ..., png: _Optional[_Iterable[bytes]] = ..., seed: _Optional[int] = ..., latents: _Optional[_Union[Tensor, _Mapping]] = ..., model: _Optional[_Union[ModelRef, _Mapping]] = ...) -> None: ...
 
+class SampleStreamRequest(_message.Message):
+    __slots__ = ("model", "count", "seed", "first_row", "temperature", "output", "encoding", "want_latents", "chunk_rows")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    FIRST_ROW_FIELD_NUMBER: _ClassVar[int]
+    TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    ENCODING_FIELD_NUMBER: _ClassVar[int]
+    WANT_LATENTS_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_ROWS_FIELD_NUMBER: _ClassVar[int]
+    model: ModelSelector
+    count: int
+    seed: int
+    first_row: int
+    temperature: float
+    output: OutputMode
+    encoding: Encoding
+    want_latents: bool
+    chunk_rows: int
+    def __init__(self, model: _Optional[_Union[ModelSelector, _Mapping]] = ..., count: _Optional[int] = ..., seed: _Optional[int] = ..., first_row: _Optional[int] = ..., temperature: _Optional[float] = ..., output: _Optional[_Union[OutputMode, str]] = ..., encoding: _Optional[_Union[Encoding, str]] = ..., want_latents: bool = ..., chunk_rows: _Optional[int] = ...) -> None: ...
+
+class SampleStreamResponse(_message.Message):
+    __slots__ = ("items", "png", "seed", "latents", "model", "first_row")
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    PNG_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    LATENTS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    FIRST_ROW_FIELD_NUMBER: _ClassVar[int]
+    items: Tensor
+    png: _containers.RepeatedScalarFieldContainer[bytes]
+    seed: int
+    latents: Tensor
+    model: ModelRef
+    first_row: int
+    def __init__(self, items: _Optional[_Union[Tensor, _Mapping]] = ..., png: _Optional[_Iterable[bytes]] = ..., seed: _Optional[int] = ..., latents: _Optional[_Union[Tensor, _Mapping]] = ..., model: _Optional[_Union[ModelRef, _Mapping]] = ..., first_row: _Optional[int] = ...) -> None: ...
+
 class EncodeRequest(_message.Message):
     __slots__ = ("model", "items", "draws", "seed", "first_row", "expect_embedding_space", "want_kl")
     MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -228,6 +266,36 @@ class DecodeResponse(_message.Message):
     seed: int
     model: ModelRef
     def __init__(self, items: _Optional[_Union[Tensor, _Mapping]] = ..., png: _Optional[_Iterable[bytes]] = ..., seed: _Optional[int] = ..., model: _Optional[_Union[ModelRef, _Mapping]] = ...) -> None: ...
+
+class ScoreRequest(_message.Message):
+    __slots__ = ("model", "items", "importance_samples", "seed", "first_row")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    IMPORTANCE_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    FIRST_ROW_FIELD_NUMBER: _ClassVar[int]
+    model: ModelSelector
+    items: Tensor
+    importance_samples: int
+    seed: int
+    first_row: int
+    def __init__(self, model: _Optional[_Union[ModelSelector, _Mapping]] = ..., items: _Optional[_Union[Tensor, _Mapping]] = ..., importance_samples: _Optional[int] = ..., seed: _Optional[int] = ..., first_row: _Optional[int] = ...) -> None: ...
+
+class ScoreResponse(_message.Message):
+    __slots__ = ("log_evidence", "elbo", "elbo_percentile", "effective_samples", "seed", "model")
+    LOG_EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    ELBO_FIELD_NUMBER: _ClassVar[int]
+    ELBO_PERCENTILE_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    log_evidence: Tensor
+    elbo: Tensor
+    elbo_percentile: Tensor
+    effective_samples: Tensor
+    seed: int
+    model: ModelRef
+    def __init__(self, log_evidence: _Optional[_Union[Tensor, _Mapping]] = ..., elbo: _Optional[_Union[Tensor, _Mapping]] = ..., elbo_percentile: _Optional[_Union[Tensor, _Mapping]] = ..., effective_samples: _Optional[_Union[Tensor, _Mapping]] = ..., seed: _Optional[int] = ..., model: _Optional[_Union[ModelRef, _Mapping]] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ()

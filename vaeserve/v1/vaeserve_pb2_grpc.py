@@ -40,6 +40,11 @@ class VaeServiceStub(object):
                 request_serializer=vaeserve_dot_v1_dot_vaeserve__pb2.SampleRequest.SerializeToString,
                 response_deserializer=vaeserve_dot_v1_dot_vaeserve__pb2.SampleResponse.FromString,
                 _registered_method=True)
+        self.SampleStream = channel.unary_stream(
+                '/vaeserve.v1.VaeService/SampleStream',
+                request_serializer=vaeserve_dot_v1_dot_vaeserve__pb2.SampleStreamRequest.SerializeToString,
+                response_deserializer=vaeserve_dot_v1_dot_vaeserve__pb2.SampleStreamResponse.FromString,
+                _registered_method=True)
         self.Encode = channel.unary_unary(
                 '/vaeserve.v1.VaeService/Encode',
                 request_serializer=vaeserve_dot_v1_dot_vaeserve__pb2.EncodeRequest.SerializeToString,
@@ -54,6 +59,11 @@ class VaeServiceStub(object):
                 '/vaeserve.v1.VaeService/Decode',
                 request_serializer=vaeserve_dot_v1_dot_vaeserve__pb2.DecodeRequest.SerializeToString,
                 response_deserializer=vaeserve_dot_v1_dot_vaeserve__pb2.DecodeResponse.FromString,
+                _registered_method=True)
+        self.Score = channel.unary_unary(
+                '/vaeserve.v1.VaeService/Score',
+                request_serializer=vaeserve_dot_v1_dot_vaeserve__pb2.ScoreRequest.SerializeToString,
+                response_deserializer=vaeserve_dot_v1_dot_vaeserve__pb2.ScoreResponse.FromString,
                 _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/vaeserve.v1.VaeService/ListModels',
@@ -78,6 +88,17 @@ class VaeServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SampleStream(self, request, context):
+        """SampleStream draws any number of items, in row order, as fast as the caller reads: a slow
+        reader makes nothing pile up. It runs behind interactive calls. Row i is the row i of
+        Sample. A stream that breaks off, with UNAVAILABLE (the server is leaving) or
+        RESOURCE_EXHAUSTED (it has no room now), can be taken up where it ended: ask for the rest
+        with the same seed and model version, and first_row behind the last row received.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Encode(self, request, context):
         """Encode returns the approximate posterior q(z | x) of each item.
         """
@@ -94,6 +115,14 @@ class VaeServiceServicer(object):
 
     def Decode(self, request, context):
         """Decode maps latents of the caller's choice to items.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Score(self, request, context):
+        """Score estimates log p(x) of each item by importance sampling with q(z | x) as proposal. It
+        decodes a latent for every sample of every row, behind interactive calls.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -121,6 +150,11 @@ def add_VaeServiceServicer_to_server(servicer, server):
                     request_deserializer=vaeserve_dot_v1_dot_vaeserve__pb2.SampleRequest.FromString,
                     response_serializer=vaeserve_dot_v1_dot_vaeserve__pb2.SampleResponse.SerializeToString,
             ),
+            'SampleStream': grpc.unary_stream_rpc_method_handler(
+                    servicer.SampleStream,
+                    request_deserializer=vaeserve_dot_v1_dot_vaeserve__pb2.SampleStreamRequest.FromString,
+                    response_serializer=vaeserve_dot_v1_dot_vaeserve__pb2.SampleStreamResponse.SerializeToString,
+            ),
             'Encode': grpc.unary_unary_rpc_method_handler(
                     servicer.Encode,
                     request_deserializer=vaeserve_dot_v1_dot_vaeserve__pb2.EncodeRequest.FromString,
@@ -135,6 +169,11 @@ def add_VaeServiceServicer_to_server(servicer, server):
                     servicer.Decode,
                     request_deserializer=vaeserve_dot_v1_dot_vaeserve__pb2.DecodeRequest.FromString,
                     response_serializer=vaeserve_dot_v1_dot_vaeserve__pb2.DecodeResponse.SerializeToString,
+            ),
+            'Score': grpc.unary_unary_rpc_method_handler(
+                    servicer.Score,
+                    request_deserializer=vaeserve_dot_v1_dot_vaeserve__pb2.ScoreRequest.FromString,
+                    response_serializer=vaeserve_dot_v1_dot_vaeserve__pb2.ScoreResponse.SerializeToString,
             ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
@@ -175,6 +214,33 @@ class VaeService(object):
             '/vaeserve.v1.VaeService/Sample',
             vaeserve_dot_v1_dot_vaeserve__pb2.SampleRequest.SerializeToString,
             vaeserve_dot_v1_dot_vaeserve__pb2.SampleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SampleStream(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/vaeserve.v1.VaeService/SampleStream',
+            vaeserve_dot_v1_dot_vaeserve__pb2.SampleStreamRequest.SerializeToString,
+            vaeserve_dot_v1_dot_vaeserve__pb2.SampleStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -256,6 +322,33 @@ class VaeService(object):
             '/vaeserve.v1.VaeService/Decode',
             vaeserve_dot_v1_dot_vaeserve__pb2.DecodeRequest.SerializeToString,
             vaeserve_dot_v1_dot_vaeserve__pb2.DecodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Score(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vaeserve.v1.VaeService/Score',
+            vaeserve_dot_v1_dot_vaeserve__pb2.ScoreRequest.SerializeToString,
+            vaeserve_dot_v1_dot_vaeserve__pb2.ScoreResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -33,6 +33,11 @@ class Account:
     def close(self) -> None:
         self.open_calls -= 1
 
+    @property
+    def rows_at_once(self) -> int | None:
+        """The most that can be charged at once; None: any number."""
+        return None if self._bucket is None else self._bucket.burst
+
     def charge(self, rows: int, *, field: str, now: float) -> None:
         """Take rows off the quota. Raises InvalidInput for more than the burst, QuotaExceeded."""
         if self._bucket is None:

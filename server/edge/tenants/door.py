@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from server.core.caller import Caller
 from server.core.events import Charged, DoorEvent, TurnedAway
@@ -14,7 +15,7 @@ SCHEME = "bearer "
 
 
 class Visit:
-    """One call of a tenant: what it was charged, and its place among the calls at a time. A core.caller.Allowance."""
+    """One call of a tenant: its last charge, and its place among the calls at a time. A core.caller.Allowance."""
 
     __slots__ = ("_account", "_charged", "_door", "_open")
 
@@ -23,14 +24,20 @@ class Visit:
         self._charged = 0
         self._open = True
 
-    def caller(self, deadline: float) -> Caller:
+    def caller(self, caller: Caller) -> Caller:
+        """The same call, now that it is known whose it is."""
         tenant = self._account.tenant
-        return Caller(deadline, tenant=tenant.name, weight=tenant.weight, allowance=self)
+        return replace(caller, tenant=tenant.name, weight=tenant.weight, allowance=self)
+
+    @property
+    def rows_at_once(self) -> int | None:
+        return self._account.rows_at_once
 
     def charge(self, rows: int, *, field: str) -> None:
         """See Account.charge."""
+        self._charged = 0
         self._door.charge(self._account, rows, field=field)
-        self._charged += rows
+        self._charged = rows
 
     def check_model(self, name: str) -> None:
         """See Account.check_model."""
@@ -41,7 +48,7 @@ class Visit:
             raise
 
     def give_back(self) -> None:
-        """What was charged is not had after all."""
+        """What was charged last is not had after all."""
         self._account.give_back(self._charged)
         self._charged = 0
 
@@ -95,7 +102,7 @@ class Door:
     def _who(self, peer: Peer) -> Tenant:
         """A key decides if there is one; else the certificate does."""
         roll = self._accounts.roll
-        authorization = peer.authorization
+        authorization = peer.metadata.get("authorization", "")
         if authorization:
             scheme, key = authorization[: len(SCHEME)], authorization[len(SCHEME) :]
             tenant = roll.by_key(key.strip()) if scheme.lower() == SCHEME else None

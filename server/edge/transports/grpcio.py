@@ -10,6 +10,7 @@ from grpc.aio import ServicerContext
 from server.core.ticket import Ticket
 from server.edge.boundary import Boundary, Reply
 from server.edge.certificate import Certificate
+from server.edge.metadata import LazyMetadata, Metadata
 from server.edge.methods import Dialogue, MethodTable, ServerStream, Unary
 from server.edge.status import Code, Status
 from server.edge.transports.connections import KEEPALIVE_ANSWER_SECONDS, Connections, Shown
@@ -118,17 +119,13 @@ def _configuration(certificate: Certificate) -> "grpc.ServerCertificateConfigura
 class _Peer:
     """A call's context as a Peer."""
 
-    __slots__ = ("_context",)
+    __slots__ = ("_context", "metadata")
 
     def __init__(self, context: "ServicerContext[Any, Any]") -> None:
         self._context = context
-
-    @property
-    def authorization(self) -> str:
-        for key, value in self._context.invocation_metadata() or ():
-            if key == "authorization":
-                return str(value)
-        return ""
+        self.metadata: Metadata = LazyMetadata(
+            lambda: {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+        )
 
     @property
     def certificate_names(self) -> Sequence[str]:

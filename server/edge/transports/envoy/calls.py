@@ -2,19 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
 from server.core.ticket import Ticket
 from server.edge.boundary import Boundary, Reply
+from server.edge.metadata import Metadata
 from server.edge.methods import Dialogue, ServerStream, Unary
 from server.edge.status import Code, Status
 from server.edge.transports.envoy import response
 from server.edge.transports.envoy.client_certificate import CLIENT_CERTIFICATE, certificate_names
 from server.edge.transports.envoy.frames import Frames, Refused, only_message
 from server.edge.transports.envoy.hangups import OpenCall
-from server.edge.transports.envoy.request import seconds_left
+from server.edge.transports.envoy.request import metadata, seconds_left
 from server.edge.transports.envoy.response import Event
 
 T = TypeVar("T")
@@ -39,10 +40,10 @@ class Exchange:
     call: OpenCall
     open_calls: dict[bytes, OpenCall]
     call_id: bytes
+    metadata: Metadata = field(init=False)  # read once, whoever asks
 
-    @property
-    def authorization(self) -> str:
-        return self.headers.get(b"authorization", b"").decode("latin-1")
+    def __post_init__(self) -> None:
+        self.metadata = metadata(self.headers)
 
     @property
     def certificate_names(self) -> Sequence[str]:
@@ -143,7 +144,9 @@ class _Answers:
         if not self._started:
             self._started = True
             self._exchange.send(response.START)
-        await self._exchange.send(response.one_of_many(message))
+        # Shielded, since a deadline may end the wait: pyvoy settles what it returned even then, and logs an error where
+        # it cannot.
+        await asyncio.shield(_heard(self._exchange.send(response.one_of_many(message))))
 
     def end(self, status: Status) -> None:
         if not self._started:
@@ -151,6 +154,13 @@ class _Answers:
             return
         self._exchange.send(response.LAST)
         self._exchange.send(response.trailers(status))
+
+
+def _heard(sent: Awaitable[None]) -> "asyncio.Future[None]":
+    """Whose error, that the caller is gone, counts as told whether or not somebody still waits."""
+    future = asyncio.ensure_future(sent)
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future
 
 
 async def _settled(exchange: Exchange, ticket: Ticket[T]) -> T:

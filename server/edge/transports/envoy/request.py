@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from server.edge.metadata import LazyMetadata, Metadata
 from server.edge.status import Code, Status
 from server.edge.transports.envoy.frames import Refused
 
@@ -25,6 +26,17 @@ def seconds_left(headers: Mapping[bytes, bytes]) -> float | None:
         got = text.decode("ascii", "replace")
         raise Refused(Status(Code.INTERNAL, f"grpc-timeout must be 1 to 8 digits and one of HMSmun, got {got!r}"))
     return int(match[1]) * SECONDS[match[2]]
+
+
+def metadata(headers: Mapping[bytes, bytes]) -> Metadata:
+    """What the caller sent beside its message; HTTP/2 has lower-case names only."""
+    return LazyMetadata(
+        lambda: {
+            name.decode("ascii"): value.decode("latin-1")
+            for name, value in headers.items()
+            if not name.endswith(b"-bin")
+        }
+    )
 
 
 def takes_trailers(headers: Mapping[bytes, bytes]) -> bool:

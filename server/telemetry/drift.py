@@ -1,0 +1,115 @@
+"""How the rows of callers compare with those the model was tried on: one histogram each of what Reconstruct scores.
+
+The buckets are quantiles of the held-out rows, and `vae_training_share` says which share of those rows lies in each, so
+that the population stability index is plain PromQL (deploy/prometheus/rules.yml).
+"""
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from server.core.arrays import Doubles, Floats
+from server.core.events import Scored
+from server.core.spec import LatentMode, Spec
+
+BOUNDS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99)  # percentiles
+OUTLIER_BELOW = 1.0  # percentile of the ELBO
+# Calls are kept aside until a scrape or so many calls or rows of them: one pass over many costs little more.
+FOLD_CALLS, FOLD_ROWS = 256, 8192
+_LABELS = ("model", "version", "latent")
+
+
+class Drift(Collector):
+    """Observed on the callers' thread, collected on others."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: dict[tuple[str, str, LatentMode], _Seen] = {}
+
+    def watch(self, model: str, version: str, spec: Spec) -> None:
+        """Make the series of a version, at zero."""
+        with self._lock:
+            for latent in spec.nll_percentiles:
+                self._seen[model, version, latent] = _Seen(spec.nll_percentiles[latent], spec.kl_percentiles[latent])
+
+    def observe(self, scored: Scored) -> None:
+        """Count the rows of one call."""
+        with self._lock:
+            self._seen[scored.model, scored.version, scored.latent].add(scored)
+
+    def collect(self) -> Iterator[Metric]:
+        """The series as they are now."""
+        nll = HistogramMetricFamily(
+            "vae_reconstruction_nll", "-log p(x | z) of rows reconstructed, in nats.", labels=_LABELS
+        )
+        kl = HistogramMetricFamily("vae_kl_nats", "KL of rows reconstructed.", labels=_LABELS)
+        outliers = CounterMetricFamily(
+            "vae_outlier_rows", "Rows whose ELBO is below the 1st percentile of held-out rows.", labels=_LABELS
+        )
+        shares = GaugeMetricFamily(
+            "vae_training_share",
+            "Share of the held-out rows above `lower` and up to `upper`, two neighbouring bucket bounds.",
+            labels=(*_LABELS, "quantity", "lower", "upper"),
+        )
+        with self._lock:
+            for labels, seen in self._seen.items():
+                seen.fold()
+                outliers.add_metric(labels, seen.outliers)
+                for quantity, family, histogram in (("reconstruction_nll", nll, seen.nll), ("kl", kl, seen.kl)):
+                    family.add_metric(labels, histogram.buckets(), histogram.sum)
+                    for lower, upper, share in histogram.shares:
+                        shares.add_metric((*labels, quantity, lower, upper), share)
+        yield from (nll, kl, outliers, shares)
+
+
+class _Seen:
+    """What was seen of one model version and way to take latents."""
+
+    def __init__(self, nll_percentiles: Doubles, kl_percentiles: Doubles) -> None:
+        self.nll, self.kl = _Histogram(nll_percentiles), _Histogram(kl_percentiles)
+        self.outliers = 0
+        self._pending: list[Scored] = []
+        self._rows = 0
+
+    def add(self, scored: Scored) -> None:
+        self._pending.append(scored)
+        self._rows += len(scored.kl)
+        if self._rows >= FOLD_ROWS or len(self._pending) >= FOLD_CALLS:
+            self.fold()
+
+    def fold(self) -> None:
+        if not self._pending:
+            return
+        self.nll.add(np.concatenate([scored.nll for scored in self._pending]))
+        self.kl.add(np.concatenate([scored.kl for scored in self._pending]))
+        percentiles = np.concatenate([scored.elbo_percentile for scored in self._pending])
+        self.outliers += int(np.count_nonzero(~(percentiles >= OUTLIER_BELOW)))  # NaN is one too
+        self._pending, self._rows = [], 0
+
+
+class _Histogram:
+    """Counts between quantiles."""
+
+    def __init__(self, percentiles: Doubles) -> None:
+        """`percentiles` 0..100, [101]. Equal quantiles are one bound."""
+        ranks = {float(f"{percentiles[rank]:.6g}"): rank for rank in BOUNDS}  # of equal ones the last stays
+        self.sum = 0.0  # of what is finite
+        self._bounds = np.array(list(ranks))
+        self._counts = np.zeros(len(ranks) + 1, np.int64)
+        self._names = [*map(floatToGoString, ranks), "+Inf"]
+        within = np.diff([0, *ranks.values(), 100]) / 100
+        self.shares = tuple(zip(["-Inf", *self._names[:-1]], self._names, within.tolist(), strict=True))
+
+    def add(self, values: Floats) -> None:
+        """Count values [rows]; NaN is above every bound."""
+        self._counts += np.bincount(np.searchsorted(self._bounds, values), minlength=len(self._counts))
+        self.sum += float(values.sum(where=np.isfinite(values), dtype=np.float64))
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Each bound and how many values are not above it."""
+        return list(zip(self._names, self._counts.cumsum().tolist(), strict=True))

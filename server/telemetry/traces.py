@@ -1,0 +1,122 @@
+"""OpenTelemetry traces: a span for every call, and inside it one for each wait in a queue and each run of a graph.
+
+Set up by the standard OTEL_* variables; a caller's `traceparent` (W3C Trace Context) makes the span part of its trace.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from server.core.caller import Served
+from server.core.events import CallHandled, Rpc
+from server.errors import StartFailed
+
+NAME = "vaeserve"  # of the service, unless OTEL_SERVICE_NAME says otherwise
+# What the conventions for gRPC servers hold to be the server's fault.
+FAILED = ("UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE")
+
+
+def exporting(environment: Mapping[str, str]) -> "Traces":
+    """Traces that are sent by OTLP as the environment says. Raises StartFailed."""
+    exporter = _exporter(environment)
+    resource = Resource.create({SERVICE_NAME: NAME}).merge(OTELResourceDetector().detect())
+    provider = TracerProvider(resource=resource)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    return Traces(provider)
+
+
+class Traces:
+    """Begins and ends the spans of calls."""
+
+    def __init__(self, provider: TracerProvider, *, epoch: Callable[[], int] = time.time_ns) -> None:
+        """`epoch` is the time in ns since 1970, on whose scale spans are told."""
+        self._provider = provider
+        self._tracer = provider.get_tracer(NAME)
+        self._propagator = TraceContextTextMapPropagator()
+        self._epoch = epoch
+
+    def begin(self, rpc: Rpc, metadata: Mapping[str, str]) -> "CallTrace":
+        """Begin a call's span, below that of its caller if the metadata name one."""
+        method = f"{rpc.service}/{rpc.method}"
+        span = self._tracer.start_span(
+            method,
+            context=self._propagator.extract(metadata, Context()),
+            kind=SpanKind.SERVER,
+            attributes={"rpc.system.name": "grpc", "rpc.method": method},
+        )
+        return CallTrace(span)
+
+    def handled(self, event: CallHandled) -> None:
+        """End the span of a call that this has begun."""
+        trace = event.caller.trace
+        assert isinstance(trace, CallTrace)
+        if trace.sampled:
+            ahead = self._epoch() - time.monotonic_ns()
+            for served in event.caller.served:
+                if served.graph:  # a sum over several has none
+                    self._add(trace, served, ahead)
+        trace.end(event)
+
+    def close(self) -> None:
+        """Send what was not yet sent. May take as long as the exporter's timeout."""
+        self._provider.shutdown()
+
+    def _add(self, trace: "CallTrace", served: Served, ahead: int) -> None:
+        inside = set_span_in_context(trace.span)
+        submitted = round(served.submitted * 1e9) + ahead
+        begun = submitted + round(served.queue_seconds * 1e9)
+        self._tracer.start_span(
+            "queue", context=inside, start_time=submitted, attributes={"vae.graph": served.graph}
+        ).end(begun)
+        if served.batch_rows:  # else its time ran out before
+            run = self._tracer.start_span("inference", context=inside, start_time=begun)
+            run.set_attributes(
+                {
+                    "vae.graph": served.graph,
+                    "vae.batch_rows": served.batch_rows,
+                    "vae.run_seconds": served.run_seconds,
+                }
+            )
+            run.end(round(served.settled * 1e9) + ahead)
+
+
+class CallTrace:
+    """The span of one call; fulfils core.caller.Trace."""
+
+    __slots__ = ("id", "sampled", "span")
+
+    def __init__(self, span: Span) -> None:
+        context = span.get_span_context()
+        self.span = span
+        self.id = f"{context.trace_id:032x}" if context.is_valid else ""
+        self.sampled = span.is_recording()
+
+    def end(self, event: CallHandled) -> None:
+        asked = event.caller.asked
+        self.span.set_attribute("rpc.response.status_code", event.code)
+        if asked.model:
+            self.span.set_attributes({"vae.model": asked.model, "vae.version": asked.version, "vae.rows": asked.rows})
+        if event.code in FAILED:
+            self.span.set_status(StatusCode.ERROR)
+        self.span.end()
+
+
+def _exporter(environment: Mapping[str, str]) -> SpanExporter:
+    """The OTLP exporter of the protocol asked for; the rest it reads from the environment itself."""
+    general = environment.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+    protocol = environment.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", general)
+    if protocol == "http/protobuf":
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as OverHttp
+
+        return OverHttp()
+    if protocol == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc
+
+        return OverGrpc()
+    raise StartFailed(f"OTEL_EXPORTER_OTLP_PROTOCOL must be one of http/protobuf, grpc, got {protocol!r}")

@@ -1,0 +1,82 @@
+"""`vaeserve score`."""
+
+from pathlib import Path
+
+import click
+import numpy as np
+
+from vaeserve.cli import noise, output, pages, report, sources
+from vaeserve.cli.connection import connected, pin
+from vaeserve.cli.output import Output
+from vaeserve.client import Client
+
+SCORES = ("log_evidence", "elbo", "elbo_percentile", "effective_samples")
+LISTED_ROWS = 20
+
+
+@click.command(short_help="How probable pictures or arrays are: log p(x).")
+@sources.argument
+@sources.resizing
+@click.option(
+    "-k",
+    "--importance-samples",
+    type=click.IntRange(1, 10_000),
+    default=64,
+    show_default=True,
+    help="Latents drawn of each item: more take longer and come closer to log p(x).",
+)
+@noise.seed
+@noise.first_row
+@output.writing(
+    default="scores.npz", endings=(".npz", ".npy"), what=f"{', '.join(SCORES)} as .npz, or the first alone as .npy."
+)
+@report.json_option
+@connected
+def score(
+    client: Client,
+    *,
+    inputs: tuple[Path, ...],
+    resize: bool,
+    importance_samples: int,
+    seed: int | None,
+    first_row: int,
+    out: Output,
+    as_json: bool,
+) -> None:
+    """Estimate log p(x), in nats, of pictures (files, folders) or arrays (.npy, .npz) by importance sampling.
+
+    A low percentile, of the ELBO among held-out training rows, marks an item unlike the training data.
+    """
+    pinned, model = pin(client)
+    loaded = sources.load(inputs, model, resize=resize)
+    items = loaded.items
+    paged = pages.ask(
+        "scoring",
+        len(items),
+        model,
+        lambda page, seed: pinned.score(
+            items[page.start : page.stop],
+            importance_samples=importance_samples,
+            seed=seed,
+            first_row=first_row + page.start,
+        ),
+        seed=seed,
+        most_rows=min(pages.PAGE_ROWS, max(1, pages.PAGE_DECODES // importance_samples)),
+    )
+    scores = {name: paged.joined(name) for name in SCORES}
+    out.write_arrays(scores)
+    log_evidence = scores["log_evidence"].astype(np.float64)
+    # The mean's own uncertainty, from how rows differ; one row has none.
+    error = float(log_evidence.std(ddof=1) / np.sqrt(len(items))) if len(items) > 1 else None
+    if not as_json:
+        if len(items) <= LISTED_ROWS:
+            rows = zip(*(scores[name].tolist() for name in SCORES), strict=True)
+            report.table(
+                ("input", "log p(x)", "ELBO", "percentile", "effective samples"),
+                [(name, *(f"{value:.1f}" for value in row)) for name, row in zip(loaded.names, rows, strict=True)],
+            )
+        spread = "" if error is None else f" ± {error:.2f} (standard error)"
+        click.echo(f"mean log p(x) {log_evidence.mean():.2f}{spread} nats, {importance_samples} samples a row")
+    facts = {"inputs": loaded.names, **{name: values.tolist() for name, values in scores.items()}}
+    facts |= {"importance_samples": importance_samples, "mean": float(log_evidence.mean()), "standard_error": error}
+    report.done(paged, model, out, as_json=as_json, **facts)
