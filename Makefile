@@ -38,13 +38,16 @@ test: .venv/.full ## all tests but those marked slow or gpu
 test-slow: .venv/.full ## the tests that take minutes
 	$(PY) -m pytest -m slow --timeout 1800 $(ARGS)
 
+soak: .venv/.full ## fifty swaps of a version under load: no call lost, memory flat (minutes)
+	$(PY) -m pytest -m slow tests/e2e/test_soak.py --timeout 1800 -s $(ARGS)
+
 test-dashboard: .venv/.full ## every panel and one alert asked of a real Prometheus and Alertmanager (Debian: apt install prometheus prometheus-alertmanager)
 	$(PY) -m pytest -m slow --timeout 600 tests/e2e/test_dashboard.py $(ARGS)
 
 test-grpcio: .venv/.full ## the end-to-end tests with --transport grpcio
 	VAESERVE_TRANSPORT=grpcio $(PY) -m pytest tests/e2e $(ARGS)
 
-test-interop: .venv/.full tests/interop/node_modules examples/node/node_modules ## clients in other languages (fetches grpc-js by npm)
+test-interop: .venv/.full tests/interop/node_modules examples/node/node_modules tests/interop/triton/.venv ## foreign clients (fetches grpc-js and tritonclient)
 	$(PY) -m pytest -m interop tests/interop $(ARGS)
 
 compose-test: .venv/.full ## build the image, run docker-compose.yml in an engine of its own (installs podman; needs root)
@@ -52,6 +55,10 @@ compose-test: .venv/.full ## build the image, run docker-compose.yml in an engin
 
 %/node_modules: %/package.json
 	npm install --prefix $* --no-audit --no-fund --no-package-lock --silent && touch $@
+
+# tritonclient wants an older protobuf, and brings messages of the same names as the server's.
+tests/interop/triton/.venv: tests/interop/triton/requirements.txt .venv/bin/uv
+	.venv/bin/uv venv --quiet --clear --python $(PY) $@ && .venv/bin/uv pip install --quiet --python $@/bin/python -r $< && touch $@
 
 test-gpu: .venv/.full ## the tests that need an NVIDIA GPU
 	$(PY) -m pytest -m gpu --timeout 1800 $(ARGS)
@@ -79,8 +86,10 @@ lint: .venv/.full ## ruff, mypy, import-linter, buf, compose schema, hadolint, E
 format: .venv/.full ## rewrite the code in the house format
 	.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
 
-proto: .venv/.full ## regenerate vaeserve/v1 from proto/
-	$(PY) -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. --grpc_python_out=. proto/vaeserve/v1/vaeserve.proto
+proto: .venv/.full ## regenerate from proto/: stubs of vaeserve, and descriptors and types of server/edge/inference_v2
+	$(PY) -m grpc_tools.protoc -Iproto --python_out=. --pyi_out=. --grpc_python_out=. proto/vaeserve/v1/vaeserve.proto proto/vaeserve/admin/v1/admin.proto
+	$(PY) -m grpc_tools.protoc -Iproto/inference --pyi_out=server/edge/inference_v2 \
+	  --descriptor_set_out=server/edge/inference_v2/open_inference.binpb proto/inference/open_inference.proto
 
 lock: .venv/bin/uv ## recompute constraints.txt (torch stays out: its pin is in pyproject)
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --extra cpu --extra train --extra dev pyproject.toml \
@@ -89,4 +98,4 @@ lock: .venv/bin/uv ## recompute constraints.txt (torch stays out: its pin is in 
 clean: ## remove what the verbs made
 	rm -rf .venv demo runs bench/cache bench/loadgen/build .compose-test .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help setup demo serve train test test-slow test-dashboard test-grpcio test-interop test-gpu compose-test bench bench-peers bench-train lint format proto lock clean
+.PHONY: help setup demo serve train test test-slow soak test-dashboard test-grpcio test-interop test-gpu compose-test bench bench-peers bench-train lint format proto lock clean

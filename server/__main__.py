@@ -38,6 +38,8 @@ def run(settings: Settings, arguments: Sequence[str], *, worker: Worker | None) 
     else:
         # As process 1 of a container there is no default action: without a handler SIGTERM would be lost while loading.
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    # The folder is being read: there is nothing to read anew yet.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     log = logs.configure(
         log_format=settings.log_format, level=settings.log_level, worker=worker.number if worker else None
     )

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 import structlog
 
 from server import signals
+from server.administration import Administration
 from server.core.aside import Aside
-from server.core.batcher import Batcher
-from server.core.events import Event, ExecutorDied, GraphFailed
-from server.core.model import Entry, Execution
-from server.core.scheduler import Scheduler
 from server.edge import reflection, servicer
 from server.edge.boundary import Boundary
 from server.edge.health import SERVICE as HEALTH_SERVICE
 from server.edge.health import Health
+from server.edge.inference_v2 import servicer as inference
+from server.edge.inference_v2.servicer import InferenceServicer
+from server.edge.inference_v2.statistics import Statistics
 from server.edge.methods import MethodTable, table
 from server.edge.servicer import VaeServicer
 from server.edge.status import Code
@@ -29,18 +29,14 @@ from server.edge.transports.grpcio import GrpcioTransport
 from server.edge.transports.transport import MakeTransport
 from server.edge.wire import MAX_SEED
 from server.errors import ArtifactError, StartFailed
-from server.runtime import catalog, signature
-from server.runtime.catalog import Catalog, Plan
-from server.runtime.choice import Given
 from server.runtime.engine import DeviceUnavailable
-from server.runtime.graph import LoadedGraph
-from server.runtime.remembered import Remembered
 from server.security import Security
 from server.settings import Settings, cores
 from server.signals import TellSignals
 from server.telemetry.access import AccessLog
 from server.telemetry.calls import Calls
 from server.telemetry.metrics import Metrics
+from server.versions import Versions
 from server.workers.line import WorkerEnd
 from server.workers.worker import Worker
 
@@ -50,7 +46,6 @@ if TYPE_CHECKING:
 QUIET_SECONDS, QUIET_AT_MOST = 0.1, 2.0  # nobody called for so long; how long to hope for that
 LAST_WORDS_SECONDS = 1.0  # for answers that are written but not yet sent when the server stops
 ASIDE_THREADS = 2  # they only hold the interpreter between numpy's and zlib's long calls
-REQUEST_OVERHEAD_BYTES = 1 << 16  # everything in a request that is not rows
 
 
 async def serve(
@@ -70,7 +65,7 @@ async def serve(
     app = App(settings, log, make_transport=make_transport, worker=worker, line=line)
     await app.start()
     stop = asyncio.Event()
-    tell_signals(partial(_on_signal, stop, log))
+    tell_signals(partial(_on_signal, app, stop, log))
     app.when_broken(stop.set)
     seconds = round(time.monotonic() - started, 3)
     if line:
@@ -83,7 +78,12 @@ async def serve(
     return 1 if app.broken else 0
 
 
-def _on_signal(stop: asyncio.Event, log: structlog.typing.FilteringBoundLogger, number: signal.Signals) -> None:
+def _on_signal(
+    app: "App", stop: asyncio.Event, log: structlog.typing.FilteringBoundLogger, number: signal.Signals
+) -> None:
+    if number == signals.RELOADING:
+        app.reload()
+        return
     if stop.is_set():
         # The second signal: whoever sends it does not want to wait.
         log.warning("exit now", signal=number.name)
@@ -110,16 +110,27 @@ class App:
         self._settings = settings
         self._log = log
         self._make_transport = make_transport
-        self._cores = worker.cores if worker else cores()
         self._line = line
         self._metrics = Metrics()
         self._health = Health()
-        self._aside = Aside(
-            threads=min(ASIDE_THREADS, self._cores), deliver=asyncio.get_running_loop().call_soon_threadsafe
-        )
+        self._statistics = Statistics()
         self._on_broken: Callable[[], None] = lambda: None
         self._stop_metrics: Callable[[], None] = lambda: None
-        self._loop = asyncio.get_running_loop()
+        share = worker.cores if worker else cores()
+        loop = self._loop = asyncio.get_running_loop()
+        self._aside = Aside(threads=min(ASIDE_THREADS, share), deliver=loop.call_soon_threadsafe)
+        self._versions = Versions(
+            settings, self._metrics, self._statistics, self._health, log, cores=share, on_death=self._break
+        )
+        self._admin = Administration(
+            settings.admin_socket,
+            self._versions.catalog,
+            self._metrics,
+            rescan=self._versions.rescan,
+            complaint=lambda: self._versions.complaint,
+            report_internal=self._report_internal,
+            worker=worker,
+        )
 
     async def start(self) -> None:
         """Load every model, then listen. Raises StartFailed."""
@@ -129,10 +140,10 @@ class App:
         self._expose_metrics()
         self._security = Security(settings, metrics=self._metrics.security, log=self._log)
         try:
-            self._catalog = self._load()
+            self._versions.load()
         except (ArtifactError, DeviceUnavailable) as error:
             raise StartFailed(str(error)) from error
-        methods = self._methods(self._catalog)
+        methods = self._methods()
         for method in methods.values():
             self._metrics.expect_calls(method.rpc, codes=[code.name for code in Code])
         boundary = self._boundary = Boundary(
@@ -148,16 +159,23 @@ class App:
         self._transport = self._make_transport(
             methods,
             boundary,
-            max_request_bytes=self._max_request_bytes(),
+            max_request_bytes=self._versions.max_request_bytes(),
             connections=self._security.connections,
         )
         try:
             self.port = await self._transport.start(settings.host, self.port)
         except OSError as error:
             raise StartFailed(f"--port: {error}") from error
+        await self._admin.start()
         self._security.watch()
-        for service in ("", servicer.SERVICE):
-            self._health.set(service, serving=True)
+        for service in ("", servicer.SERVICE, inference.SERVICE):
+            self._health.set(service, serving=True, probe=self._versions.readiness.ask)
+        self._versions.watch()
+
+    def reload(self) -> None:
+        """Look at the folder of models now."""
+        self._log.info("reloading")
+        self._versions.rescan()
 
     def when_broken(self, callback: Callable[[], None]) -> None:
         """Call back if an executor dies: the process cannot keep its promises and should be restarted."""
@@ -166,6 +184,8 @@ class App:
     async def drain(self) -> None:
         """Say NOT_SERVING, go on for the drain delay, finish what was accepted, stop."""
         self._health.stop_serving()
+        self._versions.stop()
+        await self._admin.stop()
         if not self.broken:
             await asyncio.sleep(self._settings.drain_delay)
         self._boundary.drain()
@@ -173,7 +193,7 @@ class App:
         self._health.close()
         self._security.close()
         await self._transport.stop(seconds=LAST_WORDS_SECONDS)
-        self._catalog.close()
+        self._versions.close()
         self._aside.close()
         await asyncio.to_thread(self._calls.close)
         self._stop_metrics()
@@ -206,88 +226,24 @@ class App:
         except OSError as error:
             raise StartFailed(f"--metrics-port: cannot listen on {host}:{port}: {error.strerror}") from error
 
-    def _load(self) -> Catalog:
-        settings = self._settings
-        return catalog.load(
-            settings.models,
-            default_model=settings.default_model,
-            plan=Plan(
-                device=settings.device,
-                given=Given(settings.max_batch_rows, settings.executors, settings.threads),
-                cores=self._cores,
-                remembered=Remembered(settings.calibration_folder, tell=self._report_not_remembered),
-                cuda_graphs=settings.cuda_graphs == "on",
-                check_signature=signature.of(settings.model_signature_key),
-            ),
-            make_batcher=self._make_batcher,
-            report=self._report_model,
-        )
-
-    def _make_batcher(self, graph: LoadedGraph, execution: Execution, model: str, version: str, name: str) -> Batcher:
-        measure = self._metrics.batches(model=model, version=version, graph=name, padding=graph.padding)
-
-        def observe(event: Event) -> None:
-            measure(event)
-            if isinstance(event, GraphFailed):
-                self._log.warning(
-                    "graph failed", model=model, version=version, graph=name, rows=event.rows, error=repr(event.error)
-                )
-            elif isinstance(event, ExecutorDied):
-                self._log.error("executor died", model=model, version=version, graph=name, exc_info=event.error)
-                self._loop.call_soon_threadsafe(self._break)
-
-        batcher = Batcher(
-            graph,
-            scheduler=Scheduler(
-                max_batch_rows=execution.max_batch_rows,
-                max_queued_rows=self._settings.max_queue_rows,
-                max_queued_bytes=self._settings.max_queue_mib << 20,
-            ),
-            executors=execution.executors,
-            helpers=execution.helpers,
-            name=f"{model}-{version}-{name}",
-            observe=observe,
-            deliver=self._loop.call_soon_threadsafe,
-            soon=self._loop.call_soon,
-        )
-        self._metrics.watch_queue(batcher, model=model, version=version, graph=name)
-        return batcher
-
-    def _methods(self, models: Catalog) -> MethodTable:
-        service = VaeServicer(
+    def _methods(self) -> MethodTable:
+        models = self._versions.catalog
+        max_rows = self._settings.max_request_rows
+        scored = self._metrics.scored
+        native = VaeServicer(models, aside=self._aside, max_rows=max_rows, pick_seed=_pick_seed, observe=scored)
+        foreign = InferenceServicer(
             models,
             aside=self._aside,
-            max_rows=self._settings.max_request_rows,
-            pick_seed=lambda: secrets.randbelow(MAX_SEED + 1),
-            observe=self._metrics.scored,
+            max_rows=max_rows,
+            pick_seed=_pick_seed,
+            ready=lambda: self._health.serving,
+            statistics=self._statistics,
+            observe=scored,
         )
-        methods = (*service.methods(), *self._health.methods())
+        methods = (*native.methods(), *foreign.methods(), *self._health.methods())
         if self._settings.reflects:
-            methods += reflection.methods([servicer.SERVICE, HEALTH_SERVICE])
+            methods += reflection.methods([servicer.SERVICE, inference.SERVICE, HEALTH_SERVICE])
         return table(*methods)
-
-    def _max_request_bytes(self) -> int:
-        """The largest message that a valid request can be, over all models."""
-        specs = [entry.model.spec for entry in self._catalog.entries() if entry.model]
-        row_bytes = max(4 * max(spec.item_size, spec.latent_size) for spec in specs)
-        return self._settings.max_request_rows * row_bytes + REQUEST_OVERHEAD_BYTES
-
-    def _report_model(self, entry: Entry) -> None:
-        self._metrics.model(entry)
-        if entry.model is None:
-            self._log.error("model refused", model=entry.name, version=entry.version, reason=entry.reason)
-            return
-        graphs = {
-            name: f"{g.provider} {g.max_batch_rows} rows x {g.executors} executors + {g.helpers} helpers"
-            f" x {g.threads} threads, {_rate(g)}"
-            for name, g in entry.model.graphs.items()
-        }
-        self._log.info(
-            "model ready", model=entry.name, version=entry.version, digest=entry.model.spec.digest[:12], **graphs
-        )
-
-    def _report_not_remembered(self, reason: str) -> None:
-        self._log.info("calibration not kept", reason=reason)
 
     def _report_internal(self, error: BaseException, *, error_id: str, method: str, trace_id: str) -> None:
         known = {"trace_id": trace_id} if trace_id else {}
@@ -299,14 +255,13 @@ class App:
         self._on_broken()
 
 
+def _pick_seed() -> int:
+    return secrets.randbelow(MAX_SEED + 1)
+
+
 def _traces() -> "Traces":
     try:
         from server.telemetry import traces
     except ModuleNotFoundError as error:
         raise StartFailed(f"--traces on needs the extra otel: pip install 'vaeserve[otel]' ({error})") from error
     return traces.exporting(os.environ)
-
-
-def _rate(execution: Execution) -> str:
-    rate = execution.rows_per_second
-    return execution.source if rate is None else f"{rate:.0f} rows/s {execution.source}"

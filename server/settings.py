@@ -54,6 +54,13 @@ class Settings:
     default_model: str = _setting(
         "", str, "model for requests that name none; else the `default` of models.toml, or the only model"
     )
+    watch_seconds: float = _setting(
+        1.0, _number(float, 0, 86400), "seconds from one look at that folder to the next; 0: only when asked to"
+    )
+    rollback_seconds: float = _setting(
+        600.0, _number(float, 0, 604800), "seconds that a version stays in memory after it was last needed"
+    )
+    admin_socket: str = _setting("", str, "path of a Unix socket for the admin service; none if empty")
     host: str = _setting("127.0.0.1", str, "address to listen on for gRPC; 0.0.0.0 is every interface")
     port: int = _setting(50051, _number(int, 0, 65535), "port for gRPC; 0 lets the system choose")
     transport: Literal["auto", "envoy", "grpcio"] = _setting(
@@ -103,6 +110,9 @@ class Settings:
         "folder to keep what was measured in, or off; else vaeserve/calibration under XDG_CACHE_HOME or ~/.cache",
     )
     max_request_rows: int = _setting(4096, _number(int, 1, 1 << 20), "rows that one request may hold")
+    max_request_mib: int = _setting(
+        0, _number(int, 0, 2047), "MiB that one request may hold; 0: what the models at the start allow"
+    )
     max_queue_rows: int = _setting(16384, _number(int, 1, 1 << 24), "rows that may wait for one graph")
     max_queue_mib: int = _setting(256, _number(int, 1, 1 << 16), "MiB of rows that may wait for one graph")
     max_seconds: float = _setting(30.0, _number(float, 0.01, 3600), "longest that any request may take")

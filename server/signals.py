@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: how a running server hears of them, and how it ends by one."""
+"""SIGTERM, SIGINT and SIGHUP: how a running server hears of them, and how it ends by one."""
 
 import asyncio
 import ctypes
@@ -7,17 +7,18 @@ import signal
 from collections.abc import Callable
 from typing import TypeAlias
 
-ENDING = (signal.SIGTERM, signal.SIGINT)
+RELOADING = signal.SIGHUP
+HEARD = (signal.SIGTERM, signal.SIGINT, RELOADING)
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 Told: TypeAlias = Callable[[signal.Signals], object]
-# From now on call back on the running loop for every ending signal.
+# From now on call back on the running loop for every signal of HEARD.
 TellSignals: TypeAlias = Callable[[Told], None]
 
 
 def tell_by_loop(told: Told) -> None:
     """For a loop that runs on the main thread of a Python process."""
     loop = asyncio.get_running_loop()
-    for number in ENDING:
+    for number in HEARD:
         loop.add_signal_handler(number, told, number)
 
 

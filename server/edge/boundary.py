@@ -38,6 +38,7 @@ from server.errors import (
     VaeError,
 )
 
+MAX_MESSAGE = 1024  # characters; clients refuse an answer whose headers are larger than 8 KiB or so
 _CODES: dict[type[VaeError], Code] = {
     InvalidInput: Code.INVALID_ARGUMENT,
     NotFound: Code.NOT_FOUND,
@@ -171,9 +172,9 @@ class Boundary:
             error_id = secrets.token_hex(8)
             trace_id = caller.trace.id if caller.trace else ""
             self._report_internal(error, error_id=error_id, method=method.path, trace_id=trace_id)
-            known = str(error) if isinstance(error, VaeError) else "internal error"
+            known = _shortened(str(error)) if isinstance(error, VaeError) else "internal error"
             return Status(code, f"{known}; the server's log has it under id {error_id}")
-        return Status(code, str(error), _details(code, error))
+        return Status(code, _shortened(str(error)), _details(code, error))
 
     def started(self, method: Method) -> float:
         self._observe(CallStarted(method.rpc))
@@ -290,12 +291,19 @@ def _serving(caller: Caller) -> Trailers:
     )
 
 
+def _shortened(text: str) -> str:
+    """A message that fits into a header, whatever of the request it repeats."""
+    return text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + "..."
+
+
 def _details(code: Code, error: Exception) -> Trailers:
     """google.rpc.Status in `grpc-status-details-bin`, and gRPC's pushback for those who retry by themselves."""
     details: list[Message] = []
     pushback: Trailers = ()
     if isinstance(error, InvalidInput):
-        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.problem)
+        violation = error_details_pb2.BadRequest.FieldViolation(
+            field=error.field, description=_shortened(error.problem)
+        )
         details = [error_details_pb2.BadRequest(field_violations=[violation])]
     elif isinstance(error, QueueFull | QuotaExceeded):
         delay = Duration()
@@ -310,5 +318,5 @@ def _details(code: Code, error: Exception) -> Trailers:
     packed = [Any() for _ in details]
     for place, detail in zip(packed, details, strict=True):
         place.Pack(detail)
-    status = status_pb2.Status(code=code, message=str(error), details=packed)
+    status = status_pb2.Status(code=code, message=_shortened(str(error)), details=packed)
     return (("grpc-status-details-bin", status.SerializeToString()), *pushback)

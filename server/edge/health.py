@@ -1,6 +1,8 @@
 """grpc.health.v1: which services take traffic now, and a stream of changes for those who watch."""
 
 import threading
+from collections.abc import Callable
+from typing import TypeAlias
 
 from google.protobuf.message import Message
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
@@ -11,6 +13,14 @@ from server.edge.methods import Messages, Method, ServerStream, Unary
 from server.errors import NotFound
 
 SERVICE = "grpc.health.v1.Health"
+# Finds out whether a service that is meant to serve can.
+Probe: TypeAlias = Callable[[], Ticket[bool]]
+
+
+def _always() -> Ticket[bool]:
+    ticket: Ticket[bool] = Ticket()
+    ticket.succeed(True)
+    return ticket
 
 
 class Health:
@@ -19,28 +29,38 @@ class Health:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._serving: dict[str, bool] = {}
+        self._probes: dict[str, Probe] = {}
+        self._failing: set[str] = set()  # whose last probe said no
         self._watchers: set[_Watch] = set()
+        self._leaving = False
         self.closed = False
 
-    def set(self, service: str, *, serving: bool) -> None:
-        with self._lock:
-            self._serving[service] = serving
-            watchers = list(self._watchers)
-        for watcher in watchers:
-            watcher.changed()
+    def set(self, service: str, *, serving: bool, probe: Probe = _always) -> None:
+        """Whether a service is meant to serve; `probe` is asked at every check of one that is."""
+        self._serving[service] = serving
+        self._probes[service] = probe
+        self._tell()
+
+    def remove(self, service: str) -> None:
+        """Unknown from now on."""
+        self._serving.pop(service, None)
+        self._failing.discard(service)
+        self._tell()
+
+    @property
+    def serving(self) -> bool:
+        """Whether the server as a whole takes traffic."""
+        return self._serving.get("", False)
 
     def stop_serving(self) -> None:
-        """Every service at once: the server is about to leave."""
-        for service in list(self._serving):
-            self.set(service, serving=False)
+        """Every service at once and for good: the server is about to leave."""
+        self._leaving = True
+        self._tell()
 
     def close(self) -> None:
         """End every watch: the server is leaving now."""
         self.closed = True
-        with self._lock:
-            watchers = list(self._watchers)
-        for watcher in watchers:
-            watcher.changed()
+        self._tell()
 
     def methods(self) -> tuple[Method, ...]:
         return (
@@ -52,25 +72,44 @@ class Health:
         serving = self._serving.get(service)
         if serving is None:
             return HealthCheckResponse.SERVICE_UNKNOWN
-        return HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
+        if serving and service not in self._failing and not self._leaving:
+            return HealthCheckResponse.SERVING
+        return HealthCheckResponse.NOT_SERVING
+
+    def forget(self, watch: "_Watch") -> None:
+        with self._lock:
+            self._watchers.discard(watch)
+
+    def _tell(self) -> None:
+        with self._lock:
+            watchers = list(self._watchers)
+        for watcher in watchers:
+            watcher.changed()
 
     def _check(self, request: HealthCheckRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
-        yield from ()
-        status = self.status(request.service)
+        service = request.service
+        if self._serving.get(service) and not self._leaving:
+            self._probed(service, (yield self._probes[service]()))
+        status = self.status(service)
         if status == HealthCheckResponse.SERVICE_UNKNOWN:
-            raise NotFound(f"service {request.service!r} is unknown")
+            raise NotFound(f"service {service!r} is unknown")
         response: Message = HealthCheckResponse(status=status)
         return response
+
+    def _probed(self, service: str, answers: bool) -> None:
+        if answers == (service not in self._failing):
+            return
+        if answers:
+            self._failing.discard(service)
+        else:
+            self._failing.add(service)
+        self._tell()
 
     def _watch(self, request: HealthCheckRequest, caller: Caller) -> Messages:  # noqa: ARG002
         watch = _Watch(self, request.service)
         with self._lock:
             self._watchers.add(watch)
         return watch
-
-    def forget(self, watch: "_Watch") -> None:
-        with self._lock:
-            self._watchers.discard(watch)
 
 
 class _Watch:

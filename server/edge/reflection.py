@@ -1,20 +1,45 @@
 """grpc.reflection: lets grpcurl, buf curl and the like find the services and their messages."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
 from server.core.caller import Caller
 from server.core.ticket import Steps
+from server.edge.inference_v2 import descriptors
 from server.edge.methods import Dialogue, Method
+
+
+class _Pools:
+    """Several descriptor pools as grpcio's servicer asks one: the first that knows a name answers."""
+
+    def __init__(self, *pools: DescriptorPool) -> None:
+        self._pools = pools
+
+    def __getattr__(self, find: str) -> Callable[..., Any]:
+        def first(*names: Any) -> Any:
+            missing = KeyError(*names)
+            for pool in self._pools:
+                try:
+                    return getattr(pool, find)(*names)
+                except KeyError as error:
+                    missing = error
+            raise missing
+
+        return first
 
 
 def methods(services: Iterable[str]) -> tuple[Method, ...]:
     """Reflection over the services named and itself."""
     # grpcio's servicer looks descriptors up and never touches the call it is given.
-    servicer = reflection.ReflectionServicer((*services, reflection.SERVICE_NAME))
+    servicer = reflection.ReflectionServicer(
+        (*services, reflection.SERVICE_NAME), pool=_Pools(descriptor_pool.Default(), descriptors.POOL)
+    )
 
     def answer(request: ServerReflectionRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG001
         yield from ()

@@ -69,7 +69,7 @@ def check(request: Request, model: Model, *, most_rows: int, seed: Callable[[Req
 
 
 def chunk_rows(asked: int, spec: Spec, *, max_rows: int, rows_at_once: int | None) -> int:
-    """The rows of a stream's responses; 0 leaves it to the server, which keeps to `rows_at_once`. Raises InvalidInput."""
+    """The rows of a stream's responses; 0: as the server likes, within `rows_at_once`. Raises InvalidInput."""
     if asked == 0:
         most = max_rows if rows_at_once is None else min(max_rows, rows_at_once)
         return max(1, min(CHUNK_ROWS, most, CHUNK_BYTES // (4 * spec.item_size)))
@@ -83,11 +83,21 @@ class Chunks:
     is charged when it is begun: a stream without end costs what it brings.
     """
 
-    def __init__(self, sampling: Sampling, *, chunk_rows: int, caller: Caller, put_items: PutItems) -> None:
+    def __init__(
+        self,
+        sampling: Sampling,
+        *,
+        chunk_rows: int,
+        caller: Caller,
+        put_items: PutItems,
+        let_go: Callable[[], object],
+    ) -> None:
+        """`let_go` ends the lease of the model, once the stream is closed; it may be called again."""
         self._sampling = sampling
         self._chunk_rows = chunk_rows
         self._caller = caller
         self._put_items = put_items
+        self._let_go = let_go
         self._begun = 0  # rows
         self._ahead: Ticket[Message] | None = None
 
@@ -104,6 +114,7 @@ class Chunks:
     def close(self) -> None:
         if self._ahead is not None:
             self._ahead.cancel()
+        self._let_go()
 
     def _begin(self) -> None:
         """The next chunk, if there is one."""

@@ -1,6 +1,7 @@
 """vaeserve.v1.VaeService: each RPC as request -> checked values -> Vae -> response."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TypeAlias
 
@@ -26,6 +27,7 @@ _STATES: dict[State, pb.ModelState] = {
     "loading": pb.MODEL_STATE_LOADING,
     "ready": pb.MODEL_STATE_READY,
     "failed": pb.MODEL_STATE_FAILED,
+    "unloaded": pb.MODEL_STATE_UNLOADED,
 }
 _SOURCES: dict[Source, pb.ExecutionSource] = {
     "measured": pb.EXECUTION_SOURCE_MEASURED,
@@ -68,141 +70,144 @@ class VaeServicer:
         )
 
     def sample(self, request: pb.SampleRequest, caller: Caller) -> Steps[Message]:
-        model = self._find(request.model, caller)
-        wanted = sampling.check(request, model, most_rows=self._max_rows, seed=self._drawn_seed)
-        caller.asked.rows = wanted.rows
-        caller.allowance.charge(wanted.rows, field="count")
-        response = pb.SampleResponse()
-        yield from wanted.fill(
-            response, first_row=wanted.first_row, rows=wanted.rows, caller=caller, put_items=self._put_items
-        )
-        return response
+        with self._lease(request.model, caller) as model:
+            wanted = sampling.check(request, model, most_rows=self._max_rows, seed=self._drawn_seed)
+            caller.asked.rows = wanted.rows
+            caller.allowance.charge(wanted.rows, field="count")
+            response = pb.SampleResponse()
+            yield from wanted.fill(
+                response, first_row=wanted.first_row, rows=wanted.rows, caller=caller, put_items=self._put_items
+            )
+            return response
 
     def sample_stream(self, request: pb.SampleStreamRequest, caller: Caller) -> Messages:
-        model = self._find(request.model, caller)
-        wanted = sampling.check(request, model, most_rows=wire.MAX_ROW, seed=self._drawn_seed)
-        caller.asked.rows = wanted.rows
-        rows = sampling.chunk_rows(
-            request.chunk_rows, model.spec, max_rows=self._max_rows, rows_at_once=caller.allowance.rows_at_once
-        )
-        return Chunks(wanted, chunk_rows=rows, caller=caller.in_bulk(), put_items=self._put_items)
+        with ExitStack() as lease:
+            model = lease.enter_context(self._lease(request.model, caller))
+            wanted = sampling.check(request, model, most_rows=wire.MAX_ROW, seed=self._drawn_seed)
+            caller.asked.rows = wanted.rows
+            at_once = caller.allowance.rows_at_once
+            rows = sampling.chunk_rows(request.chunk_rows, model.spec, max_rows=self._max_rows, rows_at_once=at_once)
+            let_go = lease.pop_all().close
+        return Chunks(wanted, chunk_rows=rows, caller=caller.in_bulk(), put_items=self._put_items, let_go=let_go)
 
     def encode(self, request: pb.EncodeRequest, caller: Caller) -> Steps[Message]:
-        model = self._find(request.model, caller)
-        space = model.spec.embedding_space
-        if request.expect_embedding_space not in ("", space):
-            raise EmbeddingSpaceMismatch(
-                f"expect_embedding_space is {request.expect_embedding_space!r}, the model's is {space!r}; "
-                "vectors of the two cannot be compared"
-            )
-        items = wire.items(request.items, model.spec, max_rows=self._max_rows)
-        caller.asked.rows = len(items)
-        draws = wire.integer("draws", request.draws, least=0, most=wire.MAX_DRAWS)
-        first_row = wire.rows_at(request.first_row, rows=len(items))
-        seed = self._seed(request, draws=draws > 0)
-        caller.allowance.charge(len(items), field="items.shape")
-        posterior = yield from model.vae.encode(items, caller=caller)
-        response = pb.EncodeResponse(embedding_space=space, seed=seed, model=ref(model))
-        wire.put(response.mean, posterior.mean)
-        wire.put(response.log_var, posterior.log_var)
-        if draws:
-            drawn = model.vae.draws(posterior, draws=draws, seed=seed, first_row=first_row)
-            wire.put(response.draws, drawn)
-        if request.want_kl:
-            kl = yield from model.vae.kl(posterior, seed=seed, first_row=first_row, caller=caller)
-            wire.put(response.kl, kl)
-        return response
+        with self._lease(request.model, caller) as model:
+            space = model.spec.embedding_space
+            if request.expect_embedding_space not in ("", space):
+                raise EmbeddingSpaceMismatch(
+                    f"expect_embedding_space is {request.expect_embedding_space!r}, the model's is {space!r}; "
+                    "vectors of the two cannot be compared"
+                )
+            items = wire.items(request.items, model.spec, max_rows=self._max_rows)
+            caller.asked.rows = len(items)
+            draws = wire.integer("draws", request.draws, least=0, most=wire.MAX_DRAWS)
+            first_row = wire.rows_at(request.first_row, rows=len(items))
+            seed = self._seed(request, draws=draws > 0)
+            caller.allowance.charge(len(items), field="items.shape")
+            posterior = yield from model.vae.encode(items, caller=caller)
+            response = pb.EncodeResponse(embedding_space=space, seed=seed, model=ref(model))
+            wire.put(response.mean, posterior.mean)
+            wire.put(response.log_var, posterior.log_var)
+            if draws:
+                drawn = model.vae.draws(posterior, draws=draws, seed=seed, first_row=first_row)
+                wire.put(response.draws, drawn)
+            if request.want_kl:
+                kl = yield from model.vae.kl(posterior, seed=seed, first_row=first_row, caller=caller)
+                wire.put(response.kl, kl)
+            return response
 
     def reconstruct(self, request: pb.ReconstructRequest, caller: Caller) -> Steps[Message]:
-        model = self._find(request.model, caller)
-        items = wire.items(request.items, model.spec, max_rows=self._max_rows)
-        caller.asked.rows = len(items)
-        first_row = wire.rows_at(request.first_row, rows=len(items))
-        chosen_latent = wire.choice("latent", request.latent, pb.LatentMode, default=pb.LATENT_MODE_MEAN)
-        latent: LatentMode = "draw" if chosen_latent == pb.LATENT_MODE_DRAW else "mean"
-        chosen = wire.encoding(request.encoding, model.spec)
-        seed = self._seed(request, draws=latent == "draw")
-        caller.allowance.charge(len(items), field="items.shape")
-        result = yield from model.vae.reconstruct(items, latent=latent, seed=seed, first_row=first_row, caller=caller)
-        self._observe(
-            Scored(model.name, model.version, latent, result.reconstruction_nll, result.kl, result.elbo_percentile)
-        )
-        response = pb.ReconstructResponse(seed=seed, model=ref(model))
-        wire.put(response.reconstruction_nll, result.reconstruction_nll)
-        wire.put(response.kl, result.kl)
-        wire.put(response.elbo, result.elbo)
-        wire.put(response.elbo_percentile, result.elbo_percentile)
-        mean = pb.OUTPUT_MODE_MEAN
-        yield from self._put_items(response, lambda: result.decoded.mean, model.spec, mean, chosen)
-        return response
+        with self._lease(request.model, caller) as model:
+            items = wire.items(request.items, model.spec, max_rows=self._max_rows)
+            caller.asked.rows = len(items)
+            first_row = wire.rows_at(request.first_row, rows=len(items))
+            chosen_latent = wire.choice("latent", request.latent, pb.LatentMode, default=pb.LATENT_MODE_MEAN)
+            latent: LatentMode = "draw" if chosen_latent == pb.LATENT_MODE_DRAW else "mean"
+            chosen = wire.encoding(request.encoding, model.spec)
+            seed = self._seed(request, draws=latent == "draw")
+            caller.allowance.charge(len(items), field="items.shape")
+            result = yield from model.vae.reconstruct(
+                items, latent=latent, seed=seed, first_row=first_row, caller=caller
+            )
+            self._observe(
+                Scored(model.name, model.version, latent, result.reconstruction_nll, result.kl, result.elbo_percentile)
+            )
+            response = pb.ReconstructResponse(seed=seed, model=ref(model))
+            wire.put(response.reconstruction_nll, result.reconstruction_nll)
+            wire.put(response.kl, result.kl)
+            wire.put(response.elbo, result.elbo)
+            wire.put(response.elbo_percentile, result.elbo_percentile)
+            mean = pb.OUTPUT_MODE_MEAN
+            yield from self._put_items(response, lambda: result.decoded.mean, model.spec, mean, chosen)
+            return response
 
     def decode(self, request: pb.DecodeRequest, caller: Caller) -> Steps[Message]:
-        model = self._find(request.model, caller)
-        latents = wire.latents(request.latents, model.spec, max_rows=self._max_rows)
-        caller.asked.rows = len(latents)
-        first_row = wire.rows_at(request.first_row, rows=len(latents))
-        output = wire.choice("output", request.output, pb.OutputMode, default=pb.OUTPUT_MODE_MEAN)
-        chosen = wire.encoding(request.encoding, model.spec)
-        seed = self._seed(request, draws=output == pb.OUTPUT_MODE_DRAW)
-        caller.allowance.charge(len(latents), field="latents.shape")
-        decoded = yield from model.vae.decode(latents, caller=caller)
-        response = pb.DecodeResponse(seed=seed, model=ref(model))
-        values = partial(sampling.output_of, decoded, model.spec, output=output, seed=seed, first_row=first_row)
-        yield from self._put_items(response, values, model.spec, output, chosen)
-        return response
+        with self._lease(request.model, caller) as model:
+            latents = wire.latents(request.latents, model.spec, max_rows=self._max_rows)
+            caller.asked.rows = len(latents)
+            first_row = wire.rows_at(request.first_row, rows=len(latents))
+            output = wire.choice("output", request.output, pb.OutputMode, default=pb.OUTPUT_MODE_MEAN)
+            chosen = wire.encoding(request.encoding, model.spec)
+            seed = self._seed(request, draws=output == pb.OUTPUT_MODE_DRAW)
+            caller.allowance.charge(len(latents), field="latents.shape")
+            decoded = yield from model.vae.decode(latents, caller=caller)
+            response = pb.DecodeResponse(seed=seed, model=ref(model))
+            values = partial(sampling.output_of, decoded, model.spec, output=output, seed=seed, first_row=first_row)
+            yield from self._put_items(response, values, model.spec, output, chosen)
+            return response
 
     def score(self, request: pb.ScoreRequest, caller: Caller) -> Steps[Message]:
-        model = self._find(request.model, caller)
-        items = wire.items(request.items, model.spec, max_rows=self._max_rows)
-        caller.asked.rows = len(items)
-        samples = wire.importance_samples(request.importance_samples, rows=len(items))
-        first_row = wire.rows_at(request.first_row, rows=len(items))
-        seed = self._seed(request, draws=True)
-        # Every draw is a row to decode; by which of the two there are too many is the caller's choice.
-        caller.allowance.charge(len(items) * samples, field="importance_samples")
-        scored = yield from score(
-            model.vae,
-            items,
-            samples=samples,
-            seed=seed,
-            first_row=first_row,
-            caller=caller.in_bulk(),
-            aside=self._aside,
-        )
-        response = pb.ScoreResponse(seed=seed, model=ref(model))
-        wire.put(response.log_evidence, scored.log_evidence)
-        wire.put(response.elbo, scored.elbo)
-        wire.put(response.elbo_percentile, scored.elbo_percentile)
-        wire.put(response.effective_samples, scored.effective_samples)
-        return response
+        with self._lease(request.model, caller) as model:
+            items = wire.items(request.items, model.spec, max_rows=self._max_rows)
+            caller.asked.rows = len(items)
+            samples = wire.importance_samples(request.importance_samples, rows=len(items))
+            first_row = wire.rows_at(request.first_row, rows=len(items))
+            seed = self._seed(request, draws=True)
+            # Every draw is a row to decode; too many of them is a matter of the draws first.
+            caller.allowance.charge(len(items) * samples, field="importance_samples")
+            scored = yield from score(
+                model.vae,
+                items,
+                samples=samples,
+                seed=seed,
+                first_row=first_row,
+                caller=caller.in_bulk(),
+                aside=self._aside,
+            )
+            response = pb.ScoreResponse(seed=seed, model=ref(model))
+            wire.put(response.log_evidence, scored.log_evidence)
+            wire.put(response.elbo, scored.elbo)
+            wire.put(response.elbo_percentile, scored.elbo_percentile)
+            wire.put(response.effective_samples, scored.effective_samples)
+            return response
 
     def list_models(self, request: pb.ListModelsRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
         yield from ()
-        return pb.ListModelsResponse(models=[_summary(entry) for entry in self._models.entries()])
+        return pb.ListModelsResponse(models=[summary(entry) for entry in self._models.entries()])
 
     def get_model(self, request: pb.GetModelRequest, caller: Caller) -> Steps[Message]:
         yield from ()
-        model = self._find(request.model, caller)
-        (entry,) = (e for e in self._models.entries() if e.model is model)
-        spec = model.spec
-        response = pb.GetModelResponse(
-            summary=_summary(entry),
-            item_shape=spec.item_shape,
-            latent_size=spec.latent_size,
-            likelihood=spec.likelihood.name,
-            sigma=spec.likelihood.sigma,
-            scale=spec.likelihood.scale,
-            learned_prior=spec.learned_prior,
-            embedding_space=spec.embedding_space,
-            sampling_version=spec.sampling_version,
-            metrics=spec.metrics,
-            max_request_rows=self._max_rows,
-        )
-        if spec.value_range is not None:
-            response.value_min, response.value_max = spec.value_range
-        for name, execution in model.graphs.items():
-            response.graphs[name].CopyFrom(_execution(execution))
-        return response
+        with self._lease(request.model, caller) as model:
+            (entry,) = (e for e in self._models.entries() if e.model is model)
+            spec = model.spec
+            response = pb.GetModelResponse(
+                summary=summary(entry),
+                item_shape=spec.item_shape,
+                latent_size=spec.latent_size,
+                likelihood=spec.likelihood.name,
+                sigma=spec.likelihood.sigma,
+                scale=spec.likelihood.scale,
+                learned_prior=spec.learned_prior,
+                embedding_space=spec.embedding_space,
+                sampling_version=spec.sampling_version,
+                metrics=spec.metrics,
+                max_request_rows=self._max_rows,
+            )
+            if spec.value_range is not None:
+                response.value_min, response.value_max = spec.value_range
+            for name, execution in model.graphs.items():
+                response.graphs[name].CopyFrom(_execution(execution))
+            return response
 
     def _put_items(
         self, response: Message, values: Callable[[], Floats], spec: Spec, output: int, chosen: int
@@ -217,11 +222,12 @@ class VaeServicer:
         else:
             yield self._aside.run(put)
 
-    def _find(self, selector: pb.ModelSelector, caller: Caller) -> Model:
-        model = self._models.find(selector.name, selector.version)
-        caller.asked.model, caller.asked.version = model.name, model.version
-        caller.allowance.check_model(model.name)
-        return model
+    @contextmanager
+    def _lease(self, selector: pb.ModelSelector, caller: Caller) -> Iterator[Model]:
+        with self._models.lease(selector.name, selector.version, selector.label) as model:
+            caller.asked.model, caller.asked.version = model.name, model.version
+            caller.allowance.check_model(model.name)
+            yield model
 
     def _drawn_seed(self, request: sampling.Request) -> int:
         return self._seed(request, draws=True)
@@ -250,6 +256,13 @@ def _execution(execution: Execution) -> pb.GraphExecution:
     )
 
 
-def _summary(entry: Entry) -> pb.ModelSummary:
+def summary(entry: Entry) -> pb.ModelSummary:
     model = ref(entry.model) if entry.model else pb.ModelRef(name=entry.name, version=entry.version)
-    return pb.ModelSummary(model=model, state=_STATES[entry.state], reason=entry.reason, is_default=entry.is_default)
+    return pb.ModelSummary(
+        model=model,
+        state=_STATES[entry.state],
+        reason=entry.reason,
+        is_default=entry.is_default,
+        labels=entry.labels,
+        share=entry.share,
+    )

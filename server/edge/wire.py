@@ -1,10 +1,11 @@
-"""Messages to arrays and back. Every request is checked here, completely, and nowhere else.
+"""Messages to arrays and back. Every request is checked here, completely; inference_v2 has messages of its own.
 
 Nothing is allocated for a tensor before its shape, type and byte length are known to agree.
 """
 
 import io
 import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ MAX_DRAWS = 64
 MAX_IMPORTANCE_SAMPLES, DEFAULT_IMPORTANCE_SAMPLES = 10_000, 64
 MAX_SCORED_SAMPLES = 1 << 20  # of all rows of a request
 MAX_TEMPERATURE = 4.0
+MAX_SHOWN = 8  # dimensions that a refusal repeats
 PNG_CHANNELS = {1: "L", 3: "RGB"}
 _ITEM_SIZE = {pb.DATA_TYPE_FLOAT32: 4, pb.DATA_TYPE_UINT8: 1}
 _DATA_TYPE = {np.dtype(np.float32): pb.DATA_TYPE_FLOAT32, np.dtype(np.uint8): pb.DATA_TYPE_UINT8}
@@ -50,7 +52,11 @@ def importance_samples(value: int, *, rows: int) -> int:
 
 def temperature(request: pb.SampleRequest | pb.SampleStreamRequest) -> float:
     """The temperature, 1 if unset. Raises InvalidInput."""
-    value = request.temperature if request.HasField("temperature") else 1.0
+    return temperature_value(request.temperature) if request.HasField("temperature") else 1.0
+
+
+def temperature_value(value: float) -> float:
+    """The value, if noise can have such a deviation. Raises InvalidInput."""
     if not 0.0 <= value <= MAX_TEMPERATURE:
         raise InvalidInput("temperature", f"must be 0..{MAX_TEMPERATURE:g}, got {value:g}")
     return value
@@ -78,20 +84,25 @@ def encoding(value: int, spec: Spec) -> int:
 def items(tensor: pb.Tensor, spec: Spec, *, max_rows: int) -> Floats:
     """Items as float32 [rows, *item] in the model's value range. Raises InvalidInput."""
     allowed = {pb.DATA_TYPE_FLOAT32} | ({pb.DATA_TYPE_UINT8} if spec.value_range else set())
-    values = _array("items", tensor, allowed, spec.item_shape, max_rows=max_rows)
+    return item_values("items", _array("items", tensor, allowed, spec.item_shape, max_rows=max_rows), spec)
+
+
+def item_values(field: str, values: Floats | Bytes, spec: Spec) -> Floats:
+    """uint8 or float32 [rows, *item] as float32 in the model's value range. Raises InvalidInput."""
     if values.dtype == np.uint8:
         assert spec.value_range is not None
         low, high = spec.value_range
         # Division before scaling: 0 and 255 land exactly on the ends of the range.
         return np.asarray(values / np.float32(255.0) * np.float32(high - low) + np.float32(low), np.float32)
-    _check_values("items", values, spec.value_range)
-    return values
+    floats = np.asarray(values, np.float32)
+    check_values(field, floats, spec.value_range)
+    return floats
 
 
 def latents(tensor: pb.Tensor, spec: Spec, *, max_rows: int) -> Floats:
     """Latents as float32 [rows, latent]. Raises InvalidInput."""
     values = _array("latents", tensor, {pb.DATA_TYPE_FLOAT32}, (spec.latent_size,), max_rows=max_rows)
-    _check_values("latents", values, None)
+    check_values("latents", values, None)
     return values
 
 
@@ -113,27 +124,22 @@ def put_items(response: Any, values: Floats, spec: Spec, *, chosen: int) -> None
         response.png.extend(_png(image) for image in _to_bytes(values, spec))
 
 
-def _array(
-    field: str, tensor: pb.Tensor, allowed: set[pb.DataType], row_shape: tuple[int, ...], *, max_rows: int
-) -> np.ndarray[Any, np.dtype[Any]]:
-    """The tensor's elements as a read-only view of one copy of the message's bytes."""
-    if tensor.dtype not in allowed:
-        names = " or ".join(pb.DataType.Name(dtype) for dtype in sorted(allowed))
-        got = pb.DataType.Name(tensor.dtype) if tensor.dtype in pb.DataType.values() else str(tensor.dtype)
-        raise InvalidInput(f"{field}.dtype", f"must be {names}, got {got}")
-    shape = tuple(tensor.shape)
+def rows_shape(field: str, got: Iterable[int], row_shape: tuple[int, ...], *, max_rows: int) -> tuple[int, ...]:
+    """The shape of 1..max_rows rows, if it is one. Raises InvalidInput."""
+    shape = tuple(got)
     if len(shape) != 1 + len(row_shape) or shape[1:] != row_shape or not 1 <= shape[0] <= max_rows:
         wanted = ", ".join([f"1..{max_rows}", *map(str, row_shape)])
-        raise InvalidInput(f"{field}.shape", f"must be [{wanted}], got {list(shape)}")
-    size = math.prod(shape) * _ITEM_SIZE[tensor.dtype]
-    data = tensor.data  # a copy of the message's bytes at every access
-    if len(data) != size:
-        raise InvalidInput(f"{field}.data", f"must be {size} bytes for shape {list(shape)}, got {len(data)}")
-    dtype = np.dtype("<f4") if tensor.dtype == pb.DATA_TYPE_FLOAT32 else np.dtype(np.uint8)
-    return np.frombuffer(data, dtype).reshape(shape)
+        raise InvalidInput(f"{field}.shape", f"must be [{wanted}], got {shown(shape)}")
+    return shape
 
 
-def _check_values(field: str, values: Floats, limits: tuple[float, float] | None) -> None:
+def shown(shape: Sequence[int]) -> str:
+    """A shape for a refusal, which goes into a header and must stay small."""
+    return str(list(shape)) if len(shape) <= MAX_SHOWN else f"{len(shape)} dimensions"
+
+
+def check_values(field: str, values: Floats, limits: tuple[float, float] | None) -> None:
+    """Nothing, if every value is finite and in the limits. Raises InvalidInput."""
     # A NaN makes minimum and maximum NaN and fails every comparison; two passes over the values settle the good case.
     least, greatest = float(values.min()), float(values.max())
     low, high = limits or (-float(np.finfo(np.float32).max), float(np.finfo(np.float32).max))
@@ -145,6 +151,23 @@ def _check_values(field: str, values: Floats, limits: tuple[float, float] | None
     first = float(values[row][bad[row]][0])
     wanted = f"{low:g}..{high:g}" if limits else "finite"
     raise InvalidInput(f"{field}.data", f"must be {wanted}, got {first:g} in row {row}")
+
+
+def _array(
+    field: str, tensor: pb.Tensor, allowed: set[pb.DataType], row_shape: tuple[int, ...], *, max_rows: int
+) -> np.ndarray[Any, np.dtype[Any]]:
+    """The tensor's elements as a read-only view of one copy of the message's bytes."""
+    if tensor.dtype not in allowed:
+        names = " or ".join(pb.DataType.Name(dtype) for dtype in sorted(allowed))
+        got = pb.DataType.Name(tensor.dtype) if tensor.dtype in pb.DataType.values() else str(tensor.dtype)
+        raise InvalidInput(f"{field}.dtype", f"must be {names}, got {got}")
+    shape = rows_shape(field, tensor.shape, row_shape, max_rows=max_rows)
+    size = math.prod(shape) * _ITEM_SIZE[tensor.dtype]
+    data = tensor.data  # a copy of the message's bytes at every access
+    if len(data) != size:
+        raise InvalidInput(f"{field}.data", f"must be {size} bytes for shape {list(shape)}, got {len(data)}")
+    dtype = np.dtype("<f4") if tensor.dtype == pb.DATA_TYPE_FLOAT32 else np.dtype(np.uint8)
+    return np.frombuffer(data, dtype).reshape(shape)
 
 
 def _to_bytes(values: Floats, spec: Spec) -> Bytes:

@@ -1,171 +1,145 @@
-"""Models and versions on disk: found, verified, warmed up, and looked up by name."""
+"""Models and versions, looked up by name. Lives on the callers' thread."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from random import random
 
-import numpy as np
-
-from server import artifact
-from server.artifact import Artifact, Manifest
-from server.core.arrays import Doubles
-from server.core.batcher import Batcher
-from server.core.likelihood import Bernoulli, Gaussian
-from server.core.model import Entry, Execution, Model
-from server.core.spec import LatentMode, Spec
-from server.core.vae import Vae
-from server.errors import ArtifactError, InvalidInput, NotFound, Unavailable
-from server.runtime import engine
-from server.runtime.choice import Given
-from server.runtime.engine import Device
-from server.runtime.folder import preferred_model, versions
-from server.runtime.graph import LoadedGraph
-from server.runtime.remembered import Remembered
-from server.runtime.signature import CheckSignature, unchecked
-from server.runtime.tuning import tune
+from server.core.model import Entry, State
+from server.core.route import LABELS, Route
+from server.errors import InvalidInput, NotFound, Unavailable
+from server.runtime.folder import Fingerprint
+from server.runtime.held import Held
+from server.runtime.policy import Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How graphs shall run."""
+@dataclass(slots=True)
+class Slot:
+    """The place of one version, whether it is loaded or not."""
 
-    device: Device
-    given: Given
-    cores: int  # that this process may use
-    remembered: Remembered
-    cuda_graphs: bool = False
-    check_signature: CheckSignature = unchecked
+    name: str
+    version: str
+    files: Fingerprint | None = None  # what was last loaded or refused
+    loading: bool = False
+    reason: str = ""  # why these files were refused
+    held: Held | None = None
+    taken: float = 0.0  # until when it took the calls that name no version
+
+    @property
+    def state(self) -> State:
+        if self.held:
+            return "ready"
+        if self.loading:
+            return "loading"
+        return "failed" if self.reason else "unloaded"
 
 
-# Makes the batcher of one graph: (graph, how it runs, model, version, graph name).
-MakeBatcher = Callable[[LoadedGraph, Execution, str, str, str], Batcher]
+@dataclass(slots=True)
+class Shelf:
+    """The versions of one model."""
+
+    slots: dict[str, Slot] = field(default_factory=dict)  # newest first
+    policy: Policy = field(default_factory=Policy)
+    route: Route = field(default_factory=Route)
+
+    def slot(self, name: str, version: str) -> Slot:
+        """The slot of a version, made where there was none."""
+        if version not in self.slots:
+            self.slots[version] = Slot(name, version)
+            self.slots = dict(sorted(self.slots.items(), key=lambda item: int(item[0]), reverse=True))
+        return self.slots[version]
 
 
 class Catalog:
-    """Every model version under one folder; fulfils core.model.Models."""
+    """Every model version that the server knows; fulfils core.model.Models."""
 
-    def __init__(self, entries: Iterable[Entry], *, closers: Sequence[Callable[[], None]] = ()) -> None:
-        self._entries = tuple(entries)
-        self._closers = tuple(closers)
-        self._versions: dict[str, dict[str, Entry]] = {}
-        for entry in self._entries:
-            self._versions.setdefault(entry.name, {})[entry.version] = entry
+    def __init__(self, *, draw: Callable[[], float] = random, clock: Callable[[], float] = time.monotonic) -> None:
+        """`draw` gives numbers in [0, 1) to share calls between stable and canary."""
+        self.default = ""  # the model for callers who name none; "": they must, unless there is but one
+        self.shelves: dict[str, Shelf] = {}  # by name
+        self._draw = draw
+        self.clock = clock
+
+    def shelf(self, name: str) -> Shelf:
+        """The shelf of a model, made where there was none."""
+        if name not in self.shelves:
+            self.shelves[name] = Shelf()
+            self.shelves = dict(sorted(self.shelves.items()))
+        return self.shelves[name]
 
     def entries(self) -> Sequence[Entry]:
-        return self._entries
+        default = self._default()
+        return [self.entry(slot, default=default) for slot in self._slots()]
 
-    def find(self, name: str, version: str) -> Model:
-        """The model version, "" meaning the default. Raises InvalidInput, NotFound or Unavailable."""
-        if not name:
-            name = self._default_name()
-        versions = self._versions.get(name)
-        if versions is None:
-            raise NotFound(f"model.name: no model {name!r}; there are {', '.join(self._versions)}")
+    def entry(self, slot: Slot, *, default: str = "") -> Entry:
+        taken = self.shelves[slot.name].route
+        return Entry(
+            slot.name,
+            slot.version,
+            slot.state,
+            slot.reason,
+            slot.held.model if slot.held else None,
+            is_default=slot.name == default and slot.version == taken.stable,
+            labels=taken.labels(slot.version),
+            share=taken.share(slot.version),
+        )
+
+    def serving(self, name: str = "") -> Sequence[Held]:
+        """What takes the calls of a model that name no version, or of all models."""
+        shelves = self.shelves.values() if not name else [self.shelves[name]] if name in self.shelves else []
+        return [
+            held
+            for shelf in shelves
+            for version in (shelf.route.stable, shelf.route.canary)
+            if version and (held := shelf.slots[version].held)
+        ]
+
+    def lease(self, name: str, version: str, label: str = "") -> Held:
+        """The model version, "" meaning the default. Raises InvalidInput, NotFound or Unavailable.
+
+        To be entered at once, before anything else happens on this thread.
+        """
+        name = name or self._needed_default()
+        shelf = self.shelves.get(name)
+        if shelf is None:
+            raise NotFound(f"model.name: no model {name!r}; there are {', '.join(self.shelves)}")
         if version:
-            entry = versions.get(version)
-            if entry is None:
-                raise NotFound(f"model.version: {name} has no version {version!r}; there are {', '.join(versions)}")
-            if entry.model is None:
-                raise Unavailable(f"model {name} version {version} is {entry.state}")
-            return entry.model
-        for entry in versions.values():  # newest first
-            if entry.model is not None:
-                return entry.model
-        raise Unavailable(f"model {name} has no ready version")
+            return _by_version(name, shelf, version, label)
+        if label and label not in LABELS:
+            raise InvalidInput("model.label", f"must be one of {', '.join(LABELS)}, got {label!r}")
+        picked = shelf.route.pick(label, draw=self._draw)
+        if not picked:
+            raise _nobody(name, shelf, label)
+        held = shelf.slots[picked].held
+        assert held is not None
+        return held
 
-    def close(self) -> None:
-        """Finish what every batcher has accepted, then stop them."""
-        for close in self._closers:
-            close()
+    def _slots(self) -> Iterator[Slot]:
+        for shelf in self.shelves.values():
+            yield from shelf.slots.values()
 
-    def _default_name(self) -> str:
-        for entry in self._entries:
-            if entry.is_default:
-                return entry.name
-        raise InvalidInput("model.name", f"is needed: there are {', '.join(self._versions)}")
+    def _default(self) -> str:
+        return self.default or (next(iter(self.shelves)) if len(self.shelves) == 1 else "")
 
-
-def load(
-    folder: Path,
-    *,
-    default_model: str,
-    plan: Plan,
-    make_batcher: MakeBatcher,
-    report: Callable[[Entry], None],
-) -> Catalog:
-    """Load every folder/<model>/<version>; one that is broken is listed as failed, with the reason, and not served.
-
-    `report` hears of every version once. Raises ArtifactError if there is nothing to load or no version is ready or
-    the default model does not exist, DeviceUnavailable if the device asked for cannot be used.
-    """
-    if not folder.is_dir():
-        raise ArtifactError(f"{folder}: no such folder")
-    found = versions(folder)
-    names = list(dict.fromkeys(name for name, _, _ in found))
-    if not found:
-        raise ArtifactError(f"{folder}: holds no model; it needs <model>/<version>/{artifact.MANIFEST}")
-    default = default_model or preferred_model(folder) or (names[0] if len(names) == 1 else "")
-    if default and default not in names:
-        raise ArtifactError(f"{folder}: has no model {default!r} to prefer; there are {', '.join(names)}")
-    entries: list[Entry] = []
-    closers: list[Callable[[], None]] = []
-    defaulted = False
-    for name, version, path in found:
-        try:
-            model, batchers = _load(path, name=name, version=version, plan=plan, make_batcher=make_batcher)
-        except ArtifactError as error:
-            entry = Entry(name, version, "failed", str(error), None, is_default=False)
-        else:
-            closers += [batcher.close for batcher in batchers]
-            is_default = name == default and not defaulted
-            defaulted |= is_default
-            entry = Entry(name, version, "ready", "", model, is_default=is_default)
-        report(entry)
-        entries.append(entry)
-    if not any(entry.model for entry in entries):
-        first = entries[0]
-        raise ArtifactError(f"no model is ready; {first.name} version {first.version}: {first.reason}")
-    return Catalog(entries, closers=closers)
+    def _needed_default(self) -> str:
+        default = self._default()
+        if not default:
+            raise InvalidInput("model.name", f"is needed: there are {', '.join(self.shelves)}")
+        return default
 
 
-def _load(
-    path: Path, *, name: str, version: str, plan: Plan, make_batcher: MakeBatcher
-) -> tuple[Model, Sequence[Batcher]]:
-    verified: Artifact = artifact.read(path)
-    plan.check_signature(path)
-    loaded = engine.load(verified, device=plan.device, threads=plan.given.start.threads, cuda_graphs=plan.cuda_graphs)
-    graphs = tune(verified, loaded, given=plan.given, cores=plan.cores, remembered=plan.remembered)
-    # Threads start only now that nothing can fail any more.
-    batchers = {
-        graph_name: make_batcher(tuned.graph, tuned.execution, name, version, graph_name)
-        for graph_name, tuned in graphs.items()
-    }
-    executions = {graph_name: tuned.execution for graph_name, tuned in graphs.items()}
-    spec = spec_of(verified.manifest)
-    return Model(name, version, spec, Vae(spec, batchers), executions), tuple(batchers.values())
+def _by_version(name: str, shelf: Shelf, version: str, label: str) -> Held:
+    if label:
+        raise InvalidInput("model.label", f"must be empty beside a version, got {label!r}")
+    slot = shelf.slots.get(version)
+    if slot is None:
+        raise NotFound(f"model.version: {name} has no version {version!r}; there are {', '.join(shelf.slots)}")
+    if slot.held is None:
+        raise Unavailable(f"model {name} version {version} is {slot.state}")
+    return slot.held
 
 
-def spec_of(manifest: Manifest) -> Spec:
-    """A manifest in the terms of the core."""
-    sigma, scale = manifest.likelihood.sigma, manifest.likelihood.scale
-    return Spec(
-        digest=manifest.digest,
-        embedding_space=manifest.embedding_space,
-        item_shape=manifest.item.shape,
-        value_range=manifest.item.range,
-        latent_size=manifest.latent_size,
-        likelihood=Bernoulli() if sigma is None else Gaussian(sigma, scale),
-        learned_prior=manifest.learned_prior,
-        sampling_version=manifest.sampling_version,
-        metrics=manifest.metrics,
-        elbo_percentiles=_percentiles(manifest, "elbo"),
-        nll_percentiles=_percentiles(manifest, "reconstruction_nll"),
-        kl_percentiles=_percentiles(manifest, "kl"),
-    )
-
-
-def _percentiles(manifest: Manifest, quantity: str) -> dict[LatentMode, Doubles]:
-    return {
-        "mean": np.array(manifest.held_out["mean"][quantity]),
-        "draw": np.array(manifest.held_out["draw"][quantity]),
-    }
+def _nobody(name: str, shelf: Shelf, label: str) -> NotFound | Unavailable:
+    if label == "canary" and not shelf.policy.canary:
+        return NotFound(f"model.label: {name} has no canary")
+    return Unavailable(f"model {name} has no ready {label or 'stable'} version")

@@ -37,10 +37,16 @@ class Drift(Collector):
             for latent in spec.nll_percentiles:
                 self._seen[model, version, latent] = _Seen(spec.nll_percentiles[latent], spec.kl_percentiles[latent])
 
-    def observe(self, scored: Scored) -> None:
-        """Count the rows of one call."""
+    def forget(self, model: str, version: str) -> None:
+        """Show a version no longer."""
         with self._lock:
-            self._seen[scored.model, scored.version, scored.latent].add(scored)
+            self._seen = {labels: seen for labels, seen in self._seen.items() if labels[:2] != (model, version)}
+
+    def observe(self, scored: Scored) -> None:
+        """Count the rows of one call; those of a version that was forgotten meanwhile are nobody's."""
+        with self._lock:
+            if seen := self._seen.get((scored.model, scored.version, scored.latent)):
+                seen.add(scored)
 
     def collect(self) -> Iterator[Metric]:
         """The series as they are now."""

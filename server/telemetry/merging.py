@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from prometheus_client import Metric
@@ -52,15 +52,16 @@ class Ledger:
     def total(self, *others: Reading) -> Reading:
         """All as one, with the readings of others."""
         families = merge([*others, *self._present.values(), self._departed])
+        before, self._shown = self._shown, {}  # what nobody counts any more may begin again from 0
         for family in families:
             if family.type in _COUNTS:
-                family.samples = [self._not_below(sample) for sample in family.samples]
+                family.samples = [self._not_below(sample, before) for sample in family.samples]
         return families
 
-    def _not_below(self, sample: Sample) -> Sample:
+    def _not_below(self, sample: Sample, before: Mapping[_Key, float]) -> Sample:
         # Rounding depends on the order of a sum, and Prometheus takes the least step down for a restart from 0.
         key = _key(sample)
-        self._shown[key] = max(sample.value, self._shown.get(key, 0.0))
+        self._shown[key] = max(sample.value, before.get(key, 0.0))
         return sample._replace(value=self._shown[key])
 
 

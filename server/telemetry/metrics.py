@@ -6,6 +6,7 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
@@ -96,11 +97,15 @@ class Metrics:
         self._model_ready = Gauge("vae_model_ready", "1 if it takes traffic.", ("model", "version"), registry=registry)
         self._model_loads = Counter("vae_model_loads_total", "Attempts to load.", ("result",), registry=registry)
         self.security = SecurityMetrics(registry, rejected=self._rejected)
+        self._of_versions = [
+            metric for metric in _families(vars(self)) if {"model", "version"} <= set(metric._labelnames)
+        ]
         for result in ("ok", "failed"):  # at zero: a rate misses the event with which a series is born
             self._model_loads.labels(result)
         self._drift = Drift()
         registry.register(self._drift)
         self.scored = self._drift.observe  # the observer of the servicer
+        self._reading: dict[tuple[str, str], list[Gauge]] = {}  # by model and version
         self._calls: dict[Rpc, _Call] = {}
 
     def serve(self, host: str, port: int) -> tuple[int, Callable[[], None]]:
@@ -111,26 +116,47 @@ class Metrics:
         """What the registry holds, for a supervisor."""
         return merging.dump(self.registry.collect())
 
-    def model(self, entry: Entry) -> None:
-        """A version was loaded or refused."""
-        self._model_loads.labels("ok" if entry.model else "failed").inc()
+    def loaded(self, entry: Entry) -> None:
+        """A version was loaded."""
+        assert entry.model is not None
+        self._model_loads.labels("ok").inc()
+        self._model_ready.labels(entry.name, entry.version).set(1)
+        # The same version with other files may have been here before.
+        self._model_info.remove_by_labels({"model": entry.name, "version": entry.version})
+        spec = entry.model.spec
+        self._drift.watch(entry.name, entry.version, spec)
+        provider = entry.model.graphs["decoder"].provider
+        for graph, execution in entry.model.graphs.items():
+            for name, gauge in self._execution.items():
+                gauge.labels(entry.name, entry.version, graph).set(getattr(execution, name) or 0)
+        self._model_info.labels(entry.name, entry.version, spec.digest, spec.embedding_space, provider).set(1)
+
+    def refused(self, entry: Entry) -> None:
+        """A version was refused; one of the same number may be in memory all the same."""
+        self._model_loads.labels("failed").inc()
         self._model_ready.labels(entry.name, entry.version).set(entry.model is not None)
-        if entry.model:
-            spec = entry.model.spec
-            self._drift.watch(entry.name, entry.version, spec)
-            provider = entry.model.graphs["decoder"].provider
-            for graph, execution in entry.model.graphs.items():
-                for name, gauge in self._execution.items():
-                    gauge.labels(entry.name, entry.version, graph).set(getattr(execution, name) or 0)
-            self._model_info.labels(entry.name, entry.version, spec.digest, spec.embedding_space, provider).set(1)
+
+    def forget(self, model: str, version: str) -> None:
+        """A version is no longer there: neither are its series."""
+        # A gauge that reads is a cycle of references: what it reads would stay until the collector walks everything.
+        for child in self._reading.pop((model, version), ()):
+            child.set_function(float)
+        for metric in self._of_versions:
+            metric.remove_by_labels({"model": model, "version": version})
+        self._drift.forget(model, version)
 
     def watch_queue(self, queue: QueueState, *, model: str, version: str, graph: str) -> None:
         """Read the gauges of a graph from its batcher."""
         labels = (model, version, graph)
-        self._queue_rows.labels(*labels).set_function(lambda: queue.queued_rows)
-        self._queue_bytes.labels(*labels).set_function(lambda: queue.queued_bytes)
-        self._inflight.labels(*labels).set_function(lambda: queue.running_rows)
-        self._executor_up.labels(*labels).set_function(lambda: queue.alive)
+        for gauge, read in (
+            (self._queue_rows, lambda: queue.queued_rows),
+            (self._queue_bytes, lambda: queue.queued_bytes),
+            (self._inflight, lambda: queue.running_rows),
+            (self._executor_up, lambda: queue.alive),
+        ):
+            child = gauge.labels(*labels)
+            child.set_function(read)
+            self._reading.setdefault((model, version), []).append(child)
 
     def batches(
         self, *, model: str, version: str, graph: str, padding: Callable[[int], int]
@@ -187,6 +213,16 @@ class Metrics:
             call.handled[event.code].inc()
             trace = event.caller.trace
             call.seconds.observe(event.seconds, {"trace_id": trace.id} if trace and trace.sampled else None)
+
+
+def _families(attributes: Mapping[str, object]) -> list[MetricWrapperBase]:
+    """The metrics among an object's attributes, those in mappings included."""
+    values = [
+        value
+        for attribute in attributes.values()
+        for value in (attribute.values() if isinstance(attribute, dict) else (attribute,))
+    ]
+    return [value for value in values if isinstance(value, MetricWrapperBase)]
 
 
 @dataclass(frozen=True, slots=True)

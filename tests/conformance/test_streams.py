@@ -67,6 +67,13 @@ def test_reflection_tells_every_service_and_its_messages(channel):
     assert "Sample" in service.methods_by_name
 
 
+def test_reflection_tells_the_open_inference_protocol_too(channel):
+    database = ProtoReflectionDescriptorDatabase(channel)
+    assert "inference.GRPCInferenceService" in database.get_services()
+    service = DescriptorPool(database).FindServiceByName("inference.GRPCInferenceService")
+    assert service.methods_by_name["ModelInfer"].input_type.fields_by_name["raw_input_contents"].number == 7
+
+
 def test_a_dialogue_answers_each_request_before_the_next_is_asked(channel):
     answered = threading.Semaphore(1)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
+import numpy as np
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -19,6 +20,8 @@ from support.transports import TRANSPORTS
 from support.waiting import wait_until
 
 import vaeserve
+from server.edge.inference_v2 import open_inference_pb2 as oip
+from server.edge.inference_v2 import servicer as inference
 from vaeserve import Client
 from vaeserve.v1 import vaeserve_pb2 as pb
 from vaeserve.v1 import vaeserve_pb2_grpc
@@ -50,6 +53,7 @@ def kept(request, models: Path, tmp_path_factory) -> Iterator[Kept]:
     kept.add("alice", 'certificates = ["alice.example"]')
     kept.add("slow", "rows_per_second = 0.01\nburst_rows = 10")
     kept.add("single", "concurrent_calls = 1")
+    kept.add("paced", "rows_per_second = 200\nburst_rows = 20")
     kept.add("wide_only", 'models = ["wide"]')
     kept.file.write_text(kept.text)
     arguments = ["--transport", request.param, "--default-model", "tiny", "--log-level", "debug"]
@@ -130,6 +134,53 @@ def test_more_than_can_ever_be_had_is_a_mistake(kept):
         client.sample(11)
     assert mistake.value.violations[0].field == "count"
     assert "10 at once" in str(mistake.value)
+
+
+def test_a_stream_beyond_the_quota_comes_whole_at_the_quota_s_pace(kept):
+    with kept.client("paced") as client:
+        chunks = list(client.sample_stream(60, seed=3))
+    assert sum(len(chunk.items) for chunk in chunks) == 60
+    assert max(len(chunk.items) for chunk in chunks) == 20, "chunks of the default size keep to the burst"
+    assert kept.process.sum("vae_tenant_rows_total", tenant="paced") == 60
+    assert kept.process.sum("vae_tenant_rejected_total", tenant="paced", reason="quota") >= 1
+
+
+def test_chunks_that_can_never_be_had_are_a_mistake(kept):
+    with kept.client("slow") as client, pytest.raises(vaeserve.InvalidInput) as mistake:
+        next(client.sample_stream(60, chunk_rows=11))
+    assert mistake.value.violations[0].field == "chunk_rows"
+
+
+def test_a_score_costs_every_draw(kept):
+    with kept.client("slow") as client, pytest.raises(vaeserve.InvalidInput) as mistake:
+        client.score(np.zeros((1, 1, 4, 4), np.float32), importance_samples=11)
+    assert mistake.value.violations[0].field == "importance_samples"
+
+
+def test_open_inference_is_charged_and_bound_to_the_tenant_s_models_alike(kept):
+    def ask(tenant: str | None, method: str, request):
+        metadata = [] if tenant is None else [("authorization", f"Bearer {kept.keys[tenant]}")]
+        call = channel.unary_unary(f"/{inference.SERVICE}/{method}", type(request).SerializeToString, bytes)
+        return call(request, timeout=20, metadata=metadata)
+
+    count = oip.ModelInferRequest.InferInputTensor(name="count", datatype="INT64", shape=[1])
+    count.contents.int64_contents.append(11)
+    infer = oip.ModelInferRequest(model_name="tiny-sampler", inputs=[count])
+    with grpc.insecure_channel(kept.process.target) as channel:
+        assert oip.ServerLiveResponse.FromString(ask(None, "ServerLive", oip.ServerLiveRequest())).live
+        ask("alice", "ModelInfer", infer)
+        for tenant, code in (
+            (None, grpc.StatusCode.UNAUTHENTICATED),
+            ("slow", grpc.StatusCode.INVALID_ARGUMENT),  # more than can ever be had at once
+            ("wide_only", grpc.StatusCode.PERMISSION_DENIED),
+        ):
+            with pytest.raises(grpc.RpcError) as refusal:
+                ask(tenant, "ModelInfer", infer)
+            assert refusal.value.code() is code
+        listed = ask("wide_only", "ModelStatistics", oip.ModelStatisticsRequest())
+        names = {one.name for one in oip.ModelStatisticsResponse.FromString(listed).model_stats}
+    assert names
+    assert all(name.startswith("wide") for name in names)
 
 
 def test_a_tenant_has_so_many_calls_at_a_time(kept):

@@ -28,6 +28,19 @@ def test_the_checked_in_stubs_are_those_of_the_proto(tmp_path):
         assert file.read_text() == (ROOT / "vaeserve" / "v1" / file.name).read_text(), file.name
 
 
+def test_the_checked_in_descriptors_of_the_open_inference_protocol_are_those_of_the_proto(tmp_path):
+    """`make proto` remakes them."""
+    subprocess.run(
+        [sys.executable, "-m", "grpc_tools.protoc", "-Iproto/inference", f"--pyi_out={tmp_path}",
+         f"--descriptor_set_out={tmp_path}/open_inference.binpb", "proto/inference/open_inference.proto"],
+        cwd=ROOT, check=True,
+    )  # fmt: skip
+    made = sorted(tmp_path.iterdir())
+    assert len(made) == 2
+    for file in made:
+        assert file.read_bytes() == (ROOT / "server" / "edge" / "inference_v2" / file.name).read_bytes(), file.name
+
+
 def test_imports_run_one_way():
     """The contracts are in pyproject.toml; `make lint` runs them too."""
     command = [Path(sys.executable).with_name("lint-imports"), "--no-logo", "--no-cache"]

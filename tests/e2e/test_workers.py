@@ -121,7 +121,7 @@ def test_a_signal_while_workers_load_ends_all_without_a_word(models, transport):
     assert process.wait() == 128 + signal.SIGTERM
     process.process.stderr.close()
     wait_until_gone(left)
-    assert {json.loads(line)["event"] for line in process.lines} <= {"model ready", "worker ready"}
+    assert {json.loads(line)["event"] for line in process.lines} <= {"model ready", "model routed", "worker ready"}
 
 
 def test_a_killed_worker_is_back_callers_go_on_and_no_count_goes_down_then_all_drain(models, transport):

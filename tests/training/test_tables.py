@@ -17,7 +17,7 @@ from torch import Tensor
 from server import artifact as contract
 from server.core.likelihood import Decoded, Gaussian
 from server.runtime import engine
-from server.runtime.catalog import spec_of
+from server.runtime.loading import spec_of
 from training import checkpoint, export, run, served, session
 from training.__main__ import main
 from training.config import Config

@@ -116,6 +116,13 @@ def test_an_unknown_error_shows_an_id_and_nothing_else():
     assert "secret" not in reply.status.message
 
 
+def test_a_refusal_fits_into_headers_whatever_it_repeats():
+    for error in (NotFound("no model " + "x" * 10**6), InvalidInput("f" * 64, "got " + "x" * 10**6)):
+        status = Ring().unary(raising(error)).outcome().status
+        assert status.message.endswith("xxx...")
+        assert len(status.message) + sum(len(value) for _, value in status.trailers) < 4096
+
+
 def test_bytes_that_are_no_message_are_the_callers_mistake():
     reply = Ring().unary(raising(AssertionError), payload=b"\xff\xff\xff").outcome()
     assert reply.status.code is Code.INVALID_ARGUMENT

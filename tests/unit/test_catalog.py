@@ -8,15 +8,18 @@ from support.artifacts import write_artifact
 from server import artifact
 from server.core.batcher import Batcher
 from server.core.likelihood import Gaussian
-from server.core.model import Entry, Execution
+from server.core.model import Entry, Execution, Model
+from server.core.route import Route
 from server.core.scheduler import Scheduler
 from server.errors import ArtifactError, InvalidInput, NotFound, Unavailable
-from server.runtime import catalog
+from server.runtime import loading
+from server.runtime.catalog import Catalog
 from server.runtime.choice import Given
 from server.runtime.graph import LoadedGraph
 from server.runtime.remembered import Remembered
+from server.runtime.rollout import Rollout
 
-PLAN = catalog.Plan(
+PLAN = loading.Plan(
     device="cpu", given=Given(rows=4, executors=1, threads=1), cores=1, remembered=Remembered(None, tell=print)
 )
 
@@ -26,21 +29,48 @@ def make_batcher(graph: LoadedGraph, execution: Execution, model: str, version: 
     return Batcher(graph, scheduler=Scheduler(max_batch_rows=execution.max_batch_rows, **limits))
 
 
-def load(folder: Path, *, default_model: str = "") -> tuple[catalog.Catalog, list[Entry]]:
-    reported: list[Entry] = []
-    loaded = catalog.load(
-        folder, default_model=default_model, plan=PLAN, make_batcher=make_batcher, report=reported.append
-    )
-    loaded.close()
-    return loaded, reported
+class Reported:
+    """Notes the versions that were loaded or refused."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def ready(self, entry: Entry) -> None:
+        self.entries.append(entry)
+
+    def refused(self, entry: Entry, *, error: Exception) -> None:
+        self.entries.append(entry)
+
+    def routed(self, name: str, route: Route | None) -> None:
+        pass
+
+
+def load(folder: Path, *, default_model: str = "") -> tuple[Catalog, list[Entry]]:
+    catalog, reported = Catalog(), Reported()
+    Rollout(
+        folder,
+        catalog,
+        default_model=default_model,
+        window=600.0,
+        plan=PLAN,
+        make_batcher=make_batcher,
+        run=None,
+        observer=reported,
+    ).start()
+    return catalog, reported.entries
+
+
+def find(catalog: Catalog, name: str, version: str) -> Model:
+    with catalog.lease(name, version) as model:
+        return model
 
 
 def test_the_newest_version_is_the_default_by_number_not_by_letter(tmp_path):
     for version in ("2", "10", "9"):
         write_artifact(tmp_path / "m" / version)
     models, _ = load(tmp_path)
-    assert models.find("", "").version == "10"
-    assert models.find("m", "9").version == "9"
+    assert find(models, "", "").version == "10"
+    assert find(models, "m", "9").version == "9"
     assert [(e.version, e.is_default) for e in models.entries()] == [("10", True), ("9", False), ("2", False)]
 
 
@@ -48,13 +78,13 @@ def test_a_broken_version_is_listed_with_its_reason_and_the_one_before_it_serves
     write_artifact(tmp_path / "m" / "1")
     (write_artifact(tmp_path / "m" / "2") / "decoder.onnx").unlink()
     models, reported = load(tmp_path)
-    assert models.find("m", "").version == "1"
+    assert find(models, "m", "").version == "1"
     broken = models.entries()[0]
     assert (broken.version, broken.state, broken.is_default) == ("2", "failed", False)
     assert broken.reason == "decoder.onnx: listed in SHA256SUMS but missing"
     assert [entry.version for entry in reported] == ["2", "1"]
     with pytest.raises(Unavailable):
-        models.find("m", "2")
+        find(models, "m", "2")
 
 
 def test_of_several_models_one_must_be_named_unless_one_is_preferred(tmp_path):
@@ -62,9 +92,9 @@ def test_of_several_models_one_must_be_named_unless_one_is_preferred(tmp_path):
         write_artifact(tmp_path / name / "1")
     models, _ = load(tmp_path)
     with pytest.raises(InvalidInput, match="is needed: there are a, b"):
-        models.find("", "")
+        find(models, "", "")
     preferring, _ = load(tmp_path, default_model="b")
-    assert preferring.find("", "").name == "b"
+    assert find(preferring, "", "").name == "b"
 
 
 def test_the_folder_prefers_a_model_until_the_setting_prefers_another(tmp_path):
@@ -72,9 +102,9 @@ def test_the_folder_prefers_a_model_until_the_setting_prefers_another(tmp_path):
         write_artifact(tmp_path / name / "1")
     (tmp_path / "models.toml").write_text('default = "b"\n')
     models, _ = load(tmp_path)
-    assert models.find("", "").name == "b"
+    assert find(models, "", "").name == "b"
     overruled, _ = load(tmp_path, default_model="a")
-    assert overruled.find("", "").name == "a"
+    assert find(overruled, "", "").name == "a"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +112,7 @@ def test_the_folder_prefers_a_model_until_the_setting_prefers_another(tmp_path):
     [
         ("default = ", "cannot be read as TOML"),
         ("default = 3", "default is 3; it must be the name of a model"),
-        ('defualt = "m"', "unknown key 'defualt'; allowed: default"),
+        ('defualt = "m"', "unknown key 'defualt'; allowed: default, models"),
         ('default = "x"', "has no model 'x' to prefer; there are m"),
     ],
 )
@@ -97,9 +127,9 @@ def test_unknown_names_and_versions_are_not_found(tmp_path):
     write_artifact(tmp_path / "m" / "1")
     models, _ = load(tmp_path)
     with pytest.raises(NotFound, match="no model 'x'; there are m"):
-        models.find("x", "")
+        find(models, "x", "")
     with pytest.raises(NotFound, match="m has no version '7'; there are 1"):
-        models.find("m", "7")
+        find(models, "m", "7")
 
 
 def test_what_is_no_version_is_left_alone(tmp_path):
@@ -134,4 +164,4 @@ def test_a_preferred_model_must_exist(tmp_path):
 
 def test_the_core_hears_of_a_tables_scale(tmp_path):
     path = write_artifact(tmp_path / "1", item_shape=(2,), likelihood="gaussian", scale=(10.0, 0.5))
-    assert catalog.spec_of(artifact.read(path).manifest).likelihood == Gaussian(0.25, (10.0, 0.5))
+    assert loading.spec_of(artifact.read(path).manifest).likelihood == Gaussian(0.25, (10.0, 0.5))

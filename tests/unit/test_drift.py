@@ -132,3 +132,13 @@ def test_the_share_of_held_out_rows_does_not_add_up_over_workers(drift, registry
     one = load(dump(registry.collect()))
     (shares,) = (family for family in merge([one, one]) if family.name == "vae_training_share")
     assert max(sample.value for sample in shares.samples) == 0.1
+
+
+def test_a_forgotten_version_is_shown_no_longer_and_its_last_calls_are_nobodys():
+    drift = Drift()
+    drift.watch("m", "1", SPEC)
+    drift.watch("m", "2", SPEC)
+    drift.forget("m", "1")
+    drift.observe(scored([1.0]))
+    versions = {sample.labels["version"] for family in drift.collect() for sample in family.samples}
+    assert versions == {"2"}

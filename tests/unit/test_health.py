@@ -4,7 +4,7 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from server.core.caller import Caller
-from server.core.ticket import drive
+from server.core.ticket import Ticket, drive
 from server.edge.health import Health
 from server.errors import NotFound
 
@@ -75,3 +75,56 @@ def test_closing_ends_every_watch_after_its_last_word():
     health.close()
     assert drive(messages.next()).outcome().status == HealthCheckResponse.NOT_SERVING
     assert drive(messages.next()).outcome() is None
+
+
+def probe(*answers: bool):
+    """A probe that answers so, one check after the other."""
+    left = list(answers)
+
+    def ask() -> Ticket[bool]:
+        ticket: Ticket[bool] = Ticket()
+        ticket.succeed(left.pop(0))
+        return ticket
+
+    return ask
+
+
+def test_a_check_tells_what_its_probe_found_and_watchers_hear_of_it():
+    health = Health()
+    health.set("a", serving=True, probe=probe(True, False, True))
+    messages = watch(health, "a")
+    assert drive(messages.next()).outcome().status == HealthCheckResponse.SERVING
+    change = drive(messages.next())
+    assert check(health, "a").status == HealthCheckResponse.SERVING
+    assert not change.done
+    assert check(health, "a").status == HealthCheckResponse.NOT_SERVING
+    assert change.outcome().status == HealthCheckResponse.NOT_SERVING
+    assert check(health, "a").status == HealthCheckResponse.SERVING
+
+
+def test_a_service_that_is_not_meant_to_serve_is_not_probed():
+    health = Health()
+    health.set("a", serving=False, probe=probe())
+    assert check(health, "a").status == HealthCheckResponse.NOT_SERVING
+    health.set("a", serving=True, probe=probe())
+    health.stop_serving()
+    assert check(health, "a").status == HealthCheckResponse.NOT_SERVING
+
+
+def test_nothing_serves_again_once_the_server_is_about_to_leave():
+    health = Health()
+    health.stop_serving()
+    health.set("a", serving=True)
+    assert check(health, "a").status == HealthCheckResponse.NOT_SERVING
+
+
+def test_a_removed_service_is_unknown_to_checkers_and_watchers():
+    health = Health()
+    health.set("a", serving=True)
+    messages = watch(health, "a")
+    drive(messages.next()).outcome()
+    change = drive(messages.next())
+    health.remove("a")
+    assert change.outcome().status == HealthCheckResponse.SERVICE_UNKNOWN
+    with pytest.raises(NotFound):
+        check(health, "a")

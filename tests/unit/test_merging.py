@@ -138,3 +138,14 @@ def worker(calls: int) -> CollectorRegistry:
     registry = CollectorRegistry()
     Counter("calls", "", registry=registry).inc(calls)
     return registry
+
+
+def test_a_count_that_nobody_shows_any_more_is_forgotten_and_may_begin_again():
+    ledger = Ledger()
+    ledger.join(0)
+    ledger.read(0, reading(a=5.0, b=1.0))
+    ledger.total()
+    ledger.read(0, reading(b=2.0))
+    assert values(ledger.total()) == {"b_total": 2.0}
+    ledger.read(0, reading(a=1.0, b=2.0))
+    assert values(ledger.total()) == {"a_total": 1.0, "b_total": 2.0}

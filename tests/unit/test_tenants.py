@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server import keys
+from server.core.caller import Caller
 from server.core.events import Charged, TurnedAway
 from server.edge.tenants.bucket import Bucket
 from server.edge.tenants.door import Door
@@ -126,7 +127,7 @@ def test_calls_that_are_open_count_under_a_new_roll_too():
 
 
 def test_a_caller_carries_its_tenant_and_weight_to_the_queue():
-    caller = Place("weight = 3").door.enter(ALICE).caller(5.0)
+    caller = Place("weight = 3").door.enter(ALICE).caller(Caller(5.0))
     assert (caller.deadline, caller.tenant, caller.weight) == (5.0, "alice", 3)
 
 

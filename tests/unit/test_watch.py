@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from prometheus_client import generate_latest
 
 from server.telemetry.metrics import Metrics
 from vaeserve.watch import figures, watching
@@ -101,7 +102,7 @@ def test_what_the_server_writes_is_read_back():
 
     metrics = Metrics()
     metrics.watch_queue(Queue(), model='odd "name"\\', version="1", graph="decoder")
-    seen = between(None, Exposition(metrics.exposition().decode()))
+    seen = between(None, Exposition(generate_latest(metrics.registry).decode()))
     (graph,) = seen.graphs
     assert (graph.model, graph.up, graph.queue_rows, graph.inflight_rows) == ('odd "name"\\', True, 5, 3)
     assert seen.memory_bytes > 2**20

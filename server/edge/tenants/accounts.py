@@ -61,9 +61,12 @@ class Account:
         if self._bucket is not None:
             self._bucket.give_back(rows)
 
+    def may_use(self, model: str) -> bool:
+        return self.tenant.models is None or model in self.tenant.models
+
     def check_model(self, name: str) -> None:
         """Raises PermissionDenied."""
-        if self.tenant.models is not None and name not in self.tenant.models:
+        if not self.may_use(name):
             raise PermissionDenied(f"tenant {self.tenant.name} may not use model {name}")
 
     def change(self, tenant: Tenant, *, now: float) -> None:

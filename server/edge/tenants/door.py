@@ -39,6 +39,9 @@ class Visit:
         self._door.charge(self._account, rows, field=field)
         self._charged = rows
 
+    def may_use(self, model: str) -> bool:
+        return self._account.may_use(model)
+
     def check_model(self, name: str) -> None:
         """See Account.check_model."""
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
@@ -13,6 +14,7 @@ from server.edge.certificate import Certificate
 from server.edge.metadata import LazyMetadata, Metadata
 from server.edge.methods import Dialogue, MethodTable, ServerStream, Unary
 from server.edge.status import Code, Status
+from server.edge.transports import unix_socket
 from server.edge.transports.connections import KEEPALIVE_ANSWER_SECONDS, Connections, Shown
 
 T = TypeVar("T")
@@ -69,6 +71,16 @@ class GrpcioTransport:
             raise OSError(f"cannot listen on {address}: the port is taken or the address is not ours") from error
         await self._server.start()
         return bound
+
+    async def start_on_socket(self, path: Path) -> None:
+        """Listen on a Unix socket that only this process's user may use. Raises OSError if it cannot be had."""
+        unix_socket.clear(path)
+        with unix_socket.private():
+            try:
+                self._server.add_insecure_port(f"unix:{path.absolute()}")
+            except RuntimeError as error:
+                raise OSError(f"cannot listen on {path}: the folder is not there or not writable") from error
+        await self._server.start()
 
     async def stop(self, *, seconds: float) -> None:
         """Close the port and cut the calls that are still open after `seconds`.

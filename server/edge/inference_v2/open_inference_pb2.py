@@ -1,0 +1,12 @@
+"""The messages of proto/inference/open_inference.proto; `make proto` remakes the types beside this file.
+
+Top-level enums have no class here: their values are given by name.
+"""
+
+from google.protobuf import message_factory
+
+from server.edge.inference_v2.descriptors import FILE as DESCRIPTOR
+
+globals().update(
+    {name: message_factory.GetMessageClass(message) for name, message in DESCRIPTOR.message_types_by_name.items()}
+)

@@ -1,0 +1,71 @@
+"""Which models there are by the names of the Open Inference Protocol."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from server.core.model import Entry, Model, Models
+from server.edge.inference_v2.parameters import quoted
+from server.edge.inference_v2.views import VIEWS, View
+from server.errors import InvalidInput, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A view of a model version that takes traffic."""
+
+    name: str
+    view: View
+    model: Model
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A view of a model version that the server knows."""
+
+    name: str
+    view: View
+    entry: Entry
+
+
+class Repository:
+    """Every view of every model. A model's own name beats the view of another: `a-encoder` may be a VAE."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+
+    @contextmanager
+    def lease(self, name: str, version: str) -> Iterator[Found]:
+        """The view, in the version that its model's policy serves if none is named, which stays in memory meanwhile.
+
+        Raises InvalidInput, NotFound or Unavailable.
+        """
+        base, view = self._split(name)
+        with self._models.lease(base, version, "") as model:
+            yield Found(name, view, model)
+
+    def listed(self, name: str = "", version: str = "") -> Iterator[Listed]:
+        """All, or those of a name, or of a version. Raises NotFound for a name that there is not."""
+        if name:
+            self._split(name)
+        own = self._own()
+        for entry in self._models.entries():
+            for view in VIEWS:
+                full = entry.name + view.suffix
+                shadowed = view.suffix and full in own
+                if not shadowed and name in ("", full) and version in ("", entry.version):
+                    yield Listed(full, view, entry)
+
+    def _split(self, name: str) -> tuple[str, View]:
+        if not name:
+            raise InvalidInput("model_name", "is needed")
+        own = self._own()
+        for view in VIEWS:
+            base = name.removesuffix(view.suffix)
+            if base in own and base + view.suffix == name:
+                return base, view
+        known = ", ".join(dict.fromkeys(listed.name for listed in self.listed()))
+        raise NotFound(f"model_name: no model {quoted(name)}; there are {known}")
+
+    def _own(self) -> set[str]:
+        return {entry.name for entry in self._models.entries()}

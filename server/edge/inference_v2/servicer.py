@@ -1,0 +1,183 @@
+"""inference.GRPCInferenceService: each RPC over the same models, batchers and checks as the native API."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import version as installed
+
+from google.protobuf.message import Message
+
+from server.core.aside import Aside
+from server.core.caller import Caller
+from server.core.events import Scored
+from server.core.model import Models, State
+from server.core.ticket import Steps
+from server.edge.inference_v2 import description, parameters, tensors
+from server.edge.inference_v2 import open_inference_pb2 as pb
+from server.edge.inference_v2.repository import Found, Repository
+from server.edge.inference_v2.statistics import Requests, Statistics
+from server.edge.inference_v2.views import Request
+from server.edge.methods import Method, Unary
+from server.errors import DeadlineExceeded, InvalidInput, NotFound, Unavailable
+
+SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
+EXTENSIONS = ("model_configuration", "schedule_policy", "statistics")
+_STATES: dict[State, str] = {"loading": "LOADING", "ready": "READY", "failed": "UNAVAILABLE"}
+
+
+class InferenceServicer:
+    """The handlers of GRPCInferenceService over a catalog of models."""
+
+    def __init__(
+        self,
+        models: Models,
+        *,
+        aside: Aside,
+        max_rows: int,
+        pick_seed: Callable[[], int],
+        ready: Callable[[], bool],
+        statistics: Statistics,
+        observe: Callable[[Scored], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`aside` reads and writes typed tensors; `max_rows` bounds one request; `pick_seed` gives a seed 0..2^63 - 1
+        to requests that bring none; `ready` says whether the server takes traffic; `observe` hears how well rows
+        were explained; `clock` is that of the callers' deadlines.
+        """
+        self._repository = Repository(models)
+        self._aside = aside
+        self._max_rows = max_rows
+        self._pick_seed = pick_seed
+        self._ready = ready
+        self._statistics = statistics
+        self._observe = observe
+        self._clock = clock
+
+    def methods(self) -> tuple[Method, ...]:
+        return (
+            Unary(f"/{SERVICE}/ServerLive", pb.ServerLiveRequest, self.server_live, public=True),
+            Unary(f"/{SERVICE}/ServerReady", pb.ServerReadyRequest, self.server_ready, public=True),
+            Unary(f"/{SERVICE}/ModelReady", pb.ModelReadyRequest, self.model_ready),
+            Unary(f"/{SERVICE}/ServerMetadata", pb.ServerMetadataRequest, self.server_metadata),
+            Unary(f"/{SERVICE}/ModelMetadata", pb.ModelMetadataRequest, self.model_metadata),
+            Unary(f"/{SERVICE}/ModelInfer", pb.ModelInferRequest, self.model_infer),
+            Unary(f"/{SERVICE}/ModelConfig", pb.ModelConfigRequest, self.model_config),
+            Unary(f"/{SERVICE}/ModelStatistics", pb.ModelStatisticsRequest, self.model_statistics),
+            Unary(f"/{SERVICE}/RepositoryIndex", pb.RepositoryIndexRequest, self.repository_index),
+        )
+
+    def server_live(self, request: pb.ServerLiveRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
+        yield from ()
+        return pb.ServerLiveResponse(live=True)
+
+    def server_ready(self, request: pb.ServerReadyRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
+        yield from ()
+        return pb.ServerReadyResponse(ready=self._ready())
+
+    def model_ready(self, request: pb.ModelReadyRequest, caller: Caller) -> Steps[Message]:
+        yield from ()
+        try:
+            with self._lease(request.name, request.version, caller):
+                return pb.ModelReadyResponse(ready=self._ready())
+        except (NotFound, Unavailable):
+            return pb.ModelReadyResponse(ready=False)
+
+    def server_metadata(self, request: pb.ServerMetadataRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
+        yield from ()
+        return pb.ServerMetadataResponse(name="vaeserve", version=installed("vaeserve"), extensions=EXTENSIONS)
+
+    def model_metadata(self, request: pb.ModelMetadataRequest, caller: Caller) -> Steps[Message]:
+        yield from ()
+        with self._lease(request.name, request.version, caller) as found:
+            ready = [listed.entry.version for listed in self._repository.listed(request.name) if listed.entry.model]
+            return description.metadata(found, versions=ready)
+
+    def model_config(self, request: pb.ModelConfigRequest, caller: Caller) -> Steps[Message]:
+        yield from ()
+        with self._lease(request.name, request.version, caller) as found:
+            return pb.ModelConfigResponse(config=description.configuration(found, max_rows=self._max_rows))
+
+    def model_statistics(self, request: pb.ModelStatisticsRequest, caller: Caller) -> Steps[Message]:
+        yield from ()
+        if request.name and request.version:
+            with self._lease(request.name, request.version, caller):
+                pass  # it is there
+        response = pb.ModelStatisticsResponse()
+        for listed in self._repository.listed(request.name, request.version):
+            if listed.entry.model and caller.allowance.may_use(listed.entry.name):
+                statistics = self._statistics.message(
+                    name=listed.name,
+                    model=listed.entry.name,
+                    version=listed.entry.version,
+                    graph=listed.view.graph,
+                )
+                response.model_stats.append(statistics)
+        return response
+
+    def repository_index(self, request: pb.RepositoryIndexRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
+        yield from ()
+        if request.repository_name:
+            raise InvalidInput(
+                "repository_name", f"must be empty: there is one, got {parameters.quoted(request.repository_name)}"
+            )
+        response = pb.RepositoryIndexResponse()
+        for listed in self._repository.listed():
+            entry = listed.entry
+            if entry.model or not request.ready:
+                response.models.add(
+                    name=listed.name, version=entry.version, state=_STATES[entry.state], reason=entry.reason
+                )
+        return response
+
+    def model_infer(self, request: pb.ModelInferRequest, caller: Caller) -> Steps[Message]:
+        began = self._clock()
+        with self._lease(request.model_name, request.model_version, caller) as found:
+            requests = self._statistics.requests(name=found.name, version=found.model.version)
+            try:
+                return (yield from self._infer(request, found, caller, requests, began=began))
+            except Exception:
+                requests.fail.add(self._clock() - began)
+                raise
+
+    @contextmanager
+    def _lease(self, name: str, version: str, caller: Caller) -> Iterator[Found]:
+        with self._repository.lease(name, version) as found:
+            caller.asked.model, caller.asked.version = found.model.name, found.model.version
+            caller.allowance.check_model(found.model.name)
+            yield found
+
+    def _infer(
+        self, request: pb.ModelInferRequest, found: Found, caller: Caller, requests: Requests, *, began: float
+    ) -> Steps[Message]:
+        options = parameters.options(request.parameters)
+        if options.timeout_seconds is not None:
+            caller = replace(caller, deadline=min(caller.deadline, began + options.timeout_seconds))
+        if options.bulk:
+            caller = replace(caller, priority="bulk")
+        view, model = found.view, found.model
+        expected = view.inputs(model.spec)
+        inputs = tensors.Inputs(request, expected, aside=self._aside, max_rows=self._max_rows, clock=self._clock)
+        wanted = tensors.wanted(request.outputs, view.outputs(model.spec))
+        answer = yield from view.infer(
+            Request(inputs, model, caller, max_rows=self._max_rows, pick_seed=self._pick_seed, observe=self._observe)
+        )
+        computed = self._clock()
+        response = pb.ModelInferResponse(model_name=found.name, model_version=model.version, id=request.id)
+        write = partial(tensors.write, response, {name: answer.outputs[name] for name in wanted}, raw=inputs.raw)
+        if inputs.raw:
+            write()
+        else:
+            yield self._aside.run(write)
+        now = self._clock()
+        if now > caller.deadline:
+            raise DeadlineExceeded("the timeout passed before the response was sent")
+        requests.answered(
+            rows=answer.rows,
+            total=now - began,
+            reading=inputs.seconds,
+            writing=now - computed,
+            served=caller.total(),
+        )
+        return response

@@ -1,0 +1,172 @@
+"""The four models that one VAE is to clients of the Open Inference Protocol: their tensors, and what runs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from server.core.caller import Caller
+from server.core.events import Scored
+from server.core.model import Model
+from server.core.spec import Spec
+from server.core.ticket import Steps
+from server.edge import wire
+from server.edge.inference_v2.tensors import Array, Inputs, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a view gave: outputs by name, each made when it is wanted."""
+
+    rows: int
+    outputs: Mapping[str, Callable[[], Array]]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One way to use a VAE."""
+
+    suffix: str  # behind the VAE's name
+    graph: str  # the one that most of its time goes into
+    inputs: Callable[[Spec], tuple[Tensor, ...]]
+    outputs: Callable[[Spec], tuple[Tensor, ...]]
+    infer: Callable[["Request"], Steps[Answer]]
+
+    def takes_rows(self, spec: Spec) -> bool:
+        """Whether a request's rows are those of its inputs."""
+        return all(tensor.per_row for tensor in self.inputs(spec))
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a view works with."""
+
+    inputs: Inputs
+    model: Model
+    caller: Caller
+    max_rows: int
+    pick_seed: Callable[[], int]
+    observe: Callable[[Scored], None]
+
+    def take(self, rows: int, *, field: str) -> None:
+        """Rows that are valid go onto the caller's account. Raises QuotaExceeded or InvalidInput."""
+        self.caller.asked.rows = rows
+        self.caller.allowance.charge(rows, field=field)
+
+
+def _encode(request: Request) -> Steps[Answer]:
+    items = yield from request.inputs.items("x", request.model.spec)
+    request.take(len(items), field="x.shape")
+    posterior = yield from request.model.vae.encode(items, caller=request.caller)
+    return Answer(len(items), {"mean": lambda: posterior.mean, "logvar": lambda: posterior.log_var})
+
+
+def _decode(request: Request) -> Steps[Answer]:
+    latents = yield from request.inputs.latents("z", request.model.spec)
+    request.take(len(latents), field="z.shape")
+    decoded = yield from request.model.vae.decode(latents, caller=request.caller)
+    return Answer(len(latents), {"mean": lambda: decoded.mean})
+
+
+def _reconstruct(request: Request) -> Steps[Answer]:
+    items = yield from request.inputs.items("x", request.model.spec)
+    model, caller = request.model, request.caller
+    request.take(len(items), field="x.shape")
+    result = yield from model.vae.reconstruct(items, latent="mean", seed=0, first_row=0, caller=caller)
+    request.observe(
+        Scored(model.name, model.version, "mean", result.reconstruction_nll, result.kl, result.elbo_percentile)
+    )
+    return Answer(
+        len(items),
+        {
+            "items": lambda: result.decoded.mean,
+            "reconstruction_nll": lambda: result.reconstruction_nll,
+            "kl": lambda: result.kl,
+            "elbo": lambda: result.elbo,
+            "percentile": lambda: result.elbo_percentile,
+        },
+    )
+
+
+def _sample(request: Request) -> Steps[Answer]:
+    inputs = request.inputs
+    rows = inputs.integer("count", least=1, most=request.max_rows)
+    assert rows is not None  # it is not optional
+    seed = inputs.integer("seed", least=0, most=wire.MAX_SEED)
+    if seed is None:
+        seed = request.pick_seed()
+    first_row = inputs.integer("first_row", least=0, most=wire.MAX_ROW - rows) or 0
+    temperature = inputs.temperature("temperature")
+    request.take(rows, field="count")
+    sampled = yield from request.model.vae.sample(
+        rows=rows,
+        seed=seed,
+        first_row=first_row,
+        temperature=1.0 if temperature is None else temperature,
+        caller=request.caller,
+    )
+    outputs: dict[str, Callable[[], Array]] = {
+        "items": lambda: sampled.decoded.mean,
+        "latents": sampled.latents,
+        "seed": lambda: np.array([seed], np.int64),
+    }
+    return Answer(rows, outputs)
+
+
+def _items(spec: Spec) -> tuple[Tensor, ...]:
+    return (Tensor("x", "FP32", spec.item_shape, accepts=("FP32", "UINT8") if spec.value_range else ("FP32",)),)
+
+
+def _latents(spec: Spec) -> tuple[Tensor, ...]:
+    return (Tensor("z", "FP32", (spec.latent_size,), accepts=("FP32",)),)
+
+
+def _number(name: str, datatype: str, *, optional: bool) -> Tensor:
+    return Tensor(name, datatype, (1,), per_row=False, accepts=(datatype,), optional=optional)
+
+
+VIEWS = (
+    View(
+        suffix="",
+        graph="decoder",
+        inputs=_items,
+        outputs=lambda spec: (
+            Tensor("items", "FP32", spec.item_shape),
+            *(Tensor(name, "FP32", ()) for name in ("reconstruction_nll", "kl", "elbo", "percentile")),
+        ),
+        infer=_reconstruct,
+    ),
+    View(
+        suffix="-encoder",
+        graph="encoder",
+        inputs=_items,
+        outputs=lambda spec: (
+            Tensor("mean", "FP32", (spec.latent_size,)),
+            Tensor("logvar", "FP32", (spec.latent_size,)),
+        ),
+        infer=_encode,
+    ),
+    View(
+        suffix="-decoder",
+        graph="decoder",
+        inputs=_latents,
+        outputs=lambda spec: (Tensor("mean", "FP32", spec.item_shape),),
+        infer=_decode,
+    ),
+    View(
+        suffix="-sampler",
+        graph="decoder",
+        inputs=lambda spec: (  # noqa: ARG005 - the others' inputs depend on it
+            _number("count", "INT64", optional=False),
+            _number("seed", "INT64", optional=True),
+            _number("first_row", "INT64", optional=True),
+            _number("temperature", "FP32", optional=True),
+        ),
+        outputs=lambda spec: (
+            Tensor("items", "FP32", spec.item_shape),
+            Tensor("latents", "FP32", (spec.latent_size,)),
+            Tensor("seed", "INT64", (1,), per_row=False),
+        ),
+        infer=_sample,
+    ),
+)

@@ -1,0 +1,35 @@
+"""A Unix socket's place in the file system: ours if nobody listens there, and nobody else's to use."""
+
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def clear(path: Path) -> None:
+    """Remove a socket that a dead process left behind. Raises OSError if something else is there."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise OSError(f"cannot listen on {path}: there is a file that is no socket")
+    with socket.socket(socket.AF_UNIX) as caller:
+        try:
+            caller.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+    raise OSError(f"cannot listen on {path}: another process does")
+
+
+@contextmanager
+def private() -> Iterator[None]:
+    """What is made meanwhile has mode 0600 or less."""
+    before = os.umask(0o177)
+    try:
+        yield
+    finally:
+        os.umask(before)

@@ -1,0 +1,1 @@
+"""What only those who run a server may ask of it: generated stubs in v1."""
