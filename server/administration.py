@@ -11,6 +11,7 @@ from server.edge import admin, reflection
 from server.edge.boundary import Boundary, ReportInternal
 from server.edge.methods import table
 from server.edge.status import Code
+from server.edge.transports.connections import Connections
 from server.edge.transports.grpcio import GrpcioTransport
 from server.errors import StartFailed
 from server.telemetry.metrics import Metrics
@@ -18,6 +19,8 @@ from server.workers.worker import Worker
 
 MAX_SECONDS = 3600.0  # a reload may measure many graphs
 MAX_REQUEST_BYTES = 1 << 16
+# The file's mode says who may connect: no encryption, no keys.
+CONNECTIONS = Connections(keepalive_seconds=MAX_SECONDS, max_age_seconds=0.0, grace_seconds=0.0)
 
 
 class Administration:
@@ -43,7 +46,9 @@ class Administration:
             for method in methods.values():
                 metrics.expect_calls(method.rpc, codes=[code.name for code in Code])
         boundary = Boundary(max_seconds=MAX_SECONDS, observe=metrics.call, report_internal=report_internal)
-        self._transport = GrpcioTransport(methods, boundary, max_request_bytes=MAX_REQUEST_BYTES)
+        self._transport = GrpcioTransport(
+            methods, boundary, max_request_bytes=MAX_REQUEST_BYTES, connections=CONNECTIONS
+        )
 
     async def start(self) -> None:
         """Listen. Raises StartFailed."""

@@ -30,6 +30,7 @@ from server.edge.transports.transport import MakeTransport
 from server.edge.wire import MAX_SEED
 from server.errors import ArtifactError, StartFailed
 from server.runtime.engine import DeviceUnavailable
+from server.security import Security
 from server.settings import Settings, cores
 from server.signals import TellSignals
 from server.telemetry.access import AccessLog
@@ -137,6 +138,7 @@ class App:
         access_log = AccessLog(self._log, rate=settings.access_log)
         self._calls = Calls(self._metrics, access_log, _traces() if settings.traces == "on" else None)
         self._expose_metrics()
+        self._security = Security(settings, metrics=self._metrics.security, log=self._log)
         try:
             self._versions.load()
         except (ArtifactError, DeviceUnavailable) as error:
@@ -149,16 +151,23 @@ class App:
             observe=self._calls.observe,
             report_internal=self._report_internal,
             begin_trace=self._calls.begin_trace,
+            door=self._security.door,
         )
         # What is there now stays: the garbage collector need not walk it again and again, with all callers waiting.
         gc.collect()
         gc.freeze()
-        self._transport = self._make_transport(methods, boundary, max_request_bytes=self._versions.max_request_bytes())
+        self._transport = self._make_transport(
+            methods,
+            boundary,
+            max_request_bytes=self._versions.max_request_bytes(),
+            connections=self._security.connections,
+        )
         try:
             self.port = await self._transport.start(settings.host, self.port)
         except OSError as error:
             raise StartFailed(f"--port: {error}") from error
         await self._admin.start()
+        self._security.watch()
         for service in ("", servicer.SERVICE, inference.SERVICE):
             self._health.set(service, serving=True, probe=self._versions.readiness.ask)
         self._versions.watch()
@@ -182,6 +191,7 @@ class App:
         self._boundary.drain()
         await self._until_quiet()
         self._health.close()
+        self._security.close()
         await self._transport.stop(seconds=LAST_WORDS_SECONDS)
         self._versions.close()
         self._aside.close()
@@ -231,7 +241,7 @@ class App:
             observe=scored,
         )
         methods = (*native.methods(), *foreign.methods(), *self._health.methods())
-        if self._settings.reflection == "on":
+        if self._settings.reflects:
             methods += reflection.methods([servicer.SERVICE, inference.SERVICE, HEALTH_SERVICE])
         return table(*methods)
 

@@ -16,9 +16,12 @@ from typing import Any, NoReturn
 from server import app, signals
 from server.edge.boundary import Boundary
 from server.edge.methods import MethodTable
+from server.edge.transports.connections import Connections
+from server.edge.transports.envoy import client_certificate
 from server.edge.transports.envoy.admin import Admin
 from server.edge.transports.envoy.hangups import Hangups
 from server.edge.transports.envoy.listener import Listener
+from server.edge.transports.envoy.sds import Secrets
 from server.edge.transports.envoy.transport import EnvoyTransport
 from server.edge.web.front import Front
 from server.edge.web.origins import Origins
@@ -71,13 +74,20 @@ class Application:
         )
         hangups = Hangups(handover.hangups)
 
-        def make_transport(methods: MethodTable, boundary: Boundary, *, max_request_bytes: int) -> EnvoyTransport:
+        secrets = Secrets(Path(handover.secrets)) if handover.secrets else None
+
+        def make_transport(
+            methods: MethodTable, boundary: Boundary, *, max_request_bytes: int, connections: Connections
+        ) -> EnvoyTransport:
+            if connections.shown is not None and secrets is not None:
+                connections.shown.when_changed(secrets.read_again)
             front = (
                 Front(
                     methods,
                     boundary,
                     max_request_bytes=max_request_bytes,
                     origins=Origins(*settings.origins),
+                    certificate_names=client_certificate.of_headers,
                 )
                 if settings.web == "on"
                 else None
@@ -94,6 +104,9 @@ class Application:
         except StartFailed as error:
             log.error("cannot start", reason=str(error))
             return 2
+        finally:
+            if secrets is not None:
+                secrets.remove()
 
 
 class SignalThread:

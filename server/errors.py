@@ -31,6 +31,24 @@ class QueueFull(VaeError):
         self.retry_after = retry_after  # seconds
 
 
+class Unauthenticated(VaeError):
+    """Nobody knows who is calling."""
+
+
+class PermissionDenied(VaeError):
+    """It is known who is calling, and that is not allowed."""
+
+
+class QuotaExceeded(VaeError):
+    """The caller's tenant has used up what it may have; come back later."""
+
+    def __init__(self, message: str, *, tenant: str, reason: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.tenant = tenant
+        self.reason = reason  # "quota" or "concurrency": which limit was met
+        self.retry_after = retry_after  # seconds
+
+
 class DeadlineExceeded(VaeError):
     """The caller's time, or the server's own limit, ran out."""
 

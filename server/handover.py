@@ -13,6 +13,7 @@ class Handover:
     arguments: tuple[str, ...]  # of the command line
     admin: str  # the path of Envoy's admin socket
     hangups: int  # the reading end of the pipe that tells of callers who left
+    secrets: str = ""  # the folder that tells Envoy where the certificate lies; empty without TLS
     worker: str = ""  # what its supervisor told it, if it is one of several workers
 
     def to_json(self) -> str:

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from server import signals
+from server import security, signals
 from server.edge.transports.envoy import configuration
 from server.edge.transports.envoy.listener import resolve
+from server.edge.transports.envoy.sds import Secrets
 from server.errors import StartFailed
 from server.handover import HANDOVER, Handover
 from server.settings import Settings
@@ -48,7 +49,7 @@ def become_envoy(settings: Settings, arguments: Sequence[str], *, worker: Worker
     if "LD_PRELOAD" not in environment:
         raise EnvoyMissing("--transport envoy needs a Python with a shared library: no libpython was found")
     (listener,) = pyvoy["static_resources"]["listeners"]
-    connections = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
     hangups, hangups_in = os.pipe()
     for end in (hangups, hangups_in):
         os.set_inheritable(end, True)
@@ -56,17 +57,28 @@ def become_envoy(settings: Settings, arguments: Sequence[str], *, worker: Worker
         admin = Path(tempfile.mkdtemp(prefix="vaeserve-")) / "admin"
     except OSError as error:
         raise StartFailed(f"--transport envoy needs a folder for temporary files: {error.strerror}") from error
+    files, secrets = security.certificate_files(settings), None
+    if files is not None:
+        security.read_certificate(files)  # while it can still be told in one line
+        secrets = Secrets(Path(tempfile.mkdtemp(prefix="vaeserve-")))
+        secrets.describe(files)
     document = configuration.bootstrap(
         address=address,
         port=worker.port if worker else settings.port,
         shared=worker is not None,
-        filters=connections["http_filters"],
+        filters=manager["http_filters"],
         admin=admin,
         hangups=Path(f"/dev/fd/{hangups_in}"),
+        connections=security.connections(settings),
+        protection=None if files is None or secrets is None else (files, secrets),
         web=settings.web == "on",
     )
     handover = Handover(
-        arguments=tuple(arguments), admin=str(admin), hangups=hangups, worker=worker.to_json() if worker else ""
+        arguments=tuple(arguments),
+        admin=str(admin),
+        hangups=hangups,
+        secrets="" if secrets is None else str(secrets.folder),
+        worker=worker.to_json() if worker else "",
     )
     # Envoy handles signals by cutting every call. Blocked here, they stay blocked in all its threads, and one of
     # Python's waits for them.

@@ -4,6 +4,7 @@ A flag beats its variable, a variable beats the default. All mistakes are told a
 """
 
 import argparse
+import ipaddress
 import math
 import os
 import re
@@ -93,6 +94,30 @@ class Settings:
     web_origins: str = _setting(
         "", _origins, "origins whose pages may call, beside the server's own: https://NAME, with commas; * is every one"
     )
+    profile: Literal["development", "production"] = _setting(
+        "development",
+        _choice("development", "production"),
+        "production: no reflection, and no unencrypted port that other machines can reach, unless asked for",
+    )
+    tls_certificate: str = _setting("", str, "file with the server's certificate and its chain, PEM; turns on TLS")
+    tls_key: str = _setting("", str, "file with the certificate's private key, PEM")
+    tls_client_ca: str = _setting(
+        "", str, "file with certificates, PEM; clients must have one issued by these (mutual TLS)"
+    )
+    plaintext: Literal["auto", "allow", "refuse"] = _setting(
+        "auto",
+        _choice("auto", "allow", "refuse"),
+        "without TLS on an address that other machines can reach; auto: refuse in production, else warn",
+    )
+    api_keys: str = _setting("", str, "file that lists tenants, their keys' hashes and quotas, TOML; else all may call")
+    keepalive_seconds: float = _setting(
+        60.0, _number(float, 1, 86400), "a connection that was silent for so long is asked whether it lives"
+    )
+    max_connection_age: float = _setting(
+        1800.0,
+        _number(float, 0, 31536000),
+        "seconds after which a connection takes no new calls, so that clients spread anew; 0: any age",
+    )
     workers: int = _setting(1, _number(int, 1, 64), "processes that serve the port side by side")
     metrics_host: str = _setting("127.0.0.1", str, "address to listen on for metrics")
     metrics_port: int = _setting(9464, _number(int, 0, 65535), "port for Prometheus metrics; 0 lets the system choose")
@@ -121,12 +146,17 @@ class Settings:
         0.0, _number(float, 0, 600), "seconds to go on serving after SIGTERM while load balancers notice NOT_SERVING"
     )
     drain_seconds: float = _setting(30.0, _number(float, 0, 3600), "seconds to finish accepted requests after that")
-    reflection: Literal["on", "off"] = _setting("on", _choice("on", "off"), "gRPC server reflection")
+    reflection: Literal["auto", "on", "off"] = _setting(
+        "auto", _choice("auto", "on", "off"), "gRPC server reflection; auto: on, but off in production"
+    )
     access_log: float = _setting(
         0.0, _number(float, 0, 1), "share of the calls that end OK to log; all others are logged anyhow"
     )
     traces: Literal["on", "off"] = _setting(
         "off", _choice("on", "off"), "send OpenTelemetry traces as the OTEL_* variables say; needs the extra otel"
+    )
+    model_signature_key: str = _setting(
+        "", str, "file with a public EC key, PEM; versions that it has not signed are refused (OpenSSF model signing)"
     )
     log_format: Literal["json", "console"] = _setting("console", _choice("json", "console"), "how log lines look")
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
@@ -137,6 +167,16 @@ class Settings:
     def origins(self) -> tuple[str, ...]:
         """The origins whose pages may call, beside the server's own."""
         return tuple(filter(None, self.web_origins.split(",")))
+
+    @property
+    def reflects(self) -> bool:
+        """Whether reflection is on."""
+        return self.reflection == "on" or (self.reflection == "auto" and self.profile == "development")
+
+    @property
+    def reachable_unencrypted(self) -> bool:
+        """Whether other machines can reach the port, and what they say can be read on the way."""
+        return not self.tls_certificate and not _is_loopback(self.host)
 
     @property
     def calibration_folder(self) -> Path | None:
@@ -178,13 +218,45 @@ def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         )
     if settings.web_port == 0 and settings.workers > 1:
         problems.append("--web-port 0 must be a port of your choice where --workers share it")
+    if settings.web_port != "off" and settings.tls_certificate:
+        problems.append("--web-port has no TLS: with --tls-certificate pages and JSON need the Envoy transport")
+    problems += _unprotected(settings)
     if problems:
         raise BadSettings("\n".join(problems))
     return settings
 
 
+def _unprotected(settings: Settings) -> list[str]:
+    """What is wrong with how connections are protected."""
+    problems = []
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        problems.append("--tls-certificate and --tls-key come together")
+    if settings.tls_client_ca and not settings.tls_certificate:
+        problems.append("--tls-client-ca needs --tls-certificate and --tls-key")
+    refused = settings.plaintext == "refuse" or (settings.plaintext == "auto" and settings.profile == "production")
+    if refused and settings.reachable_unencrypted:
+        problems.append(
+            f"--host {settings.host} can be reached from other machines and nothing encrypts: give --tls-certificate "
+            "and --tls-key, or --plaintext allow if something in front does it"
+        )
+    return problems
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 # Read by the client, the tests and the training package, which share the prefix.
-NOT_OURS = {PREFIX + name for name in ("TARGET", "DATA", "MODEL", "VERSION", "TIMEOUT")}
+NOT_OURS = {
+    PREFIX + name
+    for name in (
+        *("TARGET", "DATA", "MODEL", "VERSION", "TIMEOUT"),
+        *("TLS_CA", "CLIENT_CERTIFICATE", "CLIENT_KEY", "TLS_SERVER_NAME", "API_KEY_FILE"),
+    )
+}
 
 
 def cores(*, cgroup: Path = Path("/sys/fs/cgroup")) -> int:

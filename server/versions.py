@@ -16,6 +16,7 @@ from server.edge.inference_v2.statistics import Statistics
 from server.edge.readiness import Readiness
 from server.errors import Unavailable
 from server.news import News
+from server.runtime import signature
 from server.runtime.catalog import Catalog
 from server.runtime.choice import Given
 from server.runtime.loading import Plan
@@ -42,7 +43,7 @@ class Versions:
         cores: int,
         on_death: Callable[[], None],
     ) -> None:
-        """`on_death` hears that an executor died."""
+        """`on_death` hears that an executor died. Raises StartFailed."""
         loop = self._loop = asyncio.get_running_loop()
         self.catalog = Catalog()
         self.readiness = Readiness(self.catalog, later=loop.call_later)
@@ -70,6 +71,7 @@ class Versions:
                 cores=cores,
                 remembered=Remembered(settings.calibration_folder, tell=self._not_remembered),
                 cuda_graphs=settings.cuda_graphs == "on",
+                check_signature=signature.of(settings.model_signature_key),
             ),
             make_batcher=make_batcher,
             run=self._aside.run,

@@ -6,6 +6,7 @@
 `Client` and `AsyncClient` have the same methods; `results` says what they return, `errors` what they raise.
 """
 
+from vaeserve.access import Tls
 from vaeserve.async_client import AsyncClient
 from vaeserve.client import Client
 from vaeserve.errors import (
@@ -19,6 +20,7 @@ from vaeserve.errors import (
     NotFound,
     PermissionDenied,
     QueueFull,
+    QuotaExceeded,
     ResourceExhausted,
     Unauthenticated,
     Unavailable,
@@ -60,12 +62,14 @@ __all__ = [
     "PermissionDenied",
     "Posteriors",
     "QueueFull",
+    "QuotaExceeded",
     "Reconstructions",
     "ResourceExhausted",
     "SampleChunk",
     "Samples",
     "Scores",
     "Timing",
+    "Tls",
     "Unauthenticated",
     "Unavailable",
     "VaeServeError",

@@ -3,12 +3,14 @@
 import asyncio
 import copy
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from functools import partial
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import grpc
 
-from vaeserve import calls, errors, methods, responses
+from vaeserve import calls, channel, errors, methods, responses
+from vaeserve.access import ApiKey, FilePath, Tls
 from vaeserve.calls import Call, SampleStreamCall
 from vaeserve.results import SampleChunk
 from vaeserve.resuming import Resuming
@@ -59,15 +61,19 @@ class AsyncClient:
         model: str | None = None,
         version: str | int | None = None,
         timeout: float | None = 30.0,
+        tls: Tls | bool = False,
+        api_key: str | None = None,
+        api_key_file: FilePath | None = None,
         channels: int = 1,
         embedding_space: str | None = None,
     ) -> None:
-        """As `Client`. Raises RuntimeError outside a running event loop."""
+        """As `Client`. Raises RuntimeError outside a running event loop, InvalidInput."""
         asyncio.get_running_loop()  # grpc would bind itself to a loop that never runs
         self._model = calls.selector(model, version)
         self._timeout = calls.positive(timeout)
+        self._api_key = ApiKey(api_key, api_key_file)
         self._embedding_space = embedding_space
-        self._channels = Rotation(lambda options: grpc.aio.insecure_channel(target, options=options), channels)
+        self._channels = Rotation(partial(channel.open_async, target, tls), channels)
 
     def using(self, model: str | None, version: str | int | None = None) -> "AsyncClient":
         """A client of another model over the same connection. Closing one closes both.
@@ -91,8 +97,8 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Give up calls in flight and free the connection. May be called again."""
-        for channel in self._channels.all:
-            await channel.close()
+        for one in self._channels.all:
+            await one.close()
 
     async def __aenter__(self) -> "AsyncClient":
         return self
@@ -106,7 +112,7 @@ class AsyncClient:
         calls.pin(call, self._embedding_space)
         rpc = self._channels.next().unary_unary(call.path, type(call.request).SerializeToString, call.parse)
         try:
-            ended = rpc(call.request, timeout=self._timeout)
+            ended = rpc(call.request, timeout=self._timeout, metadata=self._api_key.metadata())
             response, trailers = await ended, await ended.trailing_metadata()
         except grpc.aio.AioRpcError as failure:
             raise errors.from_status(failure.code().name, failure.details(), failure.trailing_metadata()) from failure
@@ -116,7 +122,9 @@ class AsyncClient:
         stream = Resuming(call)
         while not stream.over:
             rpc: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._channels.next().unary_stream(call.path)
-            answers = rpc(stream.request.SerializeToString(), timeout=stream.seconds_left)
+            answers = rpc(
+                stream.request.SerializeToString(), timeout=stream.seconds_left, metadata=self._api_key.metadata()
+            )
             try:
                 async for answer in answers:
                     yield stream.take(answer)

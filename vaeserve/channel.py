@@ -1,6 +1,15 @@
-"""How a client's channel behaves: retries, load balancing, message sizes, keepalive."""
+"""How a client's channel behaves: encryption, retries, load balancing, message sizes, keepalive."""
 
 import json
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import grpc
+import grpc.aio
+
+from vaeserve.access import Tls
+
+Options: TypeAlias = Sequence[tuple[str, str | int]]
 
 # gRPC retries by itself, inside the call's deadline, and waits as long as the server's `grpc-retry-pushback-ms` says.
 # Every RPC of the service is safe to repeat: it computes an answer and changes nothing. After a storm of failures the
@@ -38,3 +47,23 @@ OPTIONS: tuple[tuple[str, str | int], ...] = (
 )
 # gRPC would let channels of the same options to the same address share one connection.
 OWN_CONNECTION = ("grpc.use_local_subchannel_pool", 1)
+
+
+def open_blocking(target: str, tls: Tls | bool, options: Options) -> grpc.Channel:
+    """A channel that connects on the first call. Raises InvalidInput for what TLS cannot use."""
+    if (chosen := _chosen(tls)) is None:
+        return grpc.insecure_channel(target, options=options)
+    return grpc.secure_channel(target, chosen.credentials(), options=(*options, *chosen.options()))
+
+
+def open_async(target: str, tls: Tls | bool, options: Options) -> grpc.aio.Channel:
+    """As open_blocking, for the running event loop."""
+    if (chosen := _chosen(tls)) is None:
+        return grpc.aio.insecure_channel(target, options=options)
+    return grpc.aio.secure_channel(target, chosen.credentials(), options=(*options, *chosen.options()))
+
+
+def _chosen(tls: Tls | bool) -> Tls | None:
+    if isinstance(tls, bool):
+        return Tls() if tls else None
+    return tls

@@ -3,12 +3,14 @@
 import copy
 import time
 from collections.abc import Callable, Generator
+from functools import partial
 from types import TracebackType
 from typing import Concatenate, ParamSpec, TypeVar
 
 import grpc
 
-from vaeserve import calls, errors, methods, responses
+from vaeserve import calls, channel, errors, methods, responses
+from vaeserve.access import ApiKey, FilePath, Tls
 from vaeserve.calls import Call, SampleStreamCall
 from vaeserve.results import SampleChunk
 from vaeserve.resuming import Resuming
@@ -58,6 +60,9 @@ class Client:
         model: str | None = None,
         version: str | int | None = None,
         timeout: float | None = 30.0,
+        tls: Tls | bool = False,
+        api_key: str | None = None,
+        api_key_file: FilePath | None = None,
         channels: int = 1,
         embedding_space: str | None = None,
     ) -> None:
@@ -67,13 +72,19 @@ class Client:
         model            which model shall answer; None leaves it to the server
         version          which version of it; None means the newest ready one
         timeout          seconds that a call may take, retries included; None waits for ever
+        tls              how to encrypt and whom to trust; True: the certificates that gRPC comes with; False: neither
+        api_key          the key that servers with tenants ask for; without TLS whoever is on the way can read it
+        api_key_file     instead, a file that holds it, read again when it changes
         channels         connections to each address, used in turn: of a server's workers, each connection reaches one
         embedding_space  of the vectors already stored: every encode that names no other relies on it
+
+        Raises InvalidInput for a file that cannot be read or used.
         """
         self._model = calls.selector(model, version)
         self._timeout = calls.positive(timeout)
+        self._api_key = ApiKey(api_key, api_key_file)
         self._embedding_space = embedding_space
-        self._channels = Rotation(lambda options: grpc.insecure_channel(target, options=options), channels)
+        self._channels = Rotation(partial(channel.open_blocking, target, tls), channels)
 
     def using(self, model: str | None, version: str | int | None = None) -> "Client":
         """A client of another model over the same connection. Closing one closes both.
@@ -97,8 +108,8 @@ class Client:
 
     def close(self) -> None:
         """Give up calls in flight and free the connection. May be called again."""
-        for channel in self._channels.all:
-            channel.close()
+        for one in self._channels.all:
+            one.close()
 
     def __enter__(self) -> "Client":
         return self
@@ -112,7 +123,7 @@ class Client:
         calls.pin(call, self._embedding_space)
         rpc = self._channels.next().unary_unary(call.path, type(call.request).SerializeToString, call.parse)
         try:
-            response, ended = rpc.with_call(call.request, timeout=self._timeout)
+            response, ended = rpc.with_call(call.request, timeout=self._timeout, metadata=self._api_key.metadata())
         except grpc.RpcError as failure:
             raise errors.from_status(failure.code().name, failure.details(), _trailers(failure)) from failure
         return call.read(response, responses.timing(ended.trailing_metadata()))
@@ -121,7 +132,9 @@ class Client:
         stream = Resuming(call)
         while not stream.over:
             rpc: grpc.UnaryStreamMultiCallable[bytes, bytes] = self._channels.next().unary_stream(call.path)
-            answers = rpc(stream.request.SerializeToString(), timeout=stream.seconds_left)
+            answers = rpc(
+                stream.request.SerializeToString(), timeout=stream.seconds_left, metadata=self._api_key.metadata()
+            )
             try:
                 for answer in answers:
                     yield stream.take(answer)

@@ -81,6 +81,10 @@ class QueueFull(ResourceExhausted):
     """The server is busy and refuses at once what it could not keep; `retry_after` says when to come back."""
 
 
+class QuotaExceeded(ResourceExhausted):
+    """The tenant whose key or certificate this is has used up its rows or calls; `retry_after` says until when."""
+
+
 class DeadlineExceeded(VaeServeError):
     """No answer within the client's timeout, or within the server's own limit."""
 
@@ -119,10 +123,10 @@ class Internal(VaeServeError):
 
 def from_status(code: str, message: str | None, trailers: Trailers) -> VaeServeError:
     """The exception for a call that ended with status `code`, e.g. "NOT_FOUND"."""
-    violations, retry_after = _details(trailers)
+    violations, retry_after, over_quota = _details(trailers)
     kind = _KINDS.get(code, VaeServeError)
     if kind is ResourceExhausted and retry_after is not None:
-        kind = QueueFull
+        kind = QuotaExceeded if over_quota else QueueFull
     return kind(message or code, code=code, violations=violations, retry_after=retry_after)
 
 
@@ -143,10 +147,10 @@ _KINDS: dict[str, type[VaeServeError]] = {
 }
 
 
-def _details(trailers: Trailers) -> tuple[tuple[FieldViolation, ...], float | None]:
-    """Field violations and seconds to wait, from the google.rpc.Status that rides in the trailers."""
+def _details(trailers: Trailers) -> tuple[tuple[FieldViolation, ...], float | None, bool]:
+    """Field violations, seconds to wait, and whether a quota is why: from the google.rpc.Status in the trailers."""
     violations: tuple[FieldViolation, ...] = ()
-    retry_after = None
+    retry_after, over_quota = None, False
     for detail in _status(trailers).details:
         if detail.Is(error_details_pb2.BadRequest.DESCRIPTOR):
             bad_request = error_details_pb2.BadRequest.FromString(detail.value)
@@ -154,7 +158,9 @@ def _details(trailers: Trailers) -> tuple[tuple[FieldViolation, ...], float | No
         elif detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR):
             delay = error_details_pb2.RetryInfo.FromString(detail.value).retry_delay
             retry_after = delay.seconds + delay.nanos / 1e9
-    return violations, retry_after
+        elif detail.Is(error_details_pb2.QuotaFailure.DESCRIPTOR):
+            over_quota = True
+    return violations, retry_after, over_quota
 
 
 def _status(trailers: Trailers) -> status_pb2.Status:

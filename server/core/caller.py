@@ -40,6 +40,41 @@ class Trace(Protocol):
         """Whether anybody will be able to look it up."""
 
 
+class Allowance(Protocol):
+    """What one call may still have."""
+
+    @property
+    def rows_at_once(self) -> int | None:
+        """The most that one charge can ever be; None: any number."""
+
+    def charge(self, rows: int, *, field: str) -> None:
+        """Take rows off it. Raises QuotaExceeded, or InvalidInput for more than there can ever be."""
+
+    def may_use(self, model: str) -> bool:
+        """Whether a model is for this caller."""
+
+    def check_model(self, name: str) -> None:
+        """Raises PermissionDenied for a model that is not for this caller."""
+
+
+class Unlimited:
+    """The allowance of those who have no account."""
+
+    rows_at_once = None
+
+    def charge(self, rows: int, *, field: str) -> None:
+        pass
+
+    def may_use(self, model: str) -> bool:  # noqa: ARG002
+        return True
+
+    def check_model(self, name: str) -> None:
+        pass
+
+
+UNLIMITED = Unlimited()
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """One call on behalf of somebody."""
@@ -49,6 +84,8 @@ class Caller:
     priority: Priority = "interactive"
     is_probe: bool = False  # one row that asks whether the queue moves: a full one must take it
     served: list[Served] = field(default_factory=list)
+    weight: int = 1  # the tenant's share beside other tenants' of the same priority
+    allowance: Allowance = UNLIMITED
     asked: Asked = field(default_factory=Asked)
     trace: Trace | None = None
 

@@ -97,3 +97,22 @@ class CallHandled:
 
 
 CallEvent: TypeAlias = CallStarted | CallHandled
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """A call was refused on account of who made it."""
+
+    reason: Literal["unauthenticated", "permission", "quota", "concurrency"]
+    tenant: str  # empty if nobody knows who it was
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """Rows went onto a tenant's account."""
+
+    tenant: str
+    rows: int
+
+
+DoorEvent: TypeAlias = TurnedAway | Charged

@@ -1,8 +1,8 @@
 """The jobs that wait, in two classes of many tenants: nobody's large job keeps another's small one waiting.
 
 Classes share the rows of every batch by weight, as far as both have any waiting (stride scheduling); inside a class the
-tenants take turns, a quantum of rows each (deficit round robin, whose deficit is never more than a quantum here because
-a job may be split anywhere). Pure: no lock, no clock of its own.
+tenants take turns, a quantum of rows times their weight each (deficit round robin: what a full batch leaves of a turn
+is had in the next one). Pure: no lock, no clock of its own.
 """
 
 from collections import OrderedDict
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from server.core.scheduler import Job
 
 WEIGHTS: dict[Priority, int] = {"interactive": 8, "bulk": 1}
-QUANTUM_ROWS = 4  # of one tenant before the next one's turn
+QUANTUM_ROWS = 4  # of one tenant of weight 1 before the next one's turn
 
 
 class Waiting:
@@ -54,8 +54,9 @@ class Waiting:
         if len(busy) == 1:
             (lane,) = busy
             job = lane.next()
-            return job, job.waiting if lane.tenants == 1 else QUANTUM_ROWS
-        return min(busy, key=lambda lane: lane.served).next(), QUANTUM_ROWS
+            return job, job.waiting if lane.tenants == 1 else lane.turn()
+        lane = min(busy, key=lambda lane: lane.served)
+        return lane.next(), lane.turn()
 
     def took(self, job: "Job", rows: int) -> None:
         """`rows` of the job of `next` are on their way; the turn passes on."""
@@ -69,6 +70,8 @@ class _Lane:
         self.served = 0.0  # rows, divided by the weight
         self._weight = weight
         self._tenants: OrderedDict[str, OrderedDict[Job, None]] = OrderedDict()
+        self._whose = ""  # the tenant that `_left` belongs to
+        self._left = 0  # rows of a turn that has begun
 
     def __iter__(self) -> "Iterator[Job]":
         for jobs in self._tenants.values():
@@ -84,18 +87,32 @@ class _Lane:
         self._tenants.setdefault(job.caller.tenant, OrderedDict())[job] = None
 
     def remove(self, job: "Job") -> None:
-        jobs = self._tenants[job.caller.tenant]
+        tenant = job.caller.tenant
+        jobs = self._tenants[tenant]
         del jobs[job]
         if not jobs:
-            del self._tenants[job.caller.tenant]
+            del self._tenants[tenant]
+            if tenant == self._whose:
+                self._left = 0  # who returns waits for a turn like anybody
 
     @property
     def tenants(self) -> int:
         return len(self._tenants)
+
+    def turn(self) -> int:
+        """Rows that the job of `next` may have before somebody else's turn, which begins if it had none."""
+        job = self.next()
+        if self._left == 0 or job.caller.tenant != self._whose:
+            self._whose, self._left = job.caller.tenant, QUANTUM_ROWS * job.caller.weight
+        return self._left
 
     def next(self) -> "Job":
         return next(iter(next(iter(self._tenants.values()))))
 
     def took(self, job: "Job", rows: int) -> None:
         self.served += rows / self._weight
+        if job.caller.tenant == self._whose and rows < self._left:
+            self._left -= rows
+            return
+        self._left = 0
         self._tenants.move_to_end(job.caller.tenant)

@@ -19,16 +19,21 @@ from google.rpc import error_details_pb2, status_pb2
 from server.core.caller import Asked, Caller, Trace
 from server.core.events import CallEvent, CallHandled, CallStarted, Rpc
 from server.core.ticket import Steps, Ticket, drive
-from server.edge.metadata import NO_METADATA, Metadata
+from server.edge.metadata import Metadata
 from server.edge.methods import Dialogue, Messages, Method, ServerStream, Unary
+from server.edge.peer import NOBODY, Peer
 from server.edge.status import Code, Status, Trailers
+from server.edge.tenants.door import Door, Visit
 from server.errors import (
     Cancelled,
     DeadlineExceeded,
     EmbeddingSpaceMismatch,
     InvalidInput,
     NotFound,
+    PermissionDenied,
     QueueFull,
+    QuotaExceeded,
+    Unauthenticated,
     Unavailable,
     VaeError,
 )
@@ -38,6 +43,9 @@ _CODES: dict[type[VaeError], Code] = {
     InvalidInput: Code.INVALID_ARGUMENT,
     NotFound: Code.NOT_FOUND,
     EmbeddingSpaceMismatch: Code.FAILED_PRECONDITION,
+    Unauthenticated: Code.UNAUTHENTICATED,
+    PermissionDenied: Code.PERMISSION_DENIED,
+    QuotaExceeded: Code.RESOURCE_EXHAUSTED,
     QueueFull: Code.RESOURCE_EXHAUSTED,
     DeadlineExceeded: Code.DEADLINE_EXCEEDED,
     Cancelled: Code.CANCELLED,
@@ -73,15 +81,17 @@ class Boundary:
         observe: Callable[[CallEvent], None],
         report_internal: ReportInternal,
         begin_trace: BeginTrace | None = None,
+        door: Door | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`max_seconds` bounds every unary call, whatever deadline its caller asks for; without `begin_trace` no call
-        has a trace.
+        has a trace, without a door all may call.
         """
         self._max_seconds = max_seconds
         self._observe = observe
         self._report_internal = report_internal
         self._begin_trace = begin_trace
+        self._door = door
         self._clock = clock
         self._draining = False
         self.calls = 0  # so far, but for streams that last until the server stops
@@ -96,50 +106,58 @@ class Boundary:
         if self._draining:
             raise Unavailable("the server is shutting down")
 
-    def unary(
-        self, method: Unary, payload: bytes, *, seconds_left: float | None, metadata: Metadata = NO_METADATA
-    ) -> Ticket[Reply]:
+    def unary(self, method: Unary, payload: bytes, *, seconds_left: float | None, peer: Peer = NOBODY) -> Ticket[Reply]:
         """Answer one request. The ticket's reply has a status always and a payload if that is OK."""
-        caller = self.caller(method, metadata, seconds_left, limit=self._max_seconds)
-        return drive(self._answer_and_end(method, payload, caller))
+        caller = self.caller(method, peer, seconds_left, limit=self._max_seconds)
+        return drive(self._answer_and_end(method, payload, caller, peer))
 
     def stream(
-        self, method: ServerStream, payload: bytes, *, seconds_left: float | None, metadata: Metadata = NO_METADATA
+        self, method: ServerStream, payload: bytes, *, seconds_left: float | None, peer: Peer = NOBODY
     ) -> "StreamCall":
         """Open a call that answers as often as the transport asks."""
-        return StreamCall(self, method, payload, self.caller(method, metadata, seconds_left))
+        return StreamCall(self, method, payload, self.caller(method, peer, seconds_left), peer)
 
-    def dialogue(self, method: Dialogue, *, metadata: Metadata = NO_METADATA) -> "DialogueCall":
-        """Open a call that answers every request it is given."""
-        return DialogueCall(self, method, self.caller(method, metadata, None))
+    def dialogue(self, method: Dialogue, *, peer: Peer = NOBODY) -> "DialogueCall":
+        """Open a call that answers every request it is given, each on its own account."""
+        return DialogueCall(self, method, self.caller(method, peer, None), peer)
 
-    def _answer_and_end(self, method: Unary, payload: bytes, caller: Caller) -> Steps[Reply]:
+    def _answer_and_end(self, method: Unary, payload: bytes, caller: Caller, peer: Peer) -> Steps[Reply]:
         account = Account(self, method, caller)
         self.calls += 1
         self.open_calls += 1
-        reply = yield from self.answer(method, payload, caller)
+        reply = yield from self.answer(method, payload, caller, peer)
         assert reply.status is not None
         account.close(reply.status.code)
         self.open_calls -= 1
         return reply
 
-    def answer(self, method: Unary | Dialogue, payload: bytes, caller: Caller) -> Steps[Reply]:
+    def answer(self, method: Unary | Dialogue, payload: bytes, caller: Caller, peer: Peer) -> Steps[Reply]:
+        visit = None
         try:
             self.refuse_if_draining()
+            if (visit := self.enter(method, peer)) is not None:
+                caller = visit.caller(caller)
             response = yield from method.handler(parse(method, payload), caller)
             if self._clock() > caller.deadline:
                 raise DeadlineExceeded("the deadline passed before the response was sent")
             return Reply(response.SerializeToString(), Status(trailers=_serving(caller)))
         except Exception as error:
+            if visit is not None and isinstance(error, QueueFull):
+                visit.give_back()
             return Reply(None, self.refusal(error, method, caller))
+        finally:
+            if visit is not None:
+                visit.leave()
 
-    def caller(
-        self, method: Method, metadata: Metadata, seconds_left: float | None, *, limit: float = math.inf
-    ) -> Caller:
+    def enter(self, method: Method, peer: Peer) -> Visit | None:
+        """None where nobody asks who it is. Raises Unauthenticated, PermissionDenied or QuotaExceeded."""
+        return None if self._door is None or method.public else self._door.enter(peer)
+
+    def caller(self, method: Method, peer: Peer, seconds_left: float | None, *, limit: float = math.inf) -> Caller:
         deadline = self._clock() + min(math.inf if seconds_left is None else seconds_left, limit)
         if self._begin_trace is None:
             return Caller(deadline)
-        return Caller(deadline, trace=self._begin_trace(method.rpc, metadata))
+        return Caller(deadline, trace=self._begin_trace(method.rpc, peer.metadata))
 
     def part_of(self, caller: Caller) -> Caller:
         """A caller for one request of many that a call makes, each of which may take as long as the server allows."""
@@ -185,8 +203,10 @@ class Account:
 class StreamCall:
     """A server-streaming call in progress."""
 
-    def __init__(self, boundary: Boundary, method: ServerStream, payload: bytes, caller: Caller) -> None:
-        self._boundary, self._method, self._payload, self._caller = boundary, method, payload, caller
+    def __init__(self, boundary: Boundary, method: ServerStream, payload: bytes, caller: Caller, peer: Peer) -> None:
+        self._boundary, self._method, self._payload = boundary, method, payload
+        self._caller, self._peer = caller, peer
+        self._visit: Visit | None = None
         self._account = Account(boundary, method, caller)
         self._messages: Messages | None = None
         self._awaited = method.until == "drain"  # by a server that drains
@@ -202,6 +222,8 @@ class StreamCall:
         """The transport is done with the call, for whatever reason. May be called again."""
         if self._messages is not None:
             self._messages.close()
+        if self._visit is not None:
+            self._visit.leave()
         self._account.close(Code.CANCELLED)
         if self._awaited:
             self._awaited = False
@@ -211,11 +233,15 @@ class StreamCall:
         try:
             if self._messages is None:
                 self._refuse_if_draining()
+                if (visit := self._boundary.enter(self._method, self._peer)) is not None:
+                    self._visit, self._caller = visit, visit.caller(self._caller)
                 self._messages = self._method.handler(parse(self._method, self._payload), self._caller)
             message = yield from self._messages.next()
             if message is not None:
                 self._refuse_if_draining()
         except Exception as error:
+            if self._visit is not None and isinstance(error, QueueFull):
+                self._visit.give_back()
             return self._end(self._boundary.refusal(error, self._method, self._caller))
         if message is None:
             return self._end(Status(trailers=_serving(self._caller)))
@@ -233,12 +259,13 @@ class StreamCall:
 class DialogueCall:
     """A bidirectional call in progress, one response for each request."""
 
-    def __init__(self, boundary: Boundary, method: Dialogue, caller: Caller) -> None:
-        self._boundary, self._method, self._caller = boundary, method, caller
+    def __init__(self, boundary: Boundary, method: Dialogue, caller: Caller, peer: Peer) -> None:
+        self._boundary, self._method, self._caller, self._peer = boundary, method, caller, peer
         self._account = Account(boundary, method, caller)
 
     def answer(self, payload: bytes) -> Ticket[Reply]:
-        return drive(self._boundary.answer(self._method, payload, self._boundary.part_of(self._caller)))
+        part = self._boundary.part_of(self._caller)
+        return drive(self._boundary.answer(self._method, payload, part, self._peer))
 
     def close(self, code: Code) -> None:
         """The call ended with this code. May be called again."""
@@ -271,21 +298,25 @@ def _shortened(text: str) -> str:
 
 def _details(code: Code, error: Exception) -> Trailers:
     """google.rpc.Status in `grpc-status-details-bin`, and gRPC's pushback for those who retry by themselves."""
-    detail: Message
+    details: list[Message] = []
     pushback: Trailers = ()
     if isinstance(error, InvalidInput):
         violation = error_details_pb2.BadRequest.FieldViolation(
             field=error.field, description=_shortened(error.problem)
         )
-        detail = error_details_pb2.BadRequest(field_violations=[violation])
-    elif isinstance(error, QueueFull):
+        details = [error_details_pb2.BadRequest(field_violations=[violation])]
+    elif isinstance(error, QueueFull | QuotaExceeded):
         delay = Duration()
         delay.FromMilliseconds(max(1, round(error.retry_after * 1000)))
-        detail = error_details_pb2.RetryInfo(retry_delay=delay)
+        details = [error_details_pb2.RetryInfo(retry_delay=delay)]
         pushback = (("grpc-retry-pushback-ms", str(delay.ToMilliseconds())),)
+        if isinstance(error, QuotaExceeded):
+            exceeded = error_details_pb2.QuotaFailure.Violation(subject=error.tenant, description=str(error))
+            details.append(error_details_pb2.QuotaFailure(violations=[exceeded]))
     else:
         return ()
-    packed = Any()
-    packed.Pack(detail)
-    status = status_pb2.Status(code=code, message=_shortened(str(error)), details=[packed])
+    packed = [Any() for _ in details]
+    for place, detail in zip(packed, details, strict=True):
+        place.Pack(detail)
+    status = status_pb2.Status(code=code, message=_shortened(str(error)), details=packed)
     return (("grpc-status-details-bin", status.SerializeToString()), *pushback)

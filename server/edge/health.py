@@ -64,8 +64,8 @@ class Health:
 
     def methods(self) -> tuple[Method, ...]:
         return (
-            Unary(f"/{SERVICE}/Check", HealthCheckRequest, self._check),
-            ServerStream(f"/{SERVICE}/Watch", HealthCheckRequest, self._watch, until="stop"),
+            Unary(f"/{SERVICE}/Check", HealthCheckRequest, self._check, public=True),
+            ServerStream(f"/{SERVICE}/Watch", HealthCheckRequest, self._watch, until="stop", public=True),
         )
 
     def status(self, service: str) -> "HealthCheckResponse.ServingStatus":

@@ -32,6 +32,7 @@ class Unary:
     path: str  # /package.Service/Method
     request: type[Message]
     handler: UnaryHandler
+    public: bool = field(default=False, kw_only=True)  # whether it may be called by whoever reaches the port
     rpc: Rpc = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,6 +47,7 @@ class ServerStream:
     request: type[Message]
     handler: StreamHandler
     until: Literal["drain", "stop"] = "drain"  # where the server leaves: before its last calls are answered, or after
+    public: bool = field(default=False, kw_only=True)
     rpc: Rpc = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,6 +61,7 @@ class Dialogue:
     path: str
     request: type[Message]
     handler: UnaryHandler
+    public: bool = field(default=False, kw_only=True)
     rpc: Rpc = field(init=False)
 
     def __post_init__(self) -> None:

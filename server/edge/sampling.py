@@ -68,17 +68,19 @@ def check(request: Request, model: Model, *, most_rows: int, seed: Callable[[Req
     )
 
 
-def chunk_rows(asked: int, spec: Spec, *, max_rows: int) -> int:
-    """The rows of a stream's responses; 0 leaves it to the server. Raises InvalidInput."""
+def chunk_rows(asked: int, spec: Spec, *, max_rows: int, rows_at_once: int | None) -> int:
+    """The rows of a stream's responses; 0: as the server likes, within `rows_at_once`. Raises InvalidInput."""
     if asked == 0:
-        return max(1, min(CHUNK_ROWS, max_rows, CHUNK_BYTES // (4 * spec.item_size)))
+        most = max_rows if rows_at_once is None else min(max_rows, rows_at_once)
+        return max(1, min(CHUNK_ROWS, most, CHUNK_BYTES // (4 * spec.item_size)))
     return wire.integer("chunk_rows", asked, least=0, most=max_rows)
 
 
 class Chunks:
     """The responses of one stream, in row order. Messages of a stream.
 
-    One chunk is made while the one before it travels, and no more: that is all that a slow reader makes pile up.
+    One chunk is made while the one before it travels, and no more: that is all that a slow reader makes pile up. Each
+    is charged when it is begun: a stream without end costs what it brings.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class Chunks:
     def _chunk(self, first_row: int, rows: int) -> Steps[Message]:
         response = pb.SampleStreamResponse(first_row=first_row)
         part = self._caller.for_a_part()
+        part.allowance.charge(rows, field="chunk_rows")
         yield from self._sampling.fill(response, first_row=first_row, rows=rows, caller=part, put_items=self._put_items)
         self._caller.took(part)
         return response

@@ -73,6 +73,7 @@ class VaeServicer:
         with self._lease(request.model, caller) as model:
             wanted = sampling.check(request, model, most_rows=self._max_rows, seed=self._drawn_seed)
             caller.asked.rows = wanted.rows
+            caller.allowance.charge(wanted.rows, field="count")
             response = pb.SampleResponse()
             yield from wanted.fill(
                 response, first_row=wanted.first_row, rows=wanted.rows, caller=caller, put_items=self._put_items
@@ -84,7 +85,8 @@ class VaeServicer:
             model = lease.enter_context(self._lease(request.model, caller))
             wanted = sampling.check(request, model, most_rows=wire.MAX_ROW, seed=self._drawn_seed)
             caller.asked.rows = wanted.rows
-            rows = sampling.chunk_rows(request.chunk_rows, model.spec, max_rows=self._max_rows)
+            at_once = caller.allowance.rows_at_once
+            rows = sampling.chunk_rows(request.chunk_rows, model.spec, max_rows=self._max_rows, rows_at_once=at_once)
             let_go = lease.pop_all().close
         return Chunks(wanted, chunk_rows=rows, caller=caller.in_bulk(), put_items=self._put_items, let_go=let_go)
 
@@ -101,6 +103,7 @@ class VaeServicer:
             draws = wire.integer("draws", request.draws, least=0, most=wire.MAX_DRAWS)
             first_row = wire.rows_at(request.first_row, rows=len(items))
             seed = self._seed(request, draws=draws > 0)
+            caller.allowance.charge(len(items), field="items.shape")
             posterior = yield from model.vae.encode(items, caller=caller)
             response = pb.EncodeResponse(embedding_space=space, seed=seed, model=ref(model))
             wire.put(response.mean, posterior.mean)
@@ -122,6 +125,7 @@ class VaeServicer:
             latent: LatentMode = "draw" if chosen_latent == pb.LATENT_MODE_DRAW else "mean"
             chosen = wire.encoding(request.encoding, model.spec)
             seed = self._seed(request, draws=latent == "draw")
+            caller.allowance.charge(len(items), field="items.shape")
             result = yield from model.vae.reconstruct(
                 items, latent=latent, seed=seed, first_row=first_row, caller=caller
             )
@@ -145,6 +149,7 @@ class VaeServicer:
             output = wire.choice("output", request.output, pb.OutputMode, default=pb.OUTPUT_MODE_MEAN)
             chosen = wire.encoding(request.encoding, model.spec)
             seed = self._seed(request, draws=output == pb.OUTPUT_MODE_DRAW)
+            caller.allowance.charge(len(latents), field="latents.shape")
             decoded = yield from model.vae.decode(latents, caller=caller)
             response = pb.DecodeResponse(seed=seed, model=ref(model))
             values = partial(sampling.output_of, decoded, model.spec, output=output, seed=seed, first_row=first_row)
@@ -158,6 +163,8 @@ class VaeServicer:
             samples = wire.importance_samples(request.importance_samples, rows=len(items))
             first_row = wire.rows_at(request.first_row, rows=len(items))
             seed = self._seed(request, draws=True)
+            # Every draw is a row to decode; too many of them is a matter of the draws first.
+            caller.allowance.charge(len(items) * samples, field="importance_samples")
             scored = yield from score(
                 model.vae,
                 items,
@@ -219,6 +226,7 @@ class VaeServicer:
     def _lease(self, selector: pb.ModelSelector, caller: Caller) -> Iterator[Model]:
         with self._models.lease(selector.name, selector.version, selector.label) as model:
             caller.asked.model, caller.asked.version = model.name, model.version
+            caller.allowance.check_model(model.name)
             yield model
 
     def _drawn_seed(self, request: sampling.Request) -> int:

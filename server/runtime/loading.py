@@ -19,6 +19,7 @@ from server.runtime.choice import Given
 from server.runtime.engine import Device
 from server.runtime.graph import LoadedGraph
 from server.runtime.remembered import Remembered
+from server.runtime.signature import CheckSignature, unchecked
 from server.runtime.tuning import tune
 
 
@@ -31,6 +32,7 @@ class Plan:
     cores: int  # that this process may use
     remembered: Remembered
     cuda_graphs: bool = False
+    check_signature: CheckSignature = unchecked
 
 
 # Makes the batcher of one graph: (graph, how it runs, model, version, graph name).
@@ -42,6 +44,7 @@ def load_version(
 ) -> tuple[Model, Sequence[Batcher]]:
     """The version at `path` and the batchers it runs on. Raises ArtifactError or DeviceUnavailable."""
     verified: Artifact = artifact.read(path)
+    plan.check_signature(path)
     loaded = engine.load(verified, device=plan.device, threads=plan.given.start.threads, cuda_graphs=plan.cuda_graphs)
     graphs = tune(verified, loaded, given=plan.given, cores=plan.cores, remembered=plan.remembered)
     # Threads start only now that nothing can fail any more.

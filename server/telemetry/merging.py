@@ -18,10 +18,10 @@ _RULES: dict[str, Callable[[Iterable[float]], float]] = {
     "vae_model_ready": min,
     "vae_model_info": max,
     "vae_training_share": max,
-    "vae_certificate_expiry_timestamp_seconds": min,
     "vae_graph_max_batch_rows": max,
     "vae_graph_threads": max,
     "python_info": max,
+    "vae_certificate_expiry_timestamp_seconds": min,
     "process_start_time_seconds": min,
     "process_max_fds": min,  # of one process
 }

@@ -14,6 +14,7 @@ from server.core.events import BatchDone, CallEvent, CallStarted, Dropped, Event
 from server.core.model import Entry
 from server.telemetry import exposition, merging
 from server.telemetry.drift import Drift
+from server.telemetry.security import SecurityMetrics
 
 SECONDS = (
     0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015,
@@ -95,6 +96,7 @@ class Metrics:
         )  # fmt: skip
         self._model_ready = Gauge("vae_model_ready", "1 if it takes traffic.", ("model", "version"), registry=registry)
         self._model_loads = Counter("vae_model_loads_total", "Attempts to load.", ("result",), registry=registry)
+        self.security = SecurityMetrics(registry, rejected=self._rejected)
         self._of_versions = [
             metric for metric in _families(vars(self)) if {"model", "version"} <= set(metric._labelnames)
         ]

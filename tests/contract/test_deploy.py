@@ -22,13 +22,6 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 OVERRIDES = sorted((ROOT / "deploy/compose").glob("*.yml"))
 PROMETHEUS = ROOT / "deploy/prometheus"
-# Of server and client, for deploy/compose/tls.yml.
-TLS = {
-    *(f"{PREFIX}TLS_{name}" for name in ("CERTIFICATE", "KEY", "CLIENT_CA", "CA", "SERVER_NAME")),
-    *(f"{PREFIX}CLIENT_{name}" for name in ("CERTIFICATE", "KEY")),
-}
-# Told of by servers with TLS alone.
-OF_TLS = {"vae_certificate_expiry_timestamp_seconds"}
 DASHBOARDS = sorted((ROOT / "deploy/grafana/dashboards").glob("*.json"))
 
 
@@ -64,7 +57,7 @@ def test_the_image_sets_only_settings_that_exist() -> None:
     compose = [yaml(path)["services"]["server"].get("environment", {}) for path in (COMPOSE, *OVERRIDES)]
     named = set(re.findall(rf"\b({PREFIX}\w+)=", dict(final_stage())["ENV"]))
     named |= {name for environment in compose for name in environment if name.startswith(PREFIX)}
-    assert set() == named - {PREFIX + setting.name.upper() for setting in fields(Settings)} - NOT_OURS - TLS
+    assert set() == named - {PREFIX + setting.name.upper() for setting in fields(Settings)} - NOT_OURS
 
 
 def test_no_service_may_write_its_root_or_gain_privileges() -> None:
@@ -182,7 +175,7 @@ def test_panels_ask_only_for_metrics_that_operators_are_told_of(path: Path) -> N
 def test_rules_ask_only_for_metrics_that_operators_are_told_of() -> None:
     for rule in rules():
         assert metrics_in(rule["expr"]) | recorded_in(rule["expr"]), rule
-        assert set() == metrics_in(rule["expr"]) - documented_series() - {"up"} - OF_TLS, rule
+        assert set() == metrics_in(rule["expr"]) - documented_series() - {"up"}, rule
         assert set() == recorded_in(rule["expr"]) - recorded(), rule
 
 

@@ -14,6 +14,7 @@ from h2.events import (
     Event,
     InformationalResponseReceived,
     PingAckReceived,
+    PingReceived,
     ResponseReceived,
     SettingsAcknowledged,
     StreamEnded,
@@ -59,6 +60,7 @@ class Http2:
         self._h2.increment_flow_control_window(1 << 30)
         self.answers: dict[int, Answer] = {}
         self.pings_answered = 0
+        self.pings_heard = 0
         self.settled = False  # the server has acknowledged our settings, so its own have been read
         self.closed = False
         self._flush()
@@ -144,6 +146,8 @@ class Http2:
                 answer.reset, answer.ended = event.error_code, True
             case PingAckReceived():
                 self.pings_answered += 1
+            case PingReceived():
+                self.pings_heard += 1
             case SettingsAcknowledged():
                 self.settled = True
             case ConnectionTerminated():

@@ -7,9 +7,13 @@ from server.core.caller import Caller, Served
 from server.core.events import CallHandled, CallStarted
 from server.core.ticket import Ticket
 from server.edge.boundary import Boundary, Reply
-from server.edge.metadata import LazyMetadata
+from server.edge.metadata import LazyMetadata, Metadata
 from server.edge.methods import Dialogue, ServerStream, Unary
+from server.edge.peer import NOBODY
 from server.edge.status import Code
+from server.edge.tenants.door import Door
+from server.edge.tenants.key import new_key
+from server.edge.tenants.roll import parse
 from server.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -17,7 +21,10 @@ from server.errors import (
     EngineFailure,
     InvalidInput,
     NotFound,
+    PermissionDenied,
     QueueFull,
+    QuotaExceeded,
+    Unauthenticated,
     Unavailable,
 )
 from vaeserve.v1 import vaeserve_pb2 as pb
@@ -26,7 +33,7 @@ from vaeserve.v1 import vaeserve_pb2 as pb
 class Ring:
     """A boundary that remembers what it reported, on a clock that the test turns."""
 
-    def __init__(self) -> None:
+    def __init__(self, door: Door | None = None) -> None:
         self.events, self.reported, self.now = [], [], 0.0
         self.boundary = Boundary(
             max_seconds=60.0,
@@ -34,6 +41,7 @@ class Ring:
             report_internal=lambda error, *, error_id, method, trace_id: self.reported.append(
                 (error, error_id, method, trace_id)
             ),
+            door=door,
             clock=lambda: self.now,
         )
 
@@ -64,6 +72,9 @@ def details(reply: Reply) -> status_pb2.Status:
         (NotFound("no model 'x'"), Code.NOT_FOUND),
         (EmbeddingSpaceMismatch("other"), Code.FAILED_PRECONDITION),
         (QueueFull("full", reason="rows", retry_after=0.25), Code.RESOURCE_EXHAUSTED),
+        (QuotaExceeded("used up", tenant="a", reason="quota", retry_after=0.25), Code.RESOURCE_EXHAUSTED),
+        (Unauthenticated("who?"), Code.UNAUTHENTICATED),
+        (PermissionDenied("no"), Code.PERMISSION_DENIED),
         (DeadlineExceeded("late"), Code.DEADLINE_EXCEEDED),
         (Cancelled("gone"), Code.CANCELLED),
         (Unavailable("draining"), Code.UNAVAILABLE),
@@ -244,6 +255,113 @@ def test_draining_refuses_new_calls_and_answers_those_in_progress():
     assert ring.boundary.open_calls == 0
 
 
+KEY, KEPT = new_key()
+
+
+class Alice:
+    metadata, certificate_names = {"authorization": f"Bearer {KEY}"}, ()
+
+
+def guarded(terms: str) -> Ring:
+    roll = parse(f'[tenants.alice]\nkeys = ["{KEPT}"]\n{terms}')
+    return Ring(Door(roll, tell=lambda _: None, clock=lambda: 0.0))
+
+
+def asking(ring: Ring, handler, peer=NOBODY, *, public: bool = False) -> Reply:
+    method = Unary("/p.S/M", pb.SampleRequest, handler, public=public)
+    return ring.boundary.unary(method, b"", seconds_left=None, peer=peer).outcome()
+
+
+def answering(request, caller):
+    yield from ()
+    caller.allowance.charge(5, field="count")
+    return pb.SampleResponse(seed=len(caller.tenant))
+
+
+def test_behind_a_door_a_handler_learns_whose_call_it_is():
+    reply = asking(guarded(""), answering, Alice())
+    assert pb.SampleResponse.FromString(reply.payload).seed == len("alice")
+
+
+def test_behind_a_door_nobody_gets_in_but_to_what_is_public():
+    ring = guarded("")
+    assert asking(ring, answering).status.code is Code.UNAUTHENTICATED
+    assert asking(ring, answering, public=True).status.code is Code.OK
+
+
+def test_a_call_leaves_its_place_however_it_ends():
+    ring = guarded("concurrent_calls = 1")
+    for error in (QueueFull("full", reason="rows", retry_after=1.0), ZeroDivisionError()):
+        asking(ring, raising(error), Alice())
+        assert asking(ring, answering, Alice()).status.code is Code.OK
+
+
+def test_a_call_that_is_cancelled_leaves_its_place():
+    ring, never = guarded("concurrent_calls = 1"), Ticket()
+
+    def waiting(request, caller):
+        yield never
+        raise AssertionError
+
+    method = Unary("/p.S/M", pb.SampleRequest, waiting)
+    call = ring.boundary.unary(method, b"", seconds_left=None, peer=Alice())
+    assert asking(ring, answering, Alice()).status.code is Code.RESOURCE_EXHAUSTED
+    call.cancel()
+    assert asking(ring, answering, Alice()).status.code is Code.OK
+
+
+def test_a_stream_holds_its_place_until_it_is_closed():
+    ring = guarded("concurrent_calls = 1")
+
+    class Endless:
+        def next(self):
+            yield from ()
+            return pb.SampleResponse()
+
+        def close(self) -> None: ...
+
+    method = ServerStream("/p.S/M", pb.SampleRequest, lambda request, caller: Endless())
+    assert ring.boundary.stream(method, b"", seconds_left=None).next().outcome().status.code is Code.UNAUTHENTICATED
+    stream = ring.boundary.stream(method, b"", seconds_left=None, peer=Alice())
+    assert stream.next().outcome().payload is not None
+    assert asking(ring, answering, Alice()).status.code is Code.RESOURCE_EXHAUSTED
+    stream.close()
+    assert asking(ring, answering, Alice()).status.code is Code.OK
+
+
+def test_rows_that_a_full_queue_refused_cost_nothing():
+    ring = guarded("rows_per_second = 1\nburst_rows = 5")
+
+    def refused(request, caller):
+        yield from answering(request, caller)
+        raise QueueFull("full", reason="rows", retry_after=1.0)
+
+    assert asking(ring, refused, Alice()).status.code is Code.RESOURCE_EXHAUSTED
+    assert asking(ring, answering, Alice()).status.code is Code.OK
+    assert asking(ring, answering, Alice()).status.code is Code.RESOURCE_EXHAUSTED
+
+
+def test_a_quota_is_told_apart_from_a_full_queue():
+    error = QuotaExceeded("used up", tenant="alice", reason="quota", retry_after=0.25)
+    reply = Ring().unary(raising(error)).outcome()
+    retry, quota = error_details_pb2.RetryInfo(), error_details_pb2.QuotaFailure()
+    first, second = details(reply).details
+    assert first.Unpack(retry)
+    assert second.Unpack(quota)
+    assert retry.retry_delay.ToMilliseconds() == 250
+    assert quota.violations[0].subject == "alice"
+    assert dict(reply.status.trailers)["grpc-retry-pushback-ms"] == "250"
+
+
+class Sender:
+    """A peer that sent this metadata."""
+
+    certificate_names = ()
+
+    def __init__(self, metadata: Metadata) -> None:
+        self.metadata = metadata
+
+
 class FakeTrace:
     id, sampled = "4bf92f3577b34da6a3ce929d0e0e4736", True
 
@@ -264,12 +382,12 @@ def traced(ring: Ring, *, begun: list) -> Boundary:
 
 
 def test_every_kind_of_call_begins_a_trace_with_its_metadata_and_ends_with_it():
-    ring, begun, sent = Ring(), [], {"traceparent": "00-a-b-01"}
+    ring, begun, sent = Ring(), [], Sender({"traceparent": "00-a-b-01"})
     boundary = traced(ring, begun=begun)
-    boundary.unary(Unary("/p.S/One", pb.SampleRequest, raising(NotFound("x"))), b"", seconds_left=None, metadata=sent)
+    boundary.unary(Unary("/p.S/One", pb.SampleRequest, raising(NotFound("x"))), b"", seconds_left=None, peer=sent)
     stream = ServerStream("/p.S/Many", pb.SampleRequest, lambda request, caller: Numbers())
-    boundary.stream(stream, b"", seconds_left=None, metadata=sent).close()
-    boundary.dialogue(Dialogue("/p.S/Chat", pb.SampleRequest, raising(NotFound("x"))), metadata=sent).close(Code.OK)
+    boundary.stream(stream, b"", seconds_left=None, peer=sent).close()
+    boundary.dialogue(Dialogue("/p.S/Chat", pb.SampleRequest, raising(NotFound("x"))), peer=sent).close(Code.OK)
     assert begun == [(name, "00-a-b-01") for name in ("One", "Many", "Chat")]
     ended = [event for event in ring.events if isinstance(event, CallHandled)]
     assert [event.caller.trace.id for event in ended] == [FakeTrace.id] * 3
@@ -278,7 +396,7 @@ def test_every_kind_of_call_begins_a_trace_with_its_metadata_and_ends_with_it():
 def test_an_internal_error_is_reported_with_the_trace_it_happened_in():
     ring = Ring()
     method = Unary("/p.S/M", pb.SampleRequest, raising(ZeroDivisionError("secret")))
-    traced(ring, begun=[]).unary(method, b"", seconds_left=None, metadata={"traceparent": ""})
+    traced(ring, begun=[]).unary(method, b"", seconds_left=None, peer=Sender({"traceparent": ""}))
     assert ring.reported == [FakeTrace.id]
 
 
@@ -287,7 +405,7 @@ def test_metadata_that_nobody_asks_for_are_not_read():
         raise AssertionError("read")
 
     method = Unary("/p.S/M", pb.SampleRequest, raising(NotFound("x")))
-    reply = Ring().boundary.unary(method, b"", seconds_left=None, metadata=LazyMetadata(unread)).outcome()
+    reply = Ring().boundary.unary(method, b"", seconds_left=None, peer=Sender(LazyMetadata(unread))).outcome()
     assert reply.status.code is Code.NOT_FOUND
 
 

@@ -13,6 +13,7 @@ from server.edge.transports.envoy import configuration
 from server.edge.transports.envoy.listener import Listener
 from server.errors import StartFailed
 from server.handover import Handover
+from server.security import connections
 from server.settings import Settings
 from server.workers.worker import Worker
 
@@ -67,9 +68,7 @@ def test_a_port_that_others_share_is_not_free_for_one_who_does_not():
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_envoy_shares_a_port_among_workers_only(shared):
-    document = configuration.bootstrap(
-        address="::", port=1, filters=[], admin=Path("/a"), hangups=Path("/b"), shared=shared
-    )
+    document = bootstrap(shared=shared)
     (listener,) = document["static_resources"]["listeners"]
     assert listener["enable_reuse_port"] is shared
 
@@ -80,14 +79,21 @@ def test_an_address_of_another_machine_is_told():
         asyncio.run(listener.open("192.0.2.1", 0))
 
 
+def bootstrap(**others: object) -> configuration.Document:
+    return configuration.bootstrap(
+        address="::", port=1, filters=[], admin=Path("/a"), hangups=Path("/b"), connections=connections(Settings()),
+        **others,
+    )  # fmt: skip
+
+
 def test_an_ipv6_wildcard_takes_ipv4_too():
-    document = configuration.bootstrap(address="::", port=1, filters=[], admin=Path("/a"), hangups=Path("/b"))
+    document = bootstrap()
     (listener,) = document["static_resources"]["listeners"]
     assert listener["address"]["socket_address"] == {"address": "::", "port_value": 1, "ipv4_compat": True}
 
 
 def test_admin_is_a_socket_that_is_ours_alone():
-    document = configuration.bootstrap(address="::", port=1, filters=[], admin=Path("/a"), hangups=Path("/b"))
+    document = bootstrap()
     assert document["admin"] == {"address": {"pipe": {"path": "/a", "mode": 0o600}}}
 
 

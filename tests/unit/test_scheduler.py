@@ -24,8 +24,9 @@ def job(
     width: int = 2,
     tenant: str = "",
     priority: Priority = "interactive",
+    weight: int = 1,
 ) -> Job:
-    caller = Caller(deadline, tenant=tenant, priority=priority)
+    caller = Caller(deadline, tenant=tenant, priority=priority, weight=weight)
     return Job(np.zeros((rows, width), np.float32), caller, submitted=now)
 
 
@@ -166,6 +167,28 @@ def test_tenants_take_turns_however_much_one_of_them_asks_for():
         s.admit(one, now=0)
     batches = [taken(s) for _ in range(10)]
     assert sum(rows_by(batches, *modest)) == 40, "half of 80 rows, though 10 of 55 jobs are the modest one's"
+
+
+@pytest.mark.parametrize("max_batch_rows", [3, 8, 64])
+def test_tenants_share_the_rows_by_weight_whatever_a_batch_holds(max_batch_rows):
+    s = scheduler(max_batch_rows=max_batch_rows, max_queued_rows=100_000)
+    heavy = [job(5, tenant="heavy", weight=3) for _ in range(2000)]
+    light = [job(5, tenant="light") for _ in range(2000)]
+    for one in (*heavy, *light):
+        s.admit(one, now=0)
+    batches = [taken(s) for _ in range(2400 // max_batch_rows)]
+    share = sum(rows_by(batches, *heavy)) / (2400 // max_batch_rows * max_batch_rows)
+    assert share == pytest.approx(0.75, abs=0.02)
+
+
+def test_a_tenant_of_small_jobs_gets_as_many_rows_as_one_of_large_ones():
+    s = scheduler(max_batch_rows=8, max_queued_rows=10_000)
+    small = [job(1, tenant="small") for _ in range(400)]
+    large = [job(16, tenant="large") for _ in range(25)]
+    for one in (*small, *large):
+        s.admit(one, now=0)
+    batches = [taken(s) for _ in range(20)]
+    assert sum(rows_by(batches, *small)) == 80  # of 160
 
 
 def test_a_class_that_was_idle_has_saved_nothing_up():

@@ -100,3 +100,46 @@ def test_origins_and_the_port_of_pages_are_read():
     settings = read(["--web-port", "8080", "--web-origins", "https://a.example,http://b.lan:1"], {})
     assert (settings.web_port, settings.origins) == (8080, ("https://a.example", "http://b.lan:1"))
     assert (read([], {}).web_port, read([], {}).origins) == ("off", ())
+
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104
+TLS = ["--tls-certificate", "c", "--tls-key", "k"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--tls-certificate", "c"], "--tls-certificate and --tls-key come together"),
+        (["--tls-key", "k"], "--tls-certificate and --tls-key come together"),
+        ([*TLS, "--web-port", "0"], "--web-port has no TLS"),
+        (["--tls-client-ca", "a"], "--tls-client-ca needs --tls-certificate"),
+        (["--profile", "production", "--host", EVERYWHERE], "can be reached from other machines and nothing encrypts"),
+        (["--profile", "production", "--host", "example.com"], "--plaintext allow if something in front does it"),
+        (["--plaintext", "refuse", "--host", "::"], "nothing encrypts"),
+    ],
+)
+def test_connections_that_would_not_be_protected_as_meant_are_a_mistake(arguments, problem):
+    with pytest.raises(BadSettings, match=problem):
+        read(arguments, {})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--profile", "production"],
+        ["--profile", "production", "--host", "127.8.8.8"],
+        ["--profile", "production", "--host", "::1"],
+        ["--profile", "production", "--host", EVERYWHERE, "--plaintext", "allow"],
+        ["--profile", "production", "--host", EVERYWHERE, *TLS],
+        ["--host", EVERYWHERE],
+    ],
+)
+def test_what_nobody_else_can_reach_or_is_encrypted_or_asked_for_may_be(arguments):
+    read(arguments, {})
+
+
+def test_reflection_is_off_in_production_unless_asked_for():
+    assert read([], {}).reflects
+    assert not read(["--profile", "production"], {}).reflects
+    assert read(["--profile", "production", "--reflection", "on"], {}).reflects
+    assert not read(["--reflection", "off"], {}).reflects

@@ -1,12 +1,14 @@
 """Which server and model a command talks to, and what becomes of the errors it meets."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Concatenate, NoReturn, ParamSpec, Protocol, TypeVar
 
 import click
 
+from vaeserve.access import Tls
 from vaeserve.async_client import AsyncClient
 from vaeserve.client import Client
 from vaeserve.errors import DeadlineExceeded, InvalidInput, NotFound, Unavailable, VaeServeError
@@ -23,8 +25,55 @@ _target = click.option(
     "--target", envvar=TARGET_VARIABLE, default=DEFAULT_TARGET, show_default=True, show_envvar=True,
     metavar="HOST:PORT", help="The server.",
 )  # fmt: skip
+ACCESS_VARIABLES = {
+    "tls_ca": "VAESERVE_TLS_CA",
+    # Not VAESERVE_TLS_CERTIFICATE and VAESERVE_TLS_KEY: those are the server's own, and a container may hold both.
+    "tls_certificate": "VAESERVE_CLIENT_CERTIFICATE",
+    "tls_key": "VAESERVE_CLIENT_KEY",
+    "tls_server_name": "VAESERVE_TLS_SERVER_NAME",
+    "api_key_file": "VAESERVE_API_KEY_FILE",
+}
+_FILE = click.Path(dir_okay=False)
+
+
+def _access_option(name: str, help: str, **options: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(
+        "--" + name.replace("_", "-"), envvar=ACCESS_VARIABLES[name], show_envvar=True, help=help, **options
+    )
+
+
+_ACCESS = (
+    _access_option("tls_ca", "Encrypt, and trust servers whose certificate these (PEM) have issued.", type=_FILE),
+    _access_option("tls_certificate", "Encrypt, and show this certificate (PEM) to who asks for one.", type=_FILE),
+    _access_option("tls_key", "The private key (PEM) of that certificate.", type=_FILE),
+    _access_option(
+        "tls_server_name", "Encrypt; the server's name, where it is not the host of --target.", metavar="NAME"
+    ),
+    _access_option("api_key_file", "A file with an API key, for servers with tenants.", type=_FILE),
+)
 _model = click.option("--model", metavar="NAME", help="The model; by default the server's.")
 _version = click.option("--version", metavar="N", help="The model's version; by default the newest ready one.")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The options of encryption and keys."""
+
+    tls_ca: str | None
+    tls_certificate: str | None
+    tls_key: str | None
+    tls_server_name: str | None
+    api_key_file: str | None
+
+    @staticmethod
+    def of_environment(environment: Mapping[str, str]) -> "Access":
+        return Access(**{name: environment.get(variable) or None for name, variable in ACCESS_VARIABLES.items()})
+
+    def tls(self) -> Tls | bool:
+        """TLS if any option speaks of it."""
+        if not (self.tls_ca or self.tls_certificate or self.tls_key or self.tls_server_name):
+            return False
+        return Tls(self.tls_ca, self.tls_certificate, self.tls_key, self.tls_server_name)
 
 
 class BadInput(click.ClickException):
@@ -47,11 +96,18 @@ def connected(command: Callable[Concatenate[Client, P], None]) -> Callable[..., 
     @_model
     @_version
     @_timeout(default=30.0)
+    @_access
     @functools.wraps(command)
     def run(
-        target: str, model: str | None, version: str | None, timeout: float, *args: P.args, **options: P.kwargs
+        target: str,
+        model: str | None,
+        version: str | None,
+        timeout: float,
+        access: Access,
+        *args: P.args,
+        **options: P.kwargs,
     ) -> None:
-        _run(lambda client: command(client, *args, **options), target, model, version, timeout)
+        _run(lambda client: command(client, *args, **options), target, model, version, timeout, access=access)
 
     return run
 
@@ -63,12 +119,19 @@ def connecting(command: Callable[Concatenate[Connect, P], None]) -> Callable[...
     @_model
     @_version
     @_timeout(default=30.0)
+    @_access
     @functools.wraps(command)
     def run(
-        target: str, model: str | None, version: str | None, timeout: float, *args: P.args, **options: P.kwargs
+        target: str,
+        model: str | None,
+        version: str | None,
+        timeout: float,
+        access: Access,
+        *args: P.args,
+        **options: P.kwargs,
     ) -> None:
         with _explained(target, timeout):
-            command(_connect(target, model, version, timeout), *args, **options)
+            command(_connect(target, model, version, timeout, access), *args, **options)
 
     return run
 
@@ -78,9 +141,10 @@ def probing(command: Callable[Concatenate[Client, P], None]) -> Callable[..., No
 
     @_target
     @_timeout(default=5.0)
+    @_access
     @functools.wraps(command)
-    def run(target: str, timeout: float, *args: P.args, **options: P.kwargs) -> None:
-        _run(lambda client: command(client, *args, **options), target, None, None, timeout)
+    def run(target: str, timeout: float, access: Access, *args: P.args, **options: P.kwargs) -> None:
+        _run(lambda client: command(client, *args, **options), target, None, None, timeout, access=access)
 
     return run
 
@@ -91,6 +155,18 @@ def pin(client: Client) -> tuple[Client, ModelInfo]:
     return client.using(model.summary.model.name, model.summary.model.version), model
 
 
+def _access(run: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of encryption and keys; `run` gets them as one `access`."""
+
+    @functools.wraps(run)
+    def gathered(**options: Any) -> None:
+        return run(access=Access(**{name: options.pop(name) for name in ACCESS_VARIABLES}), **options)
+
+    for option in reversed(_ACCESS):
+        gathered = option(gathered)
+    return gathered
+
+
 def _timeout(*, default: float) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return click.option(
         "--timeout", type=click.FloatRange(min=0, min_open=True), default=default, show_default=True,
@@ -99,15 +175,29 @@ def _timeout(*, default: float) -> Callable[[Callable[..., None]], Callable[...,
 
 
 def _run(
-    command: Callable[[Client], None], target: str, model: str | None, version: str | None, timeout: float
+    command: Callable[[Client], None],
+    target: str,
+    model: str | None,
+    version: str | None,
+    timeout: float,
+    *,
+    access: Access,
 ) -> None:
-    with _explained(target, timeout), _connect(target, model, version, timeout)(Client) as client:
+    with _explained(target, timeout), _connect(target, model, version, timeout, access)(Client) as client:
         command(client)
 
 
-def _connect(target: str, model: str | None, version: str | None, timeout: float) -> Connect:
+def _connect(target: str, model: str | None, version: str | None, timeout: float, access: Access) -> Connect:
     def connect(kind: type[C], /, **options: Any) -> C:
-        return kind(target, model=model, version=version, timeout=timeout, **options)
+        return kind(
+            target,
+            model=model,
+            version=version,
+            timeout=timeout,
+            tls=access.tls(),
+            api_key_file=access.api_key_file,
+            **options,
+        )
 
     return connect
 

@@ -1,7 +1,8 @@
 """inference.GRPCInferenceService: each RPC over the same models, batchers and checks as the native API."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version as installed
@@ -56,8 +57,8 @@ class InferenceServicer:
 
     def methods(self) -> tuple[Method, ...]:
         return (
-            Unary(f"/{SERVICE}/ServerLive", pb.ServerLiveRequest, self.server_live),
-            Unary(f"/{SERVICE}/ServerReady", pb.ServerReadyRequest, self.server_ready),
+            Unary(f"/{SERVICE}/ServerLive", pb.ServerLiveRequest, self.server_live, public=True),
+            Unary(f"/{SERVICE}/ServerReady", pb.ServerReadyRequest, self.server_ready, public=True),
             Unary(f"/{SERVICE}/ModelReady", pb.ModelReadyRequest, self.model_ready),
             Unary(f"/{SERVICE}/ServerMetadata", pb.ServerMetadataRequest, self.server_metadata),
             Unary(f"/{SERVICE}/ModelMetadata", pb.ModelMetadataRequest, self.model_metadata),
@@ -75,10 +76,10 @@ class InferenceServicer:
         yield from ()
         return pb.ServerReadyResponse(ready=self._ready())
 
-    def model_ready(self, request: pb.ModelReadyRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
+    def model_ready(self, request: pb.ModelReadyRequest, caller: Caller) -> Steps[Message]:
         yield from ()
         try:
-            with self._repository.lease(request.name, request.version):
+            with self._lease(request.name, request.version, caller):
                 return pb.ModelReadyResponse(ready=self._ready())
         except (NotFound, Unavailable):
             return pb.ModelReadyResponse(ready=False)
@@ -87,25 +88,25 @@ class InferenceServicer:
         yield from ()
         return pb.ServerMetadataResponse(name="vaeserve", version=installed("vaeserve"), extensions=EXTENSIONS)
 
-    def model_metadata(self, request: pb.ModelMetadataRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
+    def model_metadata(self, request: pb.ModelMetadataRequest, caller: Caller) -> Steps[Message]:
         yield from ()
-        with self._repository.lease(request.name, request.version) as found:
+        with self._lease(request.name, request.version, caller) as found:
             ready = [listed.entry.version for listed in self._repository.listed(request.name) if listed.entry.model]
             return description.metadata(found, versions=ready)
 
-    def model_config(self, request: pb.ModelConfigRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
+    def model_config(self, request: pb.ModelConfigRequest, caller: Caller) -> Steps[Message]:
         yield from ()
-        with self._repository.lease(request.name, request.version) as found:
+        with self._lease(request.name, request.version, caller) as found:
             return pb.ModelConfigResponse(config=description.configuration(found, max_rows=self._max_rows))
 
-    def model_statistics(self, request: pb.ModelStatisticsRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
+    def model_statistics(self, request: pb.ModelStatisticsRequest, caller: Caller) -> Steps[Message]:
         yield from ()
         if request.name and request.version:
-            with self._repository.lease(request.name, request.version):
+            with self._lease(request.name, request.version, caller):
                 pass  # it is there
         response = pb.ModelStatisticsResponse()
         for listed in self._repository.listed(request.name, request.version):
-            if listed.entry.model:
+            if listed.entry.model and caller.allowance.may_use(listed.entry.name):
                 statistics = self._statistics.message(
                     name=listed.name,
                     model=listed.entry.name,
@@ -132,14 +133,20 @@ class InferenceServicer:
 
     def model_infer(self, request: pb.ModelInferRequest, caller: Caller) -> Steps[Message]:
         began = self._clock()
-        with self._repository.lease(request.model_name, request.model_version) as found:
-            caller.asked.model, caller.asked.version = found.model.name, found.model.version
+        with self._lease(request.model_name, request.model_version, caller) as found:
             requests = self._statistics.requests(name=found.name, version=found.model.version)
             try:
                 return (yield from self._infer(request, found, caller, requests, began=began))
             except Exception:
                 requests.fail.add(self._clock() - began)
                 raise
+
+    @contextmanager
+    def _lease(self, name: str, version: str, caller: Caller) -> Iterator[Found]:
+        with self._repository.lease(name, version) as found:
+            caller.asked.model, caller.asked.version = found.model.name, found.model.version
+            caller.allowance.check_model(found.model.name)
+            yield found
 
     def _infer(
         self, request: pb.ModelInferRequest, found: Found, caller: Caller, requests: Requests, *, began: float

@@ -48,17 +48,22 @@ class Request:
     pick_seed: Callable[[], int]
     observe: Callable[[Scored], None]
 
+    def take(self, rows: int, *, field: str) -> None:
+        """Rows that are valid go onto the caller's account. Raises QuotaExceeded or InvalidInput."""
+        self.caller.asked.rows = rows
+        self.caller.allowance.charge(rows, field=field)
+
 
 def _encode(request: Request) -> Steps[Answer]:
     items = yield from request.inputs.items("x", request.model.spec)
-    request.caller.asked.rows = len(items)
+    request.take(len(items), field="x.shape")
     posterior = yield from request.model.vae.encode(items, caller=request.caller)
     return Answer(len(items), {"mean": lambda: posterior.mean, "logvar": lambda: posterior.log_var})
 
 
 def _decode(request: Request) -> Steps[Answer]:
     latents = yield from request.inputs.latents("z", request.model.spec)
-    request.caller.asked.rows = len(latents)
+    request.take(len(latents), field="z.shape")
     decoded = yield from request.model.vae.decode(latents, caller=request.caller)
     return Answer(len(latents), {"mean": lambda: decoded.mean})
 
@@ -66,7 +71,7 @@ def _decode(request: Request) -> Steps[Answer]:
 def _reconstruct(request: Request) -> Steps[Answer]:
     items = yield from request.inputs.items("x", request.model.spec)
     model, caller = request.model, request.caller
-    caller.asked.rows = len(items)
+    request.take(len(items), field="x.shape")
     result = yield from model.vae.reconstruct(items, latent="mean", seed=0, first_row=0, caller=caller)
     request.observe(
         Scored(model.name, model.version, "mean", result.reconstruction_nll, result.kl, result.elbo_percentile)
@@ -87,12 +92,12 @@ def _sample(request: Request) -> Steps[Answer]:
     inputs = request.inputs
     rows = inputs.integer("count", least=1, most=request.max_rows)
     assert rows is not None  # it is not optional
-    request.caller.asked.rows = rows
     seed = inputs.integer("seed", least=0, most=wire.MAX_SEED)
     if seed is None:
         seed = request.pick_seed()
     first_row = inputs.integer("first_row", least=0, most=wire.MAX_ROW - rows) or 0
     temperature = inputs.temperature("temperature")
+    request.take(rows, field="count")
     sampled = yield from request.model.vae.sample(
         rows=rows,
         seed=seed,

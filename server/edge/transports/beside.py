@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from server.edge.boundary import Boundary
 from server.edge.methods import MethodTable
+from server.edge.transports.connections import Connections
 from server.edge.transports.http import HttpTransport
 from server.edge.transports.transport import MakeTransport, Transport
 from server.edge.web.front import Front
@@ -38,9 +39,9 @@ def beside(
 ) -> MakeTransport:
     """A maker of the main transport with HTTP beside it, over the same table and boundary."""
 
-    def make(methods: MethodTable, boundary: Boundary, *, max_request_bytes: int) -> Beside:
+    def make(methods: MethodTable, boundary: Boundary, *, max_request_bytes: int, connections: Connections) -> Beside:
         front = Front(methods, boundary, max_request_bytes=max_request_bytes, origins=origins)
-        main = make_main(methods, boundary, max_request_bytes=max_request_bytes)
+        main = make_main(methods, boundary, max_request_bytes=max_request_bytes, connections=connections)
         return Beside(main, HttpTransport(front, shared=shared), http_port=http_port, tell=tell)
 
     return make

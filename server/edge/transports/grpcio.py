@@ -1,6 +1,6 @@
 """The method table over grpc.aio: deadlines, cancellation, metadata and status, and nothing else."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +8,21 @@ import grpc
 from grpc.aio import ServicerContext
 
 from server.edge.boundary import Boundary, Reply
+from server.edge.certificate import Certificate
 from server.edge.metadata import LazyMetadata, Metadata
 from server.edge.methods import Dialogue, MethodTable, ServerStream, Unary
 from server.edge.settled import settled
 from server.edge.status import Code, Status
 from server.edge.transports import unix_socket
+from server.edge.transports.connections import KEEPALIVE_ANSWER_SECONDS, Connections, Shown
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _OPTIONS = (
     # Answer clients that ping to keep idle connections alive through NAT.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # Ask silent connections for as long as they live.
+    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_send_message_length", -1),
     # Past 1,000 calls that Python has not taken up yet, grpc ends some at random with CANCELLED, which no client
     # retries: a storm of short deadlines would hit neighbours. Refusing is for the queues, which say when to come back.
@@ -31,25 +35,36 @@ class GrpcioTransport:
     """A grpc.aio server over the method table. Lives on one event loop."""
 
     def __init__(
-        self, methods: MethodTable, boundary: Boundary, *, max_request_bytes: int, shared: bool = False
+        self,
+        methods: MethodTable,
+        boundary: Boundary,
+        *,
+        max_request_bytes: int,
+        connections: Connections,
+        shared: bool = False,
     ) -> None:
         """A `shared` port is one that other workers listen on too."""
         self._server = grpc.aio.server(
             handlers=(_Table(methods, boundary),),
             options=(
                 *_OPTIONS,
+                *_lifetime(connections),
                 # Two servers on one port would each get some of the calls, silently: unless they are workers, it is
                 # refused.
                 ("grpc.so_reuseport", int(shared)),
                 ("grpc.max_receive_message_length", max_request_bytes),
             ),
         )
+        self._shown = connections.shown
 
     async def start(self, host: str, port: int) -> int:
         """Listen; the port taken, chosen by the system if 0 was asked for. Raises OSError if it cannot be had."""
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
-            bound = self._server.add_insecure_port(address)
+            if self._shown is None:
+                bound = self._server.add_insecure_port(address)
+            else:
+                bound = self._server.add_secure_port(address, _credentials(self._shown))
         except RuntimeError as error:
             raise OSError(f"cannot listen on {address}: the port is taken or the address is not ours") from error
         await self._server.start()
@@ -71,6 +86,61 @@ class GrpcioTransport:
         grpc cancels calls that have arrived but were not yet handed over: let the boundary drain first.
         """
         await self._server.stop(seconds)
+
+
+def _lifetime(connections: Connections) -> tuple[tuple[str, int], ...]:
+    options = (
+        ("grpc.keepalive_time_ms", round(connections.keepalive_seconds * 1000)),
+        ("grpc.keepalive_timeout_ms", round(KEEPALIVE_ANSWER_SECONDS * 1000)),
+    )
+    if not connections.max_age_seconds:
+        return options
+    return (  # grpc spreads the age by a tenth either way
+        *options,
+        ("grpc.max_connection_age_ms", round(connections.max_age_seconds * 1000)),
+        ("grpc.max_connection_age_grace_ms", round(connections.grace_seconds * 1000)),
+    )
+
+
+def _credentials(shown: Shown) -> grpc.ServerCredentials:
+    """Credentials that ask at every handshake what to show."""
+    handed_over = shown.certificate
+
+    def newer() -> "grpc.ServerCertificateConfiguration | None":
+        nonlocal handed_over
+        if shown.certificate is handed_over:
+            return None  # go on as before
+        handed_over = shown.certificate
+        return _configuration(handed_over)
+
+    return grpc.dynamic_ssl_server_credentials(
+        _configuration(handed_over),
+        newer,  # type: ignore[arg-type]  # the stubs forget that None is "no news"
+        require_client_authentication=handed_over.client_ca is not None,
+    )
+
+
+def _configuration(certificate: Certificate) -> "grpc.ServerCertificateConfiguration":
+    return grpc.ssl_server_certificate_configuration(
+        [(certificate.key, certificate.chain)], root_certificates=certificate.client_ca
+    )
+
+
+class _Peer:
+    """A call's context as a Peer."""
+
+    __slots__ = ("_context", "metadata")
+
+    def __init__(self, context: "ServicerContext[Any, Any]") -> None:
+        self._context = context
+        self.metadata: Metadata = LazyMetadata(
+            lambda: {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+        )
+
+    @property
+    def certificate_names(self) -> Sequence[str]:
+        known = self._context.auth_context()
+        return [name.decode() for kind in ("peer_dns", "peer_uri") for name in known.get(kind, ())]
 
 
 class _Table(grpc.GenericRpcHandler):
@@ -95,7 +165,7 @@ def _handler(method: Unary | ServerStream | Dialogue, boundary: Boundary) -> "gr
 def _unary(method: Unary, boundary: Boundary) -> "Callable[[bytes, ServicerContext[Any, Any]], Awaitable[bytes]]":
     async def call(payload: bytes, context: "ServicerContext[Any, Any]") -> bytes:
         reply = await settled(
-            boundary.unary(method, payload, seconds_left=context.time_remaining(), metadata=_metadata(context))
+            boundary.unary(method, payload, seconds_left=context.time_remaining(), peer=_Peer(context))
         )
         assert reply.status is not None
         await _end(context, reply.status)
@@ -109,7 +179,7 @@ def _server_stream(
     method: ServerStream, boundary: Boundary
 ) -> "Callable[[bytes, ServicerContext[Any, Any]], Awaitable[None]]":
     async def call(payload: bytes, context: "ServicerContext[Any, Any]") -> None:
-        stream = boundary.stream(method, payload, seconds_left=context.time_remaining(), metadata=_metadata(context))
+        stream = boundary.stream(method, payload, seconds_left=context.time_remaining(), peer=_Peer(context))
         try:
             while True:
                 reply = await settled(stream.next())
@@ -128,7 +198,7 @@ def _dialogue(
     method: Dialogue, boundary: Boundary
 ) -> "Callable[[AsyncIterator[bytes], ServicerContext[Any, Any]], Awaitable[None]]":
     async def call(payloads: AsyncIterator[bytes], context: "ServicerContext[Any, Any]") -> None:
-        dialogue = boundary.dialogue(method, metadata=_metadata(context))
+        dialogue = boundary.dialogue(method, peer=_Peer(context))
         try:
             async for payload in payloads:
                 reply: Reply = await settled(dialogue.answer(payload))
@@ -143,12 +213,6 @@ def _dialogue(
             dialogue.close(Code.CANCELLED)
 
     return call
-
-
-def _metadata(context: "ServicerContext[Any, Any]") -> Metadata:
-    return LazyMetadata(
-        lambda: {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-    )
 
 
 async def _end(context: "ServicerContext[Any, Any]", status: Status) -> None:

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from server.edge.boundary import Boundary
 from server.edge.methods import MethodTable
+from server.edge.transports.connections import Connections
 
 
 class Transport(Protocol):
@@ -19,4 +20,6 @@ class Transport(Protocol):
 class MakeTransport(Protocol):
     """Builds a transport over a method table and its boundary."""
 
-    def __call__(self, methods: MethodTable, boundary: Boundary, *, max_request_bytes: int) -> Transport: ...
+    def __call__(
+        self, methods: MethodTable, boundary: Boundary, *, max_request_bytes: int, connections: Connections
+    ) -> Transport: ...

@@ -1,12 +1,13 @@
 """The method table and the page as an ASGI application, for any server that speaks ASGI."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from server.core.ticket import Ticket
 from server.edge.boundary import Boundary
 from server.edge.metadata import of_headers
 from server.edge.methods import MethodTable, Unary
+from server.edge.peer import Described
 from server.edge.settled import settled
 from server.edge.status import Code, Refused, Status
 from server.edge.web import connect, page
@@ -18,6 +19,7 @@ from server.errors import Cancelled
 Event: TypeAlias = dict[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Event]]
 Send: TypeAlias = Callable[[Event], Awaitable[None]]
+CertificateNames: TypeAlias = Callable[[Mapping[bytes, bytes]], Sequence[str]]
 WaitFor: TypeAlias = Callable[[Ticket[Any]], None]
 PROTO = b"application/proto"
 ACCEPTED = b"application/json, application/proto"
@@ -32,14 +34,27 @@ class CallerGone(Exception):
 class Front:
     """Answers HTTP requests. Lives on one event loop."""
 
-    def __init__(self, methods: MethodTable, boundary: Boundary, *, max_request_bytes: int, origins: Origins) -> None:
-        """`max_request_bytes` bounds a request in its binary form; JSON may be a third longer, as base64 is."""
+    def __init__(
+        self,
+        methods: MethodTable,
+        boundary: Boundary,
+        *,
+        max_request_bytes: int,
+        origins: Origins,
+        certificate_names: CertificateNames = lambda _: (),
+    ) -> None:
+        """`max_request_bytes` bounds a request in its binary form; JSON may be a third longer, as base64 is.
+
+        `certificate_names` reads from the headers what a transport that verifies client certificates has put there;
+        without one nobody has a certificate, whatever the headers say.
+        """
         unary = {path: method for path, method in methods.items() if isinstance(method, Unary)}
         self._boundary = boundary
         self._binary = unary
         self._json = {path: in_json(method) for path, method in unary.items()}
         self._max_bytes = max_request_bytes
         self._origins = origins
+        self._certificate_names = certificate_names
         self._page = page.read()
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send, *, wait_for: WaitFor) -> None:
@@ -95,7 +110,8 @@ class Front:
         connect.check(headers)
         timeout = connect.seconds_left(headers)
         body = await _body(receive, max_bytes=max_bytes)
-        ticket = self._boundary.unary(method, body, seconds_left=timeout, metadata=of_headers(headers))
+        peer = Described(of_headers(headers), self._certificate_names(headers))
+        ticket = self._boundary.unary(method, body, seconds_left=timeout, peer=peer)
         wait_for(ticket)
         try:
             return connect.answer(await settled(ticket), answers_in)

@@ -1,17 +1,17 @@
 """One call of each kind: unary, server stream, dialogue."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
 from server.core.ticket import Ticket
 from server.edge.boundary import Boundary, Reply
-from server.edge.metadata import of_headers
+from server.edge.metadata import Metadata, of_headers
 from server.edge.methods import Dialogue, ServerStream, Unary
 from server.edge.status import Code, Refused, Status
-from server.edge.transports.envoy import response
+from server.edge.transports.envoy import client_certificate, response
 from server.edge.transports.envoy.frames import Frames, only_message
 from server.edge.transports.envoy.hangups import OpenCall
 from server.edge.transports.envoy.request import seconds_left
@@ -28,7 +28,7 @@ class Hangup(Exception):
 
 @dataclass(slots=True)
 class Exchange:
-    """One call as ASGI has it.
+    """One call as ASGI has it; also a Peer.
 
     `send` does its work when it is called; what it returns need only be awaited for back-pressure.
     """
@@ -39,6 +39,14 @@ class Exchange:
     call: OpenCall
     open_calls: dict[bytes, OpenCall]
     call_id: bytes
+    metadata: Metadata = field(init=False)  # read once, whoever asks
+
+    def __post_init__(self) -> None:
+        self.metadata = of_headers(self.headers)
+
+    @property
+    def certificate_names(self) -> Sequence[str]:
+        return client_certificate.of_headers(self.headers)
 
     def close(self) -> None:
         """The call is over. May be called again."""
@@ -54,7 +62,7 @@ async def unary(method: Unary, boundary: Boundary, exchange: Exchange, *, max_by
     """Read one request and leave: the answer is sent by whoever settles its ticket."""
     timeout = seconds_left(exchange.headers)
     payload = await _one_message(exchange, max_bytes=max_bytes)
-    ticket = boundary.unary(method, payload, seconds_left=timeout, metadata=of_headers(exchange.headers))
+    ticket = boundary.unary(method, payload, seconds_left=timeout, peer=exchange)
     ticket.add_done_callback(partial(_answer, exchange))
     exchange.call.wait_for(ticket)
 
@@ -77,7 +85,7 @@ async def server_stream(method: ServerStream, boundary: Boundary, exchange: Exch
     """Answer one request with messages, each sent when the caller's side has room for it."""
     timeout = seconds_left(exchange.headers)
     payload = await _one_message(exchange, max_bytes=max_bytes)
-    stream = boundary.stream(method, payload, seconds_left=timeout, metadata=of_headers(exchange.headers))
+    stream = boundary.stream(method, payload, seconds_left=timeout, peer=exchange)
     answers = _Answers(exchange)
     try:
         async with asyncio.timeout(timeout):
@@ -98,7 +106,7 @@ async def server_stream(method: ServerStream, boundary: Boundary, exchange: Exch
 async def dialogue(method: Dialogue, boundary: Boundary, exchange: Exchange, *, max_bytes: int) -> None:
     """Answer every request as it comes."""
     timeout = seconds_left(exchange.headers)
-    conversation = boundary.dialogue(method, metadata=of_headers(exchange.headers))
+    conversation = boundary.dialogue(method, peer=exchange)
     answers = _Answers(exchange)
     status = Status()
     try:

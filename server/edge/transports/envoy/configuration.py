@@ -4,6 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from server.edge.certificate import CertificateFiles
+from server.edge.transports.connections import KEEPALIVE_ANSWER_SECONDS, Connections
+from server.edge.transports.envoy.sds import Secrets
+
 Document = dict[str, Any]
 _TYPE = "type.googleapis.com/envoy.extensions"
 
@@ -14,8 +18,7 @@ CONNECTION_WINDOW_BYTES = 64 << 20
 CONNECTION_BUFFER_BYTES = 1 << 20  # written and not yet taken by the network
 MAX_CONCURRENT_STREAMS = 4096  # of one connection; callers keep more back until some end
 MAX_HEADERS_KIB = 16  # as grpcio
-# A connection on which this was silent for so long is asked whether it lives.
-KEEPALIVE_SECONDS, KEEPALIVE_ANSWER_SECONDS = 60, 20
+AGE_JITTER_PERCENT = 10  # of a connection's age, as grpcio: those that were opened together do not end together
 NEVER = 1 << 31  # streams
 _GRPC_WEB = {
     "name": "envoy.filters.http.grpc_web",
@@ -30,26 +33,41 @@ def bootstrap(
     filters: Sequence[Document],
     admin: Path,
     hangups: Path,
+    connections: Connections,
+    protection: tuple[CertificateFiles, Secrets] | None = None,
     shared: bool = False,
     web: bool = False,
 ) -> Document:
     """Envoy's configuration.
 
-    filters  pyvoy's
-    admin    a socket
-    hangups  takes the ids of calls cut short
-    shared   several of us listen on the port
-    web      HTTP/1.1 too, and gRPC-Web, which reaches pyvoy as gRPC
+    filters      pyvoy's
+    admin        a socket
+    hangups      takes the ids of calls cut short
+    connections  how they are kept
+    protection   where the certificate lies and how Envoy is told so; None for no encryption
+    shared       several of us listen on the port
+    web          HTTP/1.1 too, and gRPC-Web, which reaches pyvoy as gRPC
     """
-    connections = _connections([_GRPC_WEB, *filters], hangups, codec="AUTO") if web else _connections(filters, hangups)
+    codec = "AUTO" if web else "HTTP2"
+    manager = _manager([_GRPC_WEB, *filters] if web else filters, hangups, connections, codec=codec)
+    listener = _listener(address, port, manager, shared=shared)
+    if protection is not None:
+        files, secrets = protection
+        protocols = ["h2", "http/1.1"] if web else ["h2"]
+        listener["filter_chains"][0]["transport_socket"] = secrets.transport_socket(files, protocols)
+        if files.client_ca is not None:
+            # Set from the verified certificate, whatever the caller says.
+            manager["forward_client_cert_details"] = "SANITIZE_SET"
+            manager["set_current_client_cert_details"] = {"dns": True, "uri": True}
     return {
         "admin": {"address": {"pipe": {"path": str(admin), "mode": 0o600}}},
-        "static_resources": {"listeners": [_listener(address, port, connections, shared=shared)]},
+        "node": {"id": "vaeserve", "cluster": "vaeserve"},  # SDS asks for a name
+        "static_resources": {"listeners": [listener]},
         "layered_runtime": {"layers": [{"name": "vaeserve", "static_layer": _runtime()}]},
     }
 
 
-def _listener(address: str, port: int, connections: Document, *, shared: bool) -> Document:
+def _listener(address: str, port: int, manager: Document, *, shared: bool) -> Document:
     return {
         "name": "grpc",
         "address": {"socket_address": {"address": address, "port_value": port, "ipv4_compat": address == "::"}},
@@ -57,12 +75,16 @@ def _listener(address: str, port: int, connections: Document, *, shared: bool) -
         "enable_reuse_port": shared,
         "per_connection_buffer_limit_bytes": CONNECTION_BUFFER_BYTES,
         "filter_chains": [
-            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": connections}]}
+            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
         ],
     }
 
 
-def _connections(filters: Sequence[Document], hangups: Path, *, codec: str = "HTTP2") -> Document:
+def _manager(filters: Sequence[Document], hangups: Path, connections: Connections, *, codec: str) -> Document:
+    common: Document = {"idle_timeout": "0s"}
+    if connections.max_age_seconds:
+        common["max_connection_duration"] = _seconds(connections.max_age_seconds)
+        common["max_connection_duration_jitter"] = {"value": AGE_JITTER_PERCENT}
     return {
         "@type": f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "grpc",
@@ -74,14 +96,16 @@ def _connections(filters: Sequence[Document], hangups: Path, *, codec: str = "HT
             # The other codec, nghttp2, ends a connection after a thousand cancelled calls and cannot be told not to.
             "use_oghttp2_codec": True,
             "connection_keepalive": {
-                "interval": f"{KEEPALIVE_SECONDS}s",
-                "timeout": f"{KEEPALIVE_ANSWER_SECONDS}s",
+                "interval": _seconds(connections.keepalive_seconds),
+                "timeout": _seconds(KEEPALIVE_ANSWER_SECONDS),
             },
         },
         "max_request_headers_kb": MAX_HEADERS_KIB,
         # A health watch is silent for days. Deadlines are the boundary's.
         "stream_idle_timeout": "0s",
-        "common_http_protocol_options": {"idle_timeout": "0s"},
+        "common_http_protocol_options": common,
+        # What a connection's calls have when it has reached its age.
+        "drain_timeout": _seconds(connections.grace_seconds),
         "server_header_transformation": "PASS_THROUGH",
         "route_config": {"virtual_hosts": [{"name": "grpc", "domains": ["*"]}]},
         "http_filters": list(filters),
@@ -90,6 +114,11 @@ def _connections(filters: Sequence[Document], hangups: Path, *, codec: str = "HT
         "early_header_mutation_extensions": [_without_request_id()],
         "access_log": [_hangups(hangups)],
     }
+
+
+def _seconds(value: float) -> str:
+    """A google.protobuf.Duration."""
+    return f"{value:.3f}s"
 
 
 def _without_request_id() -> Document:

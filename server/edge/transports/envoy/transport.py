@@ -33,7 +33,9 @@ class EnvoyTransport:
         hangups: Hangups,
         front: Front | None = None,
     ) -> None:
-        """Without a front all that is not gRPC is refused."""
+        """How connections are kept and protected Envoy was told by server.launch. Without a front all that is not gRPC
+        is refused.
+        """
         self._front = front
         self._listener = listener
         self._hangups = hangups
