@@ -52,6 +52,7 @@ class WorkerEnd:
 
     def __init__(self, descriptor: int) -> None:
         self._end = socket.socket(fileno=descriptor)
+        self._answers: threading.Thread | None = None
 
     def tell_ready(self) -> None:
         """Say that this worker serves."""
@@ -59,7 +60,13 @@ class WorkerEnd:
 
     def answer(self, reading: Callable[[], bytes]) -> None:
         """From now on, answer questions with the reading, on a thread of their own."""
-        threading.Thread(target=self._answer, args=(reading,), name="metrics", daemon=True).start()
+        self._answers = threading.Thread(target=self._answer, args=(reading,), name="metrics", daemon=True)
+        self._answers.start()
+
+    def join(self, *, seconds: float) -> None:
+        """Wait, so long at most, until the supervisor has closed its end and no more answers are written."""
+        if self._answers:
+            self._answers.join(seconds)
 
     def _answer(self, reading: Callable[[], bytes]) -> None:
         while True:

@@ -25,6 +25,7 @@ def connected() -> Iterator[tuple[SupervisorEnd, WorkerEnd]]:
         yield supervisor, worker
     finally:
         supervisor.close()
+        worker.join(seconds=10)  # else it might find a closed descriptor, or another's
         worker._end.close()
 
 
