@@ -50,7 +50,7 @@ class Health:
     @property
     def serving(self) -> bool:
         """Whether the server as a whole takes traffic."""
-        return self._serving.get("", False)
+        return bool(self.status("") == HealthCheckResponse.SERVING)
 
     def stop_serving(self) -> None:
         """Every service at once and for good: the server is about to leave."""

@@ -128,3 +128,16 @@ def test_a_removed_service_is_unknown_to_checkers_and_watchers():
     assert change.outcome().status == HealthCheckResponse.SERVICE_UNKNOWN
     with pytest.raises(NotFound):
         check(health, "a")
+
+
+def test_a_server_that_is_about_to_leave_or_does_not_answer_is_not_serving():
+    health = Health()
+    assert not health.serving
+    health.set("", serving=True, probe=probe(False, True))
+    assert health.serving
+    check(health, "")
+    assert not health.serving
+    check(health, "")
+    assert health.serving
+    health.stop_serving()
+    assert not health.serving

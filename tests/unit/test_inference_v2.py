@@ -1,6 +1,7 @@
 """The Open Inference Protocol over plain numpy graphs: what each model gives, and what is refused."""
 
 import contextlib
+import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from server.core.batcher import Batcher
 from server.core.caller import Caller
 from server.core.events import BatchDone, Scored
 from server.core.likelihood import Bernoulli, Gaussian
-from server.core.model import Entry, Execution, Model
+from server.core.model import Entry, Execution, Model, State
 from server.core.scheduler import Scheduler
 from server.core.spec import Spec
 from server.core.ticket import drive
@@ -439,6 +440,13 @@ def test_the_index_has_every_view_of_every_version(calls):
     assert {m.version for m in calls.call("RepositoryIndex", pb.RepositoryIndexRequest(ready=True)).models} == {"2"}
     with pytest.raises(InvalidInput, match="repository_name"):
         calls.call("RepositoryIndex", pb.RepositoryIndexRequest(repository_name="mine"))
+
+
+def test_a_version_in_any_state_is_listed(calls):
+    for version, state in enumerate(typing.get_args(State), start=10):
+        calls.shelf.shelf.append(Entry("toy", str(version), state, "", None, is_default=False))
+    index = calls.call("RepositoryIndex", pb.RepositoryIndexRequest()).models
+    assert {m.version for m in index} > {"10", "11", "12", "13"}
 
 
 def test_readiness_is_told_for_server_and_models(calls):

@@ -24,7 +24,12 @@ from server.errors import DeadlineExceeded, InvalidInput, NotFound, Unavailable
 
 SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 EXTENSIONS = ("model_configuration", "schedule_policy", "statistics")
-_STATES: dict[State, str] = {"loading": "LOADING", "ready": "READY", "failed": "UNAVAILABLE"}
+_STATES: dict[State, str] = {
+    "loading": "LOADING",
+    "ready": "READY",
+    "failed": "UNAVAILABLE",
+    "unloaded": "UNAVAILABLE",
+}
 
 
 class InferenceServicer:
