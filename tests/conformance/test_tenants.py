@@ -1,5 +1,6 @@
 """Tenants: who may call, how much, and what of it is said."""
 
+import http.client
 import json
 import subprocess
 import sys
@@ -57,7 +58,8 @@ def kept(request, models: Path, tmp_path_factory) -> Iterator[Kept]:
     kept.add("wide_only", 'models = ["wide"]')
     kept.file.write_text(kept.text)
     arguments = ["--transport", request.param, "--default-model", "tiny", "--log-level", "debug"]
-    with server(models, *arguments, "--api-keys", str(kept.file)) as kept.process:
+    web = ["--web-port", "0"] if request.param == "grpcio" else []
+    with server(models, *arguments, *web, "--api-keys", str(kept.file)) as kept.process:
         yield kept
 
 
@@ -86,6 +88,26 @@ def test_without_mutual_tls_no_certificate_is_believed(kept):
     with http2(kept.process.target) as connection:
         answer = connection.call(SAMPLE, frame(sample()), headers=claims)
     assert answer.grpc_status == grpc.StatusCode.UNAUTHENTICATED.value[0]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"authorization": "Bearer {alice}"}, 200),
+        ({}, 401),
+        ({"authorization": "Bearer x"}, 401),
+        ({"x-forwarded-client-cert": "Hash=00;DNS=alice.example"}, 401),  # nobody verified it
+        ({"authorization": "Bearer {wide_only}"}, 403),
+    ],
+)
+def test_http_is_behind_the_same_door(kept, headers, status):
+    connection = http.client.HTTPConnection(kept.process.web_target, timeout=20)
+    fields = {name: value.format(**kept.keys) for name, value in headers.items()}
+    connection.request("POST", SAMPLE, b'{"count": 1}', {"content-type": "application/json", **fields})
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    assert answer.status == status
 
 
 def test_a_key_that_differs_in_its_last_letter_is_unknown(kept):

@@ -73,6 +73,7 @@ def test_every_command_is_run_or_has_a_reason(document: Path):
     assert document.name in SERVED or runnable(document) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SERVED)
 def test_commands_work(name: str, shipped: ServerProcess, workplace: Path):
     document = next(path for path in DOCUMENTS if path.name == name)

@@ -105,6 +105,7 @@ def test_a_worker_that_cannot_start_ends_all_with_its_one_line(tmp_path, transpo
     assert json.loads(line)["reason"].startswith(f"{tmp_path}: holds no model")
 
 
+@pytest.mark.slow
 def test_the_first_worker_measures_and_the_others_take_what_it_measured(tmp_path):
     write_artifact(tmp_path / "models" / "tiny" / "1")
     cache = {"VAESERVE_CALIBRATION_CACHE": str(tmp_path / "cache")}
@@ -124,6 +125,7 @@ def test_a_signal_while_workers_load_ends_all_without_a_word(models, transport):
     assert {json.loads(line)["event"] for line in process.lines} <= {"model ready", "model routed", "worker ready"}
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_back_callers_go_on_and_no_count_goes_down_then_all_drain(models, transport):
     with server(models, *FLAGS, "--transport", transport) as process:
         with vaeserve.Client(process.target, channels=CHANNELS, timeout=60) as client:
@@ -151,6 +153,7 @@ def test_a_killed_worker_is_back_callers_go_on_and_no_count_goes_down_then_all_d
     assert json.loads(process.lines[-1])["event"] == "stopped"
 
 
+@pytest.mark.slow
 def test_workers_that_die_while_draining_make_the_exit_code_1(models):
     with server(models, *FLAGS, "--drain-delay", "600") as process:
         process.process.send_signal(signal.SIGTERM)
@@ -165,6 +168,7 @@ def test_workers_that_die_while_draining_make_the_exit_code_1(models):
     ]
 
 
+@pytest.mark.slow
 def test_a_supervisor_that_is_killed_leaves_no_worker_behind(models, transport):
     with server(models, *FLAGS, "--transport", transport) as process:
         left = [os.pidfd_open(pid) for pid in workers(process)]
@@ -173,6 +177,7 @@ def test_a_supervisor_that_is_killed_leaves_no_worker_behind(models, transport):
         wait_until_gone(left)
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_all_now(models, transport):
     with server(models, *FLAGS, "--drain-delay", "600", "--transport", transport) as process:
         left = [os.pidfd_open(pid) for pid in workers(process)]

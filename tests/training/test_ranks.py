@@ -142,6 +142,7 @@ def test_two_processes_follow_the_curve_of_one_and_only_the_first_writes(
     assert (out / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_another_number_of_processes(
     trained: session.Session, quick: Config, digits: Dataset, cpu: Hardware, tmp_path: Path
 ) -> None:
@@ -154,6 +155,7 @@ def test_a_run_goes_on_with_another_number_of_processes(
     assert curve(this.run.path) == pytest.approx(curve(trained.run.path), abs=CURVE)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_ends_the_run_with_one_line_and_its_checkpoint_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "run"
     with together(2, *TRAIN, "--epochs", "5000", "--run-dir", str(path)) as torchrun:
@@ -167,6 +169,7 @@ def test_a_process_that_dies_ends_the_run_with_one_line_and_its_checkpoint_is_wh
     assert main(["export", str(path), "--out", str(tmp_path / "exported" / "1")]) == 0
 
 
+@pytest.mark.slow
 def test_control_c_saves_what_all_of_them_reached(tmp_path: Path) -> None:
     path = tmp_path / "run"
     with together(2, *TRAIN, "--epochs", "5000", "--run-dir", str(path)) as torchrun:
