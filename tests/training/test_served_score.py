@@ -12,7 +12,7 @@ from server.core.score import score
 from server.core.ticket import drive
 from server.core.vae import Vae
 from server.runtime import engine
-from server.runtime.catalog import spec_of
+from server.runtime.loading import spec_of
 from training import served
 from training.objective import Posterior, importance_weighted_bound, log_normal, log_weights
 
