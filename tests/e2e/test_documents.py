@@ -29,6 +29,8 @@ NOT_RUN = {
     r"torchrun|tensorboard": "run by tests/training, or shows a page",
     r"docker|grpcurl|kill": "needs what may not be installed, or the reader's own shell",
     r"python -m server --models exported": "takes the fixed port; run by the tutorial on another",
+    r"python -m server --profile production": "needs certificates; conformance/test_tls.py runs such a server",
+    r"model_signing": "needs a key that stays; run by tests/support/signer.py's users",
     r"\.venv/bin/python -m pytest": "this is it",
     r"vaeserve health --target HOST": "a placeholder for a host",
     r"vaeserve encode photos/|vaeserve reconstruct .*photos/": "the reader's own pictures",
