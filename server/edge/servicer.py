@@ -1,7 +1,7 @@
 """vaeserve.v1.VaeService: each RPC as request -> checked values -> Vae -> response."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import TypeAlias
 
@@ -70,7 +70,8 @@ class VaeServicer:
         )
 
     def sample(self, request: pb.SampleRequest, caller: Caller) -> Steps[Message]:
-        with self._lease(request.model, caller) as model:
+        with self._lease(request.model) as model:
+            _admit(model, caller)
             wanted = sampling.check(request, model, most_rows=self._max_rows, seed=self._drawn_seed)
             caller.asked.rows = wanted.rows
             caller.allowance.charge(wanted.rows, field="count")
@@ -82,7 +83,8 @@ class VaeServicer:
 
     def sample_stream(self, request: pb.SampleStreamRequest, caller: Caller) -> Messages:
         with ExitStack() as lease:
-            model = lease.enter_context(self._lease(request.model, caller))
+            model = lease.enter_context(self._lease(request.model))
+            _admit(model, caller)
             wanted = sampling.check(request, model, most_rows=wire.MAX_ROW, seed=self._drawn_seed)
             caller.asked.rows = wanted.rows
             at_once = caller.allowance.rows_at_once
@@ -91,7 +93,8 @@ class VaeServicer:
         return Chunks(wanted, chunk_rows=rows, caller=caller.in_bulk(), put_items=self._put_items, let_go=let_go)
 
     def encode(self, request: pb.EncodeRequest, caller: Caller) -> Steps[Message]:
-        with self._lease(request.model, caller) as model:
+        with self._lease(request.model) as model:
+            _admit(model, caller)
             space = model.spec.embedding_space
             if request.expect_embedding_space not in ("", space):
                 raise EmbeddingSpaceMismatch(
@@ -117,7 +120,8 @@ class VaeServicer:
             return response
 
     def reconstruct(self, request: pb.ReconstructRequest, caller: Caller) -> Steps[Message]:
-        with self._lease(request.model, caller) as model:
+        with self._lease(request.model) as model:
+            _admit(model, caller)
             items = wire.items(request.items, model.spec, max_rows=self._max_rows)
             caller.asked.rows = len(items)
             first_row = wire.rows_at(request.first_row, rows=len(items))
@@ -142,7 +146,8 @@ class VaeServicer:
             return response
 
     def decode(self, request: pb.DecodeRequest, caller: Caller) -> Steps[Message]:
-        with self._lease(request.model, caller) as model:
+        with self._lease(request.model) as model:
+            _admit(model, caller)
             latents = wire.latents(request.latents, model.spec, max_rows=self._max_rows)
             caller.asked.rows = len(latents)
             first_row = wire.rows_at(request.first_row, rows=len(latents))
@@ -157,7 +162,8 @@ class VaeServicer:
             return response
 
     def score(self, request: pb.ScoreRequest, caller: Caller) -> Steps[Message]:
-        with self._lease(request.model, caller) as model:
+        with self._lease(request.model) as model:
+            _admit(model, caller)
             items = wire.items(request.items, model.spec, max_rows=self._max_rows)
             caller.asked.rows = len(items)
             samples = wire.importance_samples(request.importance_samples, rows=len(items))
@@ -187,7 +193,8 @@ class VaeServicer:
 
     def get_model(self, request: pb.GetModelRequest, caller: Caller) -> Steps[Message]:
         yield from ()
-        with self._lease(request.model, caller) as model:
+        with self._lease(request.model) as model:
+            _admit(model, caller)
             (entry,) = (e for e in self._models.entries() if e.model is model)
             spec = model.spec
             response = pb.GetModelResponse(
@@ -222,12 +229,8 @@ class VaeServicer:
         else:
             yield self._aside.run(put)
 
-    @contextmanager
-    def _lease(self, selector: pb.ModelSelector, caller: Caller) -> Iterator[Model]:
-        with self._models.lease(selector.name, selector.version, selector.label) as model:
-            caller.asked.model, caller.asked.version = model.name, model.version
-            caller.allowance.check_model(model.name)
-            yield model
+    def _lease(self, selector: pb.ModelSelector) -> AbstractContextManager[Model]:
+        return self._models.lease(selector.name, selector.version, selector.label)
 
     def _drawn_seed(self, request: sampling.Request) -> int:
         return self._seed(request, draws=True)
@@ -237,6 +240,12 @@ class VaeServicer:
         if request.HasField("seed"):
             return wire.integer("seed", request.seed, least=0, most=wire.MAX_SEED)
         return self._pick_seed() if draws else 0
+
+
+def _admit(model: Model, caller: Caller) -> None:
+    """Note which model a call is about. Raises PermissionDenied if it is not for this caller."""
+    caller.asked.model, caller.asked.version = model.name, model.version
+    caller.allowance.check_model(model.name)
 
 
 def _execution(execution: Execution) -> pb.GraphExecution:
