@@ -1,13 +1,19 @@
 """Several expositions as one: what adds up, what does not, and that a count never goes down."""
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.openmetrics.exposition import generate_latest
 
 from server.core.events import BatchDone
 from server.telemetry.merging import Ledger, Reading, dump, load, merge
 from server.telemetry.metrics import Metrics
 from server.telemetry.supervision import SupervisionMetrics
+
+
+@pytest.fixture(autouse=True, scope="module")
+def as_a_server_counts() -> None:
+    """Without the times at which series began; a setting of the whole process."""
+    disable_created_metrics()
 
 
 def values(reading: Reading) -> dict[str, float]:
