@@ -150,7 +150,7 @@ class Settings:
         "auto", _choice("auto", "on", "off"), "gRPC server reflection; auto: on, but off in production"
     )
     access_log: float = _setting(
-        0.0, _number(float, 0, 1), "share of the calls that end OK to log; all others are logged anyhow"
+        0.0, _number(float, 0, 1), "share of the calls that end OK to log; others are logged anyhow, up to 100 a second"
     )
     traces: Literal["on", "off"] = _setting(
         "off", _choice("on", "off"), "send OpenTelemetry traces as the OTEL_* variables say; needs the extra otel"

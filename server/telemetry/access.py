@@ -1,4 +1,4 @@
-"""The access log: one line for a call; of those that went well a sample, of the others all."""
+"""The access log: one line for a call; of those that went well a sample, of the others all up to a bound a second."""
 
 import random
 import time
