@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, TypeAlias
 
+from server.core.values import value
+
 # Bulk work takes the rows that interactive callers leave, and a ninth of them otherwise (waiting.WEIGHTS).
 Priority: TypeAlias = Literal["interactive", "bulk"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Served:
     """What serving one ticket took."""
 
@@ -75,7 +77,7 @@ class Unlimited:
 UNLIMITED = Unlimited()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Caller:
     """One call on behalf of somebody."""
 

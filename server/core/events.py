@@ -7,9 +7,10 @@ from server.core.arrays import Floats
 from server.core.caller import Caller
 from server.core.scheduler import Reason
 from server.core.spec import LatentMode
+from server.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BatchDone:
     """A batch ran, in one piece or, after a failure, in several."""
 
@@ -74,21 +75,21 @@ class Scored:
     elbo_percentile: Floats  # [rows], among held-out rows, 0..100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rpc:
-    """A remote procedure by its names."""
+    """A remote procedure by its names. There is one object for each, which every event of it holds."""
 
     grpc_type: Literal["unary", "server_stream", "bidi_stream"]
     service: str
     method: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallStarted:
     rpc: Rpc
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallHandled:
     rpc: Rpc
     code: str  # OK, INVALID_ARGUMENT ...

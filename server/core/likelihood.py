@@ -8,9 +8,10 @@ import numpy as np
 
 from server.core.arrays import Floats, row_sums
 from server.core.latent import Purpose, normals, uniforms
+from server.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Decoded:
     """The decoder's parameters of p(x | z)."""
 

@@ -13,6 +13,7 @@ from server.core.arrays import Floats
 from server.core.caller import Caller, Priority, Served
 from server.core.rows import Rows
 from server.core.ticket import Ticket
+from server.core.values import value
 from server.core.waiting import Waiting
 from server.errors import DeadlineExceeded, QueueFull
 
@@ -27,7 +28,7 @@ class Job:
     rows: Rows
     caller: Caller
     submitted: float  # clock, seconds
-    ticket: Ticket[tuple[Floats, ...]] = field(default_factory=Ticket)
+    ticket: Ticket[tuple[Floats, ...]] = field(init=False)  # its batcher's promise
     priority: Priority = "interactive"  # decided when admitted
     taken: int = 0  # rows handed to batches
     finished: int = 0  # rows that came back
@@ -63,7 +64,7 @@ class Job:
         return Served(queue_seconds, self.run_seconds, self.batch_rows, graph, self.submitted, now)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Part:
     """Rows start..stop of a job, inside a batch."""
 
@@ -80,7 +81,7 @@ class Part:
         return whole if len(self) == len(whole) else whole[self.start : self.stop]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Batch:
     """What one run of the graph shall compute."""
 

@@ -17,9 +17,10 @@ from server.core.likelihood import Decoded
 from server.core.rows import Rows, together
 from server.core.spec import LatentMode, Spec
 from server.core.ticket import Steps
+from server.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Posterior:
     """q(z | x): a diagonal Gaussian for each row (Eq. 10)."""
 
@@ -39,7 +40,7 @@ class Posterior:
         return -0.5 * row_sums(noise**2 + self.log_var + math.log(2 * math.pi))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Sampled:
     """Rows drawn from the model."""
 

@@ -8,7 +8,7 @@ import math
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol, TypeAlias
 
 from google.protobuf.any_pb2 import Any
@@ -19,6 +19,7 @@ from google.rpc import error_details_pb2, status_pb2
 from server.core.caller import Asked, Caller, Trace
 from server.core.events import CallEvent, CallHandled, CallStarted, Rpc
 from server.core.ticket import Steps, Ticket, drive
+from server.core.values import value
 from server.edge.metadata import Metadata
 from server.edge.methods import Dialogue, Messages, Method, ServerStream, Unary
 from server.edge.peer import NOBODY, Peer
@@ -63,7 +64,7 @@ class ReportInternal(Protocol):
 BeginTrace: TypeAlias = Callable[[Rpc, Metadata], Trace]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reply:
     """What a transport sends: a message, or the status that ends the call, or both."""
 
@@ -122,12 +123,12 @@ class Boundary:
         return DialogueCall(self, method, self.caller(method, peer, None), peer)
 
     def _answer_and_end(self, method: Unary, payload: bytes, caller: Caller, peer: Peer) -> Steps[Reply]:
-        account = Account(self, method, caller)
+        since = self.started(method)
         self.calls += 1
         self.open_calls += 1
         reply = yield from self.answer(method, payload, caller, peer)
         assert reply.status is not None
-        account.close(reply.status.code)
+        self.handled(method, reply.status.code, since, caller)
         self.open_calls -= 1
         return reply
 
@@ -154,7 +155,9 @@ class Boundary:
         return None if self._door is None or method.public else self._door.enter(peer)
 
     def caller(self, method: Method, peer: Peer, seconds_left: float | None, *, limit: float = math.inf) -> Caller:
-        deadline = self._clock() + min(math.inf if seconds_left is None else seconds_left, limit)
+        if seconds_left is not None and seconds_left < limit:
+            limit = seconds_left
+        deadline = self._clock() + limit
         if self._begin_trace is None:
             return Caller(deadline)
         return Caller(deadline, trace=self._begin_trace(method.rpc, peer.metadata))

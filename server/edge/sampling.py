@@ -1,8 +1,7 @@
 """Sample and SampleStream: one check of what was asked for, one way to fill a response, and the chunks of a stream."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import TypeAlias
 
 from google.protobuf.message import Message
@@ -13,6 +12,7 @@ from server.core.likelihood import Decoded
 from server.core.model import Model
 from server.core.spec import Spec
 from server.core.ticket import Steps, Ticket, drive
+from server.core.values import value
 from server.edge import wire
 from vaeserve.v1 import vaeserve_pb2 as pb
 
@@ -24,7 +24,7 @@ PutItems: TypeAlias = Callable[[Message, Callable[[], Floats], Spec, int, int], 
 CHUNK_ROWS, CHUNK_BYTES = 256, 1 << 20  # of float32 items: gRPC's clients take messages of 4 MiB unless told otherwise
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Sampling:
     """A checked request for rows of a model."""
 
@@ -139,5 +139,10 @@ def output_of(decoded: Decoded, spec: Spec, *, output: int, seed: int, first_row
 
 
 def ref(model: Model) -> pb.ModelRef:
-    """The model version that answers."""
-    return pb.ModelRef(name=model.name, version=model.version, digest=model.spec.digest)
+    """The model version that answers; for copying only, as it is made once."""
+    return _ref(model.name, model.version, model.spec.digest)
+
+
+@lru_cache(maxsize=64)
+def _ref(name: str, version: str, digest: str) -> pb.ModelRef:
+    return pb.ModelRef(name=name, version=version, digest=digest)

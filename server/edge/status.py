@@ -1,8 +1,9 @@
 """gRPC status without gRPC: codes, and what goes with them in trailers."""
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeAlias
+
+from server.core.values import value
 
 Trailers: TypeAlias = tuple[tuple[str, str | bytes], ...]
 
@@ -25,7 +26,7 @@ class Code(IntEnum):
     UNAUTHENTICATED = 16
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Status:
     """How a call ended."""
 

@@ -5,6 +5,7 @@ Nothing is allocated for a tensor before its shape, type and byte length are kno
 
 import io
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -24,7 +25,9 @@ MAX_SCORED_SAMPLES = 1 << 20  # of all rows of a request
 MAX_TEMPERATURE = 4.0
 MAX_SHOWN = 8  # dimensions that a refusal repeats
 PNG_CHANNELS = {1: "L", 3: "RGB"}
+_IS_LITTLE = sys.byteorder == "little"
 _ITEM_SIZE = {pb.DATA_TYPE_FLOAT32: 4, pb.DATA_TYPE_UINT8: 1}
+_NUMBERS = {enum: frozenset(enum.values()) for enum in (pb.OutputMode, pb.LatentMode, pb.Encoding)}
 _DATA_TYPE = {np.dtype(np.float32): pb.DATA_TYPE_FLOAT32, np.dtype(np.uint8): pb.DATA_TYPE_UINT8}
 
 
@@ -64,7 +67,7 @@ def temperature_value(value: float) -> float:
 
 def choice(field: str, value: int, enum: Any, *, default: int) -> int:
     """An enum's value, `default` if unspecified. Raises InvalidInput for a number without a name."""
-    if value not in enum.DESCRIPTOR.values_by_number:
+    if value not in _NUMBERS[enum]:
         raise InvalidInput(field, f"must be one of {', '.join(enum.keys()[1:])}, got {value}")
     return value or default
 
@@ -108,10 +111,9 @@ def latents(tensor: pb.Tensor, spec: Spec, *, max_rows: int) -> Floats:
 
 def put(field: pb.Tensor, array: Floats | Bytes) -> None:
     """Set a tensor field of a response: in place, as a message of its own would be copied into the response."""
-    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     field.dtype = _DATA_TYPE[array.dtype]
     field.shape.extend(array.shape)
-    field.data = little.tobytes()
+    field.data = (array if _IS_LITTLE else array.byteswap()).tobytes()
 
 
 def put_items(response: Any, values: Floats, spec: Spec, *, chosen: int) -> None:

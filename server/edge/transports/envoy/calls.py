@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -39,10 +39,14 @@ class Exchange:
     call: OpenCall
     open_calls: dict[bytes, OpenCall]
     call_id: bytes
-    metadata: Metadata = field(init=False)  # read once, whoever asks
+    _metadata: Metadata | None = None
 
-    def __post_init__(self) -> None:
-        self.metadata = of_headers(self.headers)
+    @property
+    def metadata(self) -> Metadata:
+        """Made for the first who asks, and read once."""
+        if self._metadata is None:
+            self._metadata = of_headers(self.headers)
+        return self._metadata
 
     @property
     def certificate_names(self) -> Sequence[str]:
