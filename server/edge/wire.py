@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from server.core.arrays import Bytes, Floats
 from server.core.spec import Spec
@@ -182,6 +181,8 @@ def _to_bytes(values: Floats, spec: Spec) -> Bytes:
 
 def _png(image: Bytes) -> bytes:
     """One image [C, H, W] as a PNG file."""
+    from PIL import Image  # here, as few callers want pictures, and every start would wait for it
+
     mode = PNG_CHANNELS[len(image)]
     buffer = io.BytesIO()
     pixels = image[0] if mode == "L" else np.ascontiguousarray(image.transpose(1, 2, 0))
