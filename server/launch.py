@@ -9,12 +9,11 @@ import json
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from server import security, signals
+from server import scratch, security, signals
 from server.edge.transports.envoy import configuration
 from server.edge.transports.envoy.listener import resolve
 from server.edge.transports.envoy.sds import Secrets
@@ -54,13 +53,14 @@ def become_envoy(settings: Settings, arguments: Sequence[str], *, worker: Worker
     for end in (hangups, hangups_in):
         os.set_inheritable(end, True)
     try:
-        admin = Path(tempfile.mkdtemp(prefix="vaeserve-")) / "admin"
+        scratch.clear()
+        admin = scratch.make() / "admin"
     except OSError as error:
         raise StartFailed(f"--transport envoy needs a folder for temporary files: {error.strerror}") from error
     files, secrets = security.certificate_files(settings), None
     if files is not None:
         security.read_certificate(files)  # while it can still be told in one line
-        secrets = Secrets(Path(tempfile.mkdtemp(prefix="vaeserve-")))
+        secrets = Secrets(scratch.make())
         secrets.describe(files)
     document = configuration.bootstrap(
         address=address,

@@ -23,11 +23,12 @@ class Served:
 
 @dataclass(slots=True)
 class Asked:
-    """What a call turned out to ask for, as far as it was understood."""
+    """What a call turned out to ask for, as far as it was understood, and on whose behalf, once it was admitted."""
 
     model: str = ""
     version: str = ""
     rows: int = 0
+    tenant: str = ""
 
 
 class Trace(Protocol):

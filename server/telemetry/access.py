@@ -59,6 +59,8 @@ def _facts(event: CallHandled) -> dict[str, str | int | float]:
         "code": event.code,
         "seconds": round(event.seconds, 6),
     }
+    if caller.asked.tenant:
+        facts["tenant"] = caller.asked.tenant
     if caller.asked.model:
         facts |= {"model": caller.asked.model, "version": caller.asked.version, "rows": caller.asked.rows}
     if caller.served:

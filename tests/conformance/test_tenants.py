@@ -251,6 +251,21 @@ def test_a_new_list_of_tenants_counts_at_once_and_a_broken_one_changes_nothing(k
     assert may("late"), "the key is the same, the name is not"
 
 
+def test_the_access_log_names_the_tenant_of_a_call_that_was_let_in(kept):
+    def logged(code: str) -> set[str | None]:
+        lines = [json.loads(line) for line in kept.process.lines if '"event": "call"' in line]
+        return {line.get("tenant") for line in lines if line["code"] == code and line["method"].endswith("/Decode")}
+
+    latents = pb.Tensor(dtype=pb.DATA_TYPE_FLOAT32, shape=[1, 1], data=bytes(4))
+    for authorization in (f"Bearer {kept.keys['alice']}", "Bearer x"):
+        metadata = [("authorization", authorization)]
+        with grpc.insecure_channel(kept.process.target) as channel:
+            stub = vaeserve_pb2_grpc.VaeServiceStub(channel)
+            stub.Decode.future(pb.DecodeRequest(latents=latents), timeout=20, metadata=metadata).exception()
+    wait_until(lambda: logged("INVALID_ARGUMENT") == {"alice"})
+    wait_until(lambda: logged("UNAUTHENTICATED") == {None})
+
+
 def test_no_key_appears_in_log_metrics_or_command_line(kept):
     bare(kept, "Bearer vaekey_000000000000_" + "S3CRET" * 7 + "x")
     with kept.client("alice") as client:

@@ -9,7 +9,7 @@ from support.authority import Authority, SecretVolume, encrypted, serial_in, ser
 from support.http2 import Http2
 from support.messages import SAMPLE, frame, sample
 from support.server import ServerProcess, server
-from support.transports import TRANSPORTS
+from support.transports import NEEDS_PYVOY, TRANSPORTS
 from support.waiting import wait_until
 
 import vaeserve
@@ -107,6 +107,26 @@ def test_metrics_tell_when_the_certificate_ends(protected):
     certificate = x509.load_pem_x509_certificate(protected.certificate.read_bytes())
     gauge = protected.process.sum("vae_certificate_expiry_timestamp_seconds", certificate="server")
     assert gauge == certificate.not_valid_after_utc.timestamp()
+
+
+@NEEDS_PYVOY
+def test_what_a_killed_server_leaves_is_gone_once_the_next_one_serves(models, tmp_path):
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("localhost")
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    arguments = ["--transport", "envoy", "--default-model", "tiny"]
+    arguments += ["--tls-certificate", str(certificate), "--tls-key", str(key)]
+    with server(models, *arguments, env={"TMPDIR": str(temporary)}) as killed:
+        (left,) = temporary.iterdir()
+        killed.process.kill()
+        killed.wait()
+        assert left.is_dir()
+        with server(models, *arguments, env={"TMPDIR": str(temporary)}) as after:
+            (own,) = temporary.iterdir()
+            assert own != left
+            assert after.terminate() == 0
+    assert list(temporary.iterdir()) == []
 
 
 def failures(process: ServerProcess) -> float:

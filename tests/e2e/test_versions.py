@@ -17,6 +17,7 @@ from support.artifacts import write_artifact
 from support.callers import SteadyCaller
 from support.messages import items
 from support.server import START_SECONDS, ServerProcess, server
+from support.signer import Signer
 from support.transports import TRANSPORTS
 
 from vaeserve.admin.v1 import admin_pb2, admin_pb2_grpc
@@ -136,6 +137,29 @@ def test_a_corrupt_version_never_takes_a_call_and_says_why_until_it_is_mended(mo
         until(stub, lambda listed: ready(listed, "2"))
         assert answered(stub) == "2"
         assert process.sum("vae_model_ready", version="2") == 1
+
+
+def test_what_arrives_unsigned_or_signed_by_another_never_takes_a_call_until_it_is_signed(
+    models, made, transport, tmp_path
+):
+    ours, theirs = Signer(tmp_path, "ours"), Signer(tmp_path, "theirs")
+    ours.sign(models / "m" / "1")
+    key = ("--model-signature-key", str(ours.public))
+    with server(models, *WATCH, *key, "--transport", transport) as process, stub_of(process) as stub:
+        shutil.copytree(made / "2", models / "m" / "2")
+        theirs.sign(shutil.copytree(made / "3", tmp_path / "3"))
+        shutil.copytree(tmp_path / "3", models / "m" / "3")
+        until(stub, lambda listed: [s.state for v, s in listed.items() if v != "1"] == [pb.MODEL_STATE_FAILED] * 2)
+        listed = {s.model.version: s for s in stub.ListModels(pb.ListModelsRequest(), timeout=30).models}
+        assert listed["2"].reason == "model.sig: is missing, and --model-signature-key asks for it"
+        assert listed["3"].reason.startswith("model.sig: does not prove this artifact")
+        assert {answered(stub) for _ in range(5)} == {"1"}
+        for version in ("2", "3"):
+            with pytest.raises(grpc.RpcError, match=f"m version {version} is failed"):
+                answered(stub, name="m", version=version)
+        ours.sign(models / "m" / "3")
+        until(stub, lambda listed: ready(listed, "3"))
+        assert answered(stub) == "3"
 
 
 def test_when_the_newest_is_removed_the_one_before_it_takes_over_from_memory(models, made, transport):

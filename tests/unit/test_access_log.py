@@ -54,9 +54,9 @@ def test_at_rate_0_no_number_is_drawn_and_errors_are_still_logged():
 
 def test_a_line_says_what_was_asked_for_what_it_took_and_which_trace_it_belongs_to():
     written = Written(1.0, numbers=(0.0,))
-    asked = Asked("mnist", "3", 5)
+    asked = Asked("mnist", "3", 5, tenant="alice")
     served = [Served(0.25, 0.5, 7), Served(0.25, 0.5, 3)]
-    written.log.handled(handled(asked=asked, served=served, trace=FakeTrace(), tenant="secret-key"))
+    written.log.handled(handled(asked=asked, served=served, trace=FakeTrace()))
     assert written.lines == [
         (
             "info",
@@ -65,6 +65,7 @@ def test_a_line_says_what_was_asked_for_what_it_took_and_which_trace_it_belongs_
                 "method": "p.S/M",
                 "code": "OK",
                 "seconds": 0.25,
+                "tenant": "alice",
                 "model": "mnist",
                 "version": "3",
                 "rows": 5,

@@ -289,6 +289,23 @@ def test_behind_a_door_nobody_gets_in_but_to_what_is_public():
     assert asking(ring, answering, public=True).status.code is Code.OK
 
 
+def test_the_account_of_a_call_names_its_tenant_once_it_is_admitted():
+    ring = guarded("concurrent_calls = 1")
+    asking(ring, answering, Alice())
+    asking(ring, raising(NotFound("no model 'x'")), Alice())
+    asking(ring, answering)
+
+    def absent(request, caller):
+        raise NotFound("no model 'x'")
+
+    method = ServerStream("/p.S/M", pb.SampleRequest, absent)
+    stream = ring.boundary.stream(method, b"", seconds_left=None, peer=Alice())
+    stream.next().outcome()
+    stream.close()
+    handled = [(e.code, e.caller.asked.tenant) for e in ring.events if isinstance(e, CallHandled)]
+    assert handled == [("OK", "alice"), ("NOT_FOUND", "alice"), ("UNAUTHENTICATED", ""), ("NOT_FOUND", "alice")]
+
+
 def test_a_call_leaves_its_place_however_it_ends():
     ring = guarded("concurrent_calls = 1")
     for error in (QueueFull("full", reason="rows", retry_after=1.0), ZeroDivisionError()):

@@ -27,6 +27,7 @@ class Visit:
     def caller(self, caller: Caller) -> Caller:
         """The same call, now that it is known whose it is."""
         tenant = self._account.tenant
+        caller.asked.tenant = tenant.name  # which whoever accounts for the call sees too
         return replace(caller, tenant=tenant.name, weight=tenant.weight, allowance=self)
 
     @property
