@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal, Protocol, TypeAlias
 
 from google.protobuf.message import Message
@@ -77,6 +78,7 @@ def table(*methods: Method) -> MethodTable:
     return {method.path: method for method in methods}
 
 
+@cache  # one object for each, also for a method that is a copy of another
 def _rpc(grpc_type: Literal["unary", "server_stream", "bidi_stream"], path: str) -> Rpc:
     service, _, name = path.strip("/").partition("/")
     return Rpc(grpc_type, service, name)
