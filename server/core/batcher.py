@@ -207,7 +207,7 @@ class Batcher:
                 return batch
 
     def _take(self, now: float) -> tuple[Batch | None, list[Job]]:
-        batch, expired = self._scheduler.take(now=now)
+        batch, expired = self._scheduler.take(now=now, idle=self._idle_executors)
         if batch is not None:
             self._running_rows += batch.rows
         if self._full:

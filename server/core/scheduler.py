@@ -17,6 +17,7 @@ from server.core.values import value
 from server.core.waiting import Waiting
 from server.errors import DeadlineExceeded, QueueFull
 
+SMALLEST_SHARE = 8  # rows are not shared among executors in parts smaller than this part of a full batch
 BULK_BATCHES = 4  # a job that fills more batches than this is bulk, whatever its caller says
 Reason = Literal["full", "idle"]  # why a batch left: it could hold no more, or an executor had nothing else to do
 
@@ -129,11 +130,14 @@ class Scheduler:
         self.queued_bytes += job.rows.nbytes
         return expired
 
-    def take(self, *, now: float) -> tuple[Batch | None, list[Job]]:
-        """The next batch, if any row waits; and the jobs whose time ran out, for the caller to fail."""
+    def take(self, *, now: float, idle: int = 0) -> tuple[Batch | None, list[Job]]:
+        """The next batch, if any row waits; and the jobs whose time ran out, for the caller to fail.
+
+        `idle` others could run a batch now: each is left as many rows as this batch takes, as far as they pay.
+        """
         expired: list[Job] = []
         begun: dict[Job, int] = {}  # each job's first row in this batch, in the order of their turns
-        room = self.max_batch_rows
+        most = room = self._fair_rows(1 + idle)
         while room and self._queue:
             job, quantum = self._queue.next()
             if job.caller.deadline <= now:
@@ -153,7 +157,13 @@ class Scheduler:
         if not begun:
             return None, expired
         parts = tuple(Part(job, first, job.taken) for job, first in begun.items())
-        return Batch(parts, self.max_batch_rows - room, "idle" if room else "full"), expired
+        rows = most - room
+        return Batch(parts, rows, "full" if rows == self.max_batch_rows else "idle"), expired
+
+    def _fair_rows(self, executors: int) -> int:
+        """The most rows of a batch while so many executors have nothing else to do."""
+        share = -(-self.queued_rows // executors)
+        return min(self.max_batch_rows, max(share, self.max_batch_rows // SMALLEST_SHARE))
 
     def withdraw(self, job: Job) -> int:
         """Forget a job's waiting rows; how many they were."""

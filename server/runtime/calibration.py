@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from server.core.model import Rate
-from server.runtime.choice import Given, Setup, choose, setups
+from server.runtime.choice import Given, Setup, choose, served, setups
 
-# Runs so many batches of so many rows on every executor of a setup at once, and returns when all are done.
-RunBatches: TypeAlias = Callable[[Setup, int, int], None]
+# Runs so many batches of so many rows on every executor of a setup at once, and returns, when all are done, how many
+# seconds the slowest of them worked: on a machine that others use too that is less than what passed.
+RunBatches: TypeAlias = Callable[[Setup, int, int], float]
 Clock: TypeAlias = Callable[[], float]
 
 WINDOW_SECONDS = 0.002
@@ -47,15 +48,15 @@ def measure(run: RunBatches, given: Given, *, cores: int, clock: Clock = time.pe
 
 
 def _climb(run: RunBatches, setup: Setup, sizes: Iterable[int], clock: Clock) -> list[Rate]:
-    """Rates at rising sizes, until two in a row were no better than the best before them or the time is up."""
+    """Rates at rising sizes, until two in a row served no better than the best before them or the time is up."""
     rates: list[Rate] = []
     best, no_better, ends = 0.0, 0, clock() + SECONDS_FOR_SIZES
     for rows in sizes:
         run(setup, rows, 1)
         rate = _best_window(run, setup, rows, clock, seconds=WINDOW_SECONDS)
         rates.append(rate)
-        no_better = 0 if rate.rows_per_second > BETTER * best else no_better + 1
-        best = max(best, rate.rows_per_second)
+        no_better = 0 if served(rate) > BETTER * best else no_better + 1
+        best = max(best, served(rate))
         if no_better == 2 or clock() > ends:
             break
     return rates
@@ -78,13 +79,12 @@ def _best_window(run: RunBatches, setup: Setup, rows: int, clock: Clock, *, seco
     runs, best, spent = 1, 0.0, 0.0
     for window in range(1, WINDOWS + 1):
         started = clock()
-        run(setup, rows, runs)
-        took = clock() - started
-        best = max(best, setup.executors * runs * rows / took)
-        spent += took
+        worked = run(setup, rows, runs)
+        best = max(best, setup.executors * runs * rows / worked)
+        spent += clock() - started
         if window >= WINDOWS_AT_LEAST and spent > SECONDS_ENOUGH:
             break
-        runs = max(1, round(runs * seconds / took))
+        runs = max(1, round(runs * seconds / worked))
     return Rate(rows=rows, executors=setup.executors, threads=setup.threads, rows_per_second=best)
 
 

@@ -10,7 +10,9 @@ BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 THREADS = (1, 2, 4, 8)
 EXECUTORS_AT_MOST = 16
 GOOD_ENOUGH = 0.95  # of the best rows/s: past that, more rows only make callers wait
-BATCH_SECONDS = 1e-4  # what a batch costs beside its run: being put together, drawn, taken apart and delivered
+BATCH_SECONDS = (
+    4e-4  # what a batch costs beside its run: put together, drawn, taken apart, delivered, its turns awaited
+)
 THREADS_BRING = 1.15  # times the best of executors: less is noise, and executors also serve callers side by side
 EXTRA_CORE_BRINGS = 0.25  # of what the first core does, or it is better left to other graphs and to the transport
 
@@ -62,22 +64,22 @@ def choose(rates: Sequence[Rate]) -> Rate:
     threads inside a run only if they are clearly faster than executors.
     """
     fewest = min(rate.cores for rate in rates)
-    base = max(_served(rate) for rate in rates if rate.cores == fewest)
+    base = max(served(rate) for rate in rates if rate.cores == fewest)
 
     def worth_its_cores(rate: Rate) -> bool:
         further = rate.cores / fewest - 1
-        return further == 0 or _served(rate) >= base * (1 + EXTRA_CORE_BRINGS * further)
+        return further == 0 or served(rate) >= base * (1 + EXTRA_CORE_BRINGS * further)
 
     worth = [rate for rate in rates if worth_its_cores(rate)]
     threads = min(rate.threads for rate in worth)
-    plain = max(_served(rate) for rate in worth if rate.threads == threads)
-    worth = [rate for rate in worth if rate.threads == threads or _served(rate) >= THREADS_BRING * plain]
-    best = max(_served(rate) for rate in worth)
-    good = [rate for rate in worth if _served(rate) >= GOOD_ENOUGH * best]
+    plain = max(served(rate) for rate in worth if rate.threads == threads)
+    worth = [rate for rate in worth if rate.threads == threads or served(rate) >= THREADS_BRING * plain]
+    best = max(served(rate) for rate in worth)
+    good = [rate for rate in worth if served(rate) >= GOOD_ENOUGH * best]
     return min(good, key=lambda rate: (rate.cores, rate.threads, rate.rows, -rate.rows_per_second))
 
 
-def _served(rate: Rate) -> float:
+def served(rate: Rate) -> float:
     """Rows/s that are left of a rate when every batch costs what it costs."""
     batch_seconds = rate.rows * rate.executors / rate.rows_per_second
     return rate.rows * rate.executors / (batch_seconds + BATCH_SECONDS)

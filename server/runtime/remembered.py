@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from server.core.model import Rate
 from server.runtime.choice import EXECUTORS_AT_MOST, THREADS, Given
 
-FORMAT = 1
+FORMAT = 2
 # Everything that the rates of an artifact's graphs depend on: another fact is another file.
 Facts: TypeAlias = Mapping[str, Any]
 Rates: TypeAlias = dict[str, tuple[Rate, ...]]

@@ -18,9 +18,11 @@ class Machine:
         self._seconds_for = seconds_for
         self._disturbed = disturbed
 
-    def run(self, setup: Setup, rows: int, runs: int) -> None:
+    def run(self, setup: Setup, rows: int, runs: int) -> float:
         self.ran.append((setup, rows))
-        self.now += runs * self._seconds_for(setup, rows) * self._disturbed()
+        worked = runs * self._seconds_for(setup, rows) * self._disturbed()
+        self.now += worked
+        return worked
 
     def measure(self, *, given=MEASURED, cores=1):
         return measure(self.run, given, cores=cores, clock=lambda: self.now)
@@ -52,8 +54,13 @@ def test_rates_are_what_the_graph_does(seconds_for, rows):
 
 
 def test_sizes_past_two_that_are_no_better_are_not_measured():
-    machine = Machine(scaling(batch=0.0))
+    machine = Machine(scaling(batch=0.0, row=4e-3))
     assert [rate.rows for rate in machine.measure()] == [1, 2, 4]
+
+
+def test_sizes_are_measured_as_long_as_they_spare_the_cost_of_batches():
+    machine = Machine(scaling(batch=0.0, row=400e-6))
+    assert [rate.rows for rate in machine.measure()] == [1, 2, 4, 8, 16, 32, 64]
 
 
 def test_a_single_disturbed_size_does_not_end_the_measuring():
@@ -68,7 +75,7 @@ def test_bursts_of_noise_do_not_change_the_choice():
         return noise.choice([1.0, 1.02, 3.0], p=[0.5, 0.3, 0.2])
 
     for _ in range(20):
-        machine = Machine(scaling(threads=0.3, row=4e-3, batch=0.0), disturbed=disturbed)
+        machine = Machine(scaling(threads=0.3, row=10e-3, batch=0.0), disturbed=disturbed)
         best = choose(machine.measure(cores=2))
         assert (best.rows, best.executors, best.threads) == (1, 2, 1)
 

@@ -22,7 +22,7 @@ def chosen(*curves):
     ("rows_per_second", "expected"),
     [
         pytest.param(lambda rows: rows / (1e-3 + 1e-6 * rows), 256, id="overhead rules: the more the better"),
-        pytest.param(lambda rows: rows / (1e-4 + 1e-4 * rows), 64, id="convex: within 5 % of the last from 64 on"),
+        pytest.param(lambda rows: rows / (1e-4 + 1e-4 * rows), 128, id="convex: within 5 % of the last from 128 on"),
         pytest.param(lambda rows: 100.0, 1, id="flat: nothing gained by company"),
         pytest.param(lambda rows: 100.0 * min(rows, 8) / max(rows, 8) ** 0.5, 8, id="peaks at 8 rows"),
         pytest.param(lambda rows: 100.0 - rows, 1, id="falls from the first"),
@@ -35,13 +35,13 @@ def test_the_batch_is_the_smallest_within_five_percent_of_the_best(rows_per_seco
 
 def test_a_batch_of_a_light_graph_is_large_enough_to_pay_for_itself():
     flat_from_16 = curve(lambda rows: 60_000.0 * min(1, (rows + 8) / 24))
-    assert chosen(flat_from_16)[0] == 128
+    assert chosen(flat_from_16)[0] == 256
 
 
 def test_noise_of_three_percent_does_not_make_a_flat_curve_choose_large_batches():
     noise = np.random.default_rng(0)
     for _ in range(100):
-        assert chosen(curve(lambda _: 100.0 * noise.uniform(0.97, 1.0)))[0] == 1
+        assert chosen(curve(lambda _: 10.0 * noise.uniform(0.97, 1.0)))[0] == 1
 
 
 def test_executors_and_threads_that_measure_equal_become_executors():
@@ -52,8 +52,8 @@ def test_executors_and_threads_that_measure_equal_become_executors():
 
 
 def test_threads_that_are_clearly_faster_are_taken():
-    one, two_executors = curve(lambda _: 100.0), curve(lambda _: 150.0, executors=2)
-    assert chosen(one, two_executors, curve(lambda _: 190.0, threads=2)) == (1, 1, 2)
+    one, two_executors = curve(lambda _: 10.0), curve(lambda _: 15.0, executors=2)
+    assert chosen(one, two_executors, curve(lambda _: 19.0, threads=2)) == (1, 1, 2)
 
 
 def test_threads_that_help_only_at_batch_64_are_taken_with_64_rows():

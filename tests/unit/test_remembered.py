@@ -43,7 +43,7 @@ def test_other_facts_are_another_file(tmp_path):
         lambda text: text[: len(text) // 2],
         lambda text: "[]",
         lambda text: "{}",
-        lambda text: text.replace('"format": 1', '"format": 2'),
+        lambda text: text.replace('"format": 2', '"format": 3'),
         lambda text: text.replace("abc", "xyz"),
         lambda text: text.replace("decoder", "encoder"),
         lambda text: json.dumps(json.loads(text) | {"graphs": {"decoder": []}}),

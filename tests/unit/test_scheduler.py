@@ -48,6 +48,25 @@ def test_a_job_larger_than_a_batch_is_spread_over_several():
     assert [taken(s) for _ in range(4)] == [[(a, 0, 4)], [(a, 4, 8)], [(a, 8, 10)], []]
 
 
+def test_executors_that_stand_idle_get_even_shares_of_what_waits():
+    s, a = scheduler(max_batch_rows=8), job(7)
+    s.admit(a, now=0)
+    shares = [s.take(now=0, idle=idle)[0] for idle in (1, 0)]
+    assert [(batch.rows, batch.reason) for batch in shares] == [(4, "idle"), (3, "idle")]
+
+
+def test_a_share_is_no_smaller_than_an_eighth_of_a_full_batch():
+    s, a = scheduler(max_batch_rows=32), job(5)
+    s.admit(a, now=0)
+    assert [s.take(now=0, idle=idle)[0].rows for idle in (15, 14)] == [4, 1]
+
+
+def test_more_than_fills_the_batches_of_all_is_taken_in_full_batches():
+    s, a = scheduler(max_batch_rows=4), job(20)
+    s.admit(a, now=0)
+    assert [(batch.rows, batch.reason) for batch in (s.take(now=0, idle=3)[0],)] == [(4, "full")]
+
+
 @given(sizes=st.lists(st.integers(1, 20), max_size=15), max_batch_rows=st.integers(1, 9))
 def test_every_row_is_taken_exactly_once_and_in_the_order_of_its_job(sizes, max_batch_rows):
     s = scheduler(max_batch_rows=max_batch_rows, max_queued_rows=10**6)
