@@ -5,7 +5,9 @@ import os
 import re
 import select
 import signal
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import grpc
@@ -49,6 +51,11 @@ def connections(pid: int, port: int) -> int:
     inodes = set(re.findall(established, tables))
     held = {os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir() if file.is_symlink()}
     return len(held & {f"socket:[{inode}]" for inode in inodes})
+
+
+def seconds(line: str) -> float:
+    """When a line was logged, in seconds since the epoch."""
+    return datetime.fromisoformat(json.loads(line)["timestamp"]).timestamp()
 
 
 def wait_until_gone(descriptors: list[int]) -> None:
@@ -151,6 +158,18 @@ def test_a_killed_worker_is_back_callers_go_on_and_no_count_goes_down_then_all_d
         assert process.wait() == 0
     assert set(codes) <= {"OK", "UNAVAILABLE"}
     assert json.loads(process.lines[-1])["event"] == "stopped"
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_back_within_2_seconds_or_as_fast_as_this_machine_starts_one(models, transport):
+    began = time.time()
+    with server(models, *FLAGS, "--transport", transport) as process:
+        os.kill(workers(process)[0], signal.SIGKILL)
+        process.wait_for("worker ready", times=3)
+        *ready, back = [line for line in process.lines if '"event": "worker ready"' in line]
+        (died,) = [line for line in process.lines if '"event": "worker died"' in line]
+    first = min(map(seconds, ready)) - began
+    assert seconds(back) - seconds(died) < max(2.0, 1.5 * first)
 
 
 @pytest.mark.slow
