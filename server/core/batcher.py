@@ -172,7 +172,7 @@ class Batcher:
             with self._lock:
                 now = self._clock()
                 if self._full or self._burst_over or self._closed:
-                    batch, expired = self._take(now)
+                    batch, expired = self._take(now, idle=self._idle_executors)
                 if batch is not None:
                     self._burst_over = self._scheduler.queued_rows > 0
                     if self._burst_over:
@@ -201,13 +201,13 @@ class Batcher:
                     self._full_batch_or_close.wait()
                 if self._closed:
                     return None  # the executors finish what is left
-                batch, expired = self._take(self._clock())
+                batch, expired = self._take(self._clock(), idle=0)  # whoever else is: helpers run full batches
             self._deliver_expired(expired)
             if batch is not None:
                 return batch
 
-    def _take(self, now: float) -> tuple[Batch | None, list[Job]]:
-        batch, expired = self._scheduler.take(now=now, idle=self._idle_executors)
+    def _take(self, now: float, *, idle: int) -> tuple[Batch | None, list[Job]]:
+        batch, expired = self._scheduler.take(now=now, idle=idle)
         if batch is not None:
             self._running_rows += batch.rows
         if self._full:

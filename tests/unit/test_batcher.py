@@ -127,6 +127,14 @@ def test_a_helper_takes_full_batches_beside_a_busy_executor_and_leaves_the_rest(
     assert sorted(graph.sizes) == [1, 2, 4]
 
 
+def test_a_helper_shares_no_batch_with_an_executor_that_waits_for_a_burst_to_end():
+    graph = Graph()
+    with running(graph, helpers=1, max_batch_rows=4, soon=lambda work: None) as (batcher, _):
+        idle(batcher)
+        assert len(batcher.submit(rows(*range(4)), caller()).wait(WAIT)[0]) == 4
+    assert graph.sizes == [4]
+
+
 def test_a_cancelled_caller_does_not_disturb_its_batch():
     graph = Graph()
     with running(graph) as (batcher, events):
