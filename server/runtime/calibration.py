@@ -17,7 +17,7 @@ RunBatches: TypeAlias = Callable[[Setup, int, int], float]
 Clock: TypeAlias = Callable[[], float]
 
 WINDOW_SECONDS = 0.002
-# Of several executors: waking the others takes tenths of a millisecond, which a short window would charge to them.
+# Of several executors: waking the others takes tenths of a millisecond; in a short window each would run alone.
 SETUP_WINDOW_SECONDS = 0.02
 WINDOWS = 5
 WINDOWS_AT_LEAST, SECONDS_ENOUGH = 2, 0.02  # one alone may have been disturbed; of a slow graph's two are enough

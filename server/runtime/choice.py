@@ -10,9 +10,8 @@ BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 THREADS = (1, 2, 4, 8)
 EXECUTORS_AT_MOST = 16
 GOOD_ENOUGH = 0.95  # of the best rows/s: past that, more rows only make callers wait
-BATCH_SECONDS = (
-    4e-4  # what a batch costs beside its run: put together, drawn, taken apart, delivered, its turns awaited
-)
+# What a batch costs beside its run: it is put together, drawn, taken apart and delivered, each in its turn.
+BATCH_SECONDS = 4e-4
 THREADS_BRING = 1.15  # times the best of executors: less is noise, and executors also serve callers side by side
 EXTRA_CORE_BRINGS = 0.25  # of what the first core does, or it is better left to other graphs and to the transport
 

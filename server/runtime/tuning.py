@@ -77,7 +77,7 @@ class _Bench:
             return clock() - started
 
         others = [self._pool.submit(work) for _ in range(setup.executors - 1)]
-        return max(work(), *(other.result() for other in others), 0.0)
+        return max([work(), *(other.result() for other in others)])
 
     def as_given(self, given: Given) -> Tuned:
         self._proven.warm(self._rows[: given.rows], executors=given.executors)
