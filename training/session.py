@@ -14,7 +14,7 @@ from training.model import Vae
 from training.progress import EpochDone, Event
 from training.provenance import describe
 from training.run import Run
-from training.state import State, begin, restore, to_mapping
+from training.state import State, begin, restore, take_weights, to_mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,19 @@ class Session:
             )
 
 
-def new(config: Config, *, run: Run, source: str, dataset: Dataset, hardware: Hardware) -> Session:
-    """A run before its first step. Raises TrainingError if a minibatch has fewer rows than there are processes."""
+def new(
+    config: Config,
+    *,
+    run: Run,
+    source: str,
+    dataset: Dataset,
+    hardware: Hardware,
+    earlier: Checkpoint | None = None,
+) -> Session:
+    """A run before its first step; with the averaged weights of an `earlier` run, where there is one.
+
+    Raises TrainingError if a minibatch has fewer rows than there are processes, or the earlier run another network.
+    """
     rows, processes = min(config.optimisation.batch_size, len(dataset.train)), hardware.ranks.count
     if rows < processes:
         raise TrainingError(f"a minibatch of {rows} rows cannot be shared by {processes} processes; start fewer")
@@ -77,7 +88,13 @@ def new(config: Config, *, run: Run, source: str, dataset: Dataset, hardware: Ha
         deviation=dataset.deviation(),
         hardware=hardware,
     )
-    return Session(run, source, dataset, hardware, describe(config, dataset, hardware), state)
+    provenance = describe(config, dataset, hardware)
+    if earlier is not None:
+        require_same_network(earlier, config, dataset.item_shape)
+        model, done = trained_model(earlier)
+        take_weights(state, model)
+        provenance["started_from"] = {**earlier.provenance, **done}
+    return Session(run, source, dataset, hardware, provenance, state)
 
 
 def resumed(saved: Checkpoint, *, run: Run, dataset: Dataset, hardware: Hardware) -> Session:
@@ -95,6 +112,20 @@ def resumed(saved: Checkpoint, *, run: Run, dataset: Dataset, hardware: Hardware
     if hardware.ranks.first:
         run.forget_after(session.state.step)
     return replace(session, provenance=saved.provenance)
+
+
+def require_same_network(earlier: Checkpoint, config: Config, item_shape: tuple[int, ...]) -> None:
+    """Raises TrainingError, naming the first difference, if the weights of `earlier` do not fit what is trained now."""
+    was, asked = (each.to_mapping() for each in (earlier.config, config))
+    for name in ("architecture", "latent_size", "likelihood", "sigma", "prior"):
+        if was[name] != asked[name]:
+            raise TrainingError(
+                f"--start-from: that run has {name} = {was[name]}, this one {asked[name]}; give the same"
+            )
+    if earlier.item_shape != item_shape:
+        raise TrainingError(
+            f"--start-from: that run was trained on items of shape {earlier.item_shape}, these have {item_shape}"
+        )
 
 
 def require_same_data(saved: Checkpoint, dataset: Dataset) -> None:

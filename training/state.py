@@ -79,6 +79,12 @@ def update_average(state: State, decay: float) -> None:
             average.lerp_(weight, 1 - decay)
 
 
+def take_weights(state: State, model: Vae) -> None:
+    """Begin with the weights, and a table's units, of `model` instead of random ones."""
+    state.model.load_state_dict(model.state_dict())
+    state.average.load_state_dict(model.state_dict())
+
+
 def to_mapping(state: State) -> dict[str, Any]:
     """Tensors and plain values, for torch.save."""
     return {

@@ -153,9 +153,26 @@ def test_resume_refuses_what_would_make_another_run(
     assert "has prior.kind" not in failure(capsys, *resume, "--prior", "normal")
     assert "drop --config" in failure(capsys, *resume, "--config", "x.toml")
     assert "drop --run-dir" in failure(capsys, *resume, "--run-dir", "x")
+    assert "drop one of them" in failure(capsys, *resume, "--start-from", "x")
     assert "was trained in fp32; use --precision fp32" in failure(capsys, *resume, "--precision", "bf16")
     np.save("rows.npy", np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8))
     assert "give the same --data" in failure(capsys, *resume, "--data", "rows.npy")
+
+
+def test_a_new_run_starts_from_the_weights_of_a_run_and_its_card_says_so(
+    here: Path, trained: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "same.toml").write_text(
+        'preset = "tiny"\nlatent_size = 7\n[prior]\ncouplings = 2\nhidden = 16\n[optimisation]\nepochs = 1\n'
+    )
+    fit = ("fit", "--data", "digits", "--config", str(tmp_path / "same.toml"), "--start-from")
+    assert "missing: has no checkpoint.pt" in failure(capsys, *fit, "missing")
+    assert main([*fit, str(trained.run.path), "--seed", "3", "--out", "exported/x/1"]) == 0
+    assert "began with the weights of a run of 15 epochs, seed 0" in capsys.readouterr().err
+    card = Path("exported/x/1/MODEL_CARD.md").read_text()
+    assert "It began with the averaged weights of a run of preset tiny, seed 0, 15 epochs of digits." in card
+    manifest = json.loads(Path("exported/x/1/manifest.json").read_text())
+    assert manifest["provenance"]["config"]["optimisation"]["kl_warmup"] == 0
 
 
 def test_control_c_saves_and_says_how_to_go_on(here: Path) -> None:

@@ -137,6 +137,18 @@ def test_the_page_says_what_the_run_is(written: str, trained: Session, digits: D
     assert "Coloured by label" in words
 
 
+def test_the_page_says_whose_weights_the_run_began_with(
+    trained: Session, digits: Dataset, quick: Config, cpu: Hardware, tmp_path: Path
+) -> None:
+    one_epoch = replace(quick, optimisation=replace(quick.optimisation, epochs=1))
+    earlier = checkpoint.read(trained.run.checkpoint)
+    later = session.new(
+        one_epoch, run=run.create(tmp_path / "run"), source="digits", dataset=digits, hardware=cpu, earlier=earlier
+    )
+    assert later.fit(observe=lambda event: None, stopping=lambda: False, clock=lambda: 0.0)
+    assert "the averaged weights of a run of 15 epochs, seed 0" in page.text(found(later, digits))
+
+
 def test_a_run_gives_the_same_page_again(written: str, trained: Session, findings: Findings) -> None:
     assert page.text(replace(findings, comparisons=())) == written
 

@@ -107,6 +107,59 @@ def test_the_journal_forgets_what_a_resumed_run_will_do_again(tmp_path: Path) ->
     assert this.journal.read_text() == '{"step": 11}\n{"step": 22}\n'
 
 
+def test_a_run_can_start_from_the_averaged_weights_of_an_earlier_one(
+    trained: Session, quick: Config, digits: Dataset, cpu: Hardware, tmp_path: Path
+) -> None:
+    earlier = checkpoint.read(trained.run.checkpoint)
+    config = dataclasses.replace(
+        quick, seed=5, optimisation=dataclasses.replace(quick.optimisation, epochs=1, kl_warmup=0.0)
+    )
+    later = session.new(
+        config, run=run.create(tmp_path / "later"), source="digits", dataset=digits, hardware=cpu, earlier=earlier
+    )
+    averaged, done = session.trained_model(earlier)
+    assert all(
+        torch.equal(value, later.state.model.state_dict()[name]) for name, value in averaged.state_dict().items()
+    )
+    assert later.provenance["started_from"] == {**trained.provenance, **done}
+    epoch = fit(later)[-1]
+    assert isinstance(epoch, EpochDone)
+    assert trained.state.best is not None
+    # One epoch from random weights ends below -27; the tolerance is what a fresh optimiser may lose at first.
+    assert epoch.validation.elbo > trained.state.best.bound - 0.5
+    resumed = session.resumed(checkpoint.read(later.run.checkpoint), run=later.run, dataset=digits, hardware=cpu)
+    assert resumed.provenance == later.provenance
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"latent_size": 6}, r"--start-from: that run has latent_size = 7, this one 6"),
+        ({"prior": None}, r"that run has prior = \{.*\}, this one None"),
+        ({"likelihood": "gaussian"}, r"that run has likelihood = bernoulli, this one gaussian"),
+    ],
+)
+def test_weights_of_another_network_are_refused_as_a_start(
+    change: dict[str, object],
+    says: str,
+    trained: Session,
+    quick: Config,
+    digits: Dataset,
+    cpu: Hardware,
+    tmp_path: Path,
+) -> None:
+    config = dataclasses.replace(quick, **change)  # type: ignore[arg-type]
+    with pytest.raises(TrainingError, match=says):
+        session.new(
+            config,
+            run=run.create(tmp_path / "later"),
+            source="digits",
+            dataset=digits,
+            hardware=cpu,
+            earlier=checkpoint.read(trained.run.checkpoint),
+        )
+
+
 def test_training_learns(digits: Dataset, cpu: Hardware, tmp_path: Path) -> None:
     """From its first epoch to its twenty-fifth the validation ELBO rises by at least 2 nats, of about 27."""
     config = resolve(name="tiny", file=None, flags={"optimisation": {"epochs": 25}})

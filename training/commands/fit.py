@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -36,6 +36,11 @@ from training.settings import resolve, unchanged
     "--run-dir", type=click.Path(path_type=Path), help="Where checkpoint and journal go.  [default: runs/...]"
 )
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with the run in this folder.")
+@click.option(
+    "--start-from",
+    type=click.Path(path_type=Path),
+    help="Begin a new run with the averaged weights of the run in this folder, without KL warm-up.",
+)
 @click.option("--epochs", type=int, help="Passes over the training rows.")
 @click.option("--batch-size", type=int, help="Rows a step.")
 @click.option("--lr", type=float, help="Learning rate at the start; it falls to 1e-5 along half a cosine.")
@@ -69,6 +74,7 @@ def fit(
     out: Path | None,
     run_dir: Path | None,
     resume: Path | None,
+    start_from: Path | None,
     device: hardware.Device,
     precision: hardware.Precision,
     threads: int | None,
@@ -89,6 +95,8 @@ def fit(
     if resume is not None:
         if run_dir is not None:
             raise TrainingError("--run-dir and --resume name two folders; drop --run-dir")
+        if start_from is not None:
+            raise TrainingError("--start-from begins a new run and --resume goes on with an old one; drop one of them")
         this = _take_up(
             resume,
             source=source,
@@ -107,6 +115,7 @@ def fit(
             source=source,
             out=out,
             run_dir=run_dir,
+            start_from=start_from,
             device=device,
             precision=precision,
             threads=threads,
@@ -158,6 +167,7 @@ def _begin(
     source: str | None,
     out: Path | None,
     run_dir: Path | None,
+    start_from: Path | None,
     device: hardware.Device,
     precision: hardware.Precision,
     threads: int | None,
@@ -165,12 +175,16 @@ def _begin(
 ) -> Session:
     if source is None:
         raise TrainingError(f"--data is missing; allowed: {datasets.source.ALLOWED}")
+    earlier = None
+    if start_from is not None:
+        earlier = checkpoint.read(Run(start_from).checkpoint)
+        config = replace(config, optimisation=replace(config.optimisation, kl_warmup=0.0))  # latents have their use
     machine = hardware.choose(device, precision, config.architecture, threads=threads, ranks=processes)
     dataset = datasets.load(source, environment=os.environ)
     name = f"{out.parent.name}-{out.name}" if out is not None else f"{dataset.name}-{config.preset}"
     path = run_dir or free_name(Path("runs"), name)
     run = create(path) if processes.first else Run(path)
-    return session.new(config, run=run, source=source, dataset=dataset, hardware=machine)
+    return session.new(config, run=run, source=source, dataset=dataset, hardware=machine, earlier=earlier)
 
 
 def _take_up(

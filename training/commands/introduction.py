@@ -21,9 +21,17 @@ def introduce(this: Session, console: Console) -> None:
         f"{config.latent_size} latents, prior {prior}, {config.likelihood} likelihood",
         f"climbs    {_objective(config)}",
         f"machine   {this.hardware}",
-        f"run       {this.run.path}, from step {this.state.step}, seed {config.seed}",
+        f"run       {this.run.path}, from step {this.state.step}, seed {config.seed}{_start(this)}",
     ):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _start(this: Session) -> str:
+    """Whose weights it began with."""
+    earlier = this.provenance.get("started_from")
+    if earlier is None:
+        return ""
+    return f"; began with the weights of a run of {earlier['epochs']} epochs, seed {earlier['config']['seed']}"
 
 
 def _objective(config: Config) -> str:

@@ -1,6 +1,8 @@
 """The top of a page: which run this is, how far it is, and its figures."""
 
+from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 from training.config import FlowPrior
 from training.report import table
@@ -61,6 +63,16 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
         ("weights shown", f"averaged, of epoch {findings.chosen.epoch}, {chosen}"),
         ("epochs", f"{findings.epochs[-1].epoch} of {config.optimisation.epochs}"),
         ("seed", str(config.seed)),
+        *_start(provenance),
         ("machine", ", ".join(f"{name} {value}" for name, value in provenance["hardware"].items())),
         ("git commit", provenance["git_commit"] or "unknown"),
+    ]
+
+
+def _start(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    earlier = provenance.get("started_from")
+    if earlier is None:
+        return []
+    return [
+        ("began with", f"the averaged weights of a run of {earlier['epochs']} epochs, seed {earlier['config']['seed']}")
     ]
