@@ -51,7 +51,7 @@ PRESETS = {
         ),
         latent_size=50,
         prior=FlowPrior(couplings=8, hidden=512),
-        optimisation=Optimisation(epochs=300, learning_rate=5e-4),
+        optimisation=Optimisation(epochs=300, learning_rate=5e-4, gradient="path"),
     ),
     # Rows of numbers in a file: dense, with a sigma that is learned.
     "table": Config(
