@@ -120,8 +120,8 @@ class Optimisation:
         require(self.batch_size >= 1, f"batch_size is {self.batch_size}; it must be at least 1")
         require(0 < self.learning_rate <= 1, f"learning_rate is {self.learning_rate}; allowed: above 0, up to 1")
         require(
-            0 <= self.final_learning_rate <= 1,
-            f"final_learning_rate is {self.final_learning_rate}; allowed: 0 to 1",
+            0 <= self.final_learning_rate <= self.learning_rate,
+            f"final_learning_rate is {self.final_learning_rate}; allowed: 0 to learning_rate, {self.learning_rate}",
         )
         require(
             len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas), f"betas is {self.betas}; two in [0, 1)"

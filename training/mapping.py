@@ -1,5 +1,6 @@
 """Frozen dataclasses out of plain mappings (TOML, JSON, checkpoints), with errors that name the key."""
 
+import math
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -41,7 +42,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return value
     if get_origin(hint) is tuple and isinstance(value, (list, tuple)):
         return tuple(_value(get_args(hint)[0], inner, where) for inner in value)
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool) and _finite(value):
         return float(value)
     if hint in (int, str) and isinstance(value, hint) and not isinstance(value, bool):
         return value
@@ -55,10 +56,17 @@ def _union(members: tuple[Any, ...], value: Any, where: str) -> Any:
     if len(choices) == 1:
         return _value(choices[0], value, where)
     kinds = {get_args(get_type_hints(member)["kind"])[0]: member for member in choices}
-    if not isinstance(value, Mapping) or value.get("kind") not in kinds:
-        got = value.get("kind") if isinstance(value, Mapping) else value
+    got = value.get("kind") if isinstance(value, Mapping) else value
+    if not isinstance(value, Mapping) or not isinstance(got, str) or got not in kinds:
         raise TrainingError(f"setting {where}.kind is {got!r}; allowed: {', '.join(kinds)}")
     return from_mapping(kinds[value["kind"]], value, where=f"{where}.")
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        return False
 
 
 def _allowed(hint: Any) -> str:
@@ -66,4 +74,4 @@ def _allowed(hint: Any) -> str:
         return ", ".join(map(str, get_args(hint)))
     if get_origin(hint) is tuple:
         return f"a list of {_allowed(get_args(hint)[0])}"
-    return {int: "a whole number", float: "a number", str: "a text"}.get(hint, "a table of settings")
+    return {int: "a whole number", float: "a finite number", str: "a text"}.get(hint, "a table of settings")

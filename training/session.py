@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from training import checkpoint, fit
+from training import checkpoint, fit, warm_start
 from training.checkpoint import Checkpoint
 from training.config import Config
 from training.datasets import Dataset
@@ -76,7 +76,7 @@ def new(
 ) -> Session:
     """A run before its first step; with the averaged weights of an `earlier` run, where there is one.
 
-    Raises TrainingError if a minibatch has fewer rows than there are processes, or the earlier run another network.
+    Raises TrainingError if a minibatch has fewer rows than there are processes; see also warm_start.require_fit.
     """
     rows, processes = min(config.optimisation.batch_size, len(dataset.train)), hardware.ranks.count
     if rows < processes:
@@ -90,7 +90,7 @@ def new(
     )
     provenance = describe(config, dataset, hardware)
     if earlier is not None:
-        require_same_network(earlier, config, dataset.item_shape)
+        warm_start.require_fit(earlier, config, dataset)
         model, done = trained_model(earlier)
         take_weights(state, model)
         provenance["started_from"] = {**earlier.provenance, **done}
@@ -112,20 +112,6 @@ def resumed(saved: Checkpoint, *, run: Run, dataset: Dataset, hardware: Hardware
     if hardware.ranks.first:
         run.forget_after(session.state.step)
     return replace(session, provenance=saved.provenance)
-
-
-def require_same_network(earlier: Checkpoint, config: Config, item_shape: tuple[int, ...]) -> None:
-    """Raises TrainingError, naming the first difference, if the weights of `earlier` do not fit what is trained now."""
-    was, asked = (each.to_mapping() for each in (earlier.config, config))
-    for name in ("architecture", "latent_size", "likelihood", "sigma", "prior"):
-        if was[name] != asked[name]:
-            raise TrainingError(
-                f"--start-from: that run has {name} = {was[name]}, this one {asked[name]}; give the same"
-            )
-    if earlier.item_shape != item_shape:
-        raise TrainingError(
-            f"--start-from: that run was trained on items of shape {earlier.item_shape}, these have {item_shape}"
-        )
 
 
 def require_same_data(saved: Checkpoint, dataset: Dataset) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from training import checkpoint
 from training.__main__ import main
 from training.session import Session
 
@@ -167,17 +168,23 @@ def test_a_new_run_starts_from_the_weights_of_a_run_and_its_card_says_so(
     )
     fit = ("fit", "--data", "digits", "--config", str(tmp_path / "same.toml"), "--start-from")
     assert "missing: has no checkpoint.pt" in failure(capsys, *fit, "missing")
+    other = failure(capsys, *fit, str(trained.run.path), "--latent-size", 6)
+    assert "--start-from: that run, of --preset tiny, has latent_size = 7, this one 6; give the same" in other
+    assert not Path("runs").exists()  # nothing is left of a run that could not begin
     assert main([*fit, str(trained.run.path), "--seed", "3", "--out", "exported/x/1"]) == 0
     assert "began with the weights of a run of 15 epochs, seed 0" in capsys.readouterr().err
     card = Path("exported/x/1/MODEL_CARD.md").read_text()
     assert "It began with the averaged weights of a run of preset tiny, seed 0, 15 epochs of digits." in card
     manifest = json.loads(Path("exported/x/1/manifest.json").read_text())
     assert manifest["provenance"]["config"]["optimisation"]["kl_warmup"] == 0
+    assert main([*fit, str(trained.run.path), "--kl-warmup", "0.5", "--final-lr", "0", "--run-dir", "warm"]) == 0
+    settings = checkpoint.read(Path("warm/checkpoint.pt")).config.optimisation
+    assert (settings.kl_warmup, settings.final_learning_rate) == (0.5, 0)
 
 
 def test_control_c_saves_and_says_how_to_go_on(here: Path) -> None:
     command = [sys.executable, "-m", "training", "fit", "--preset", "tiny", "--data", "digits", "--threads", "1"]
-    command += ["--epochs", "2000", "--run-dir", str(here / "run"), "--out", str(here / "exported" / "1")]
+    command += ["--epochs", "2000", "--run-dir", str(here / "a run"), "--out", str(here / "exported" / "1")]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
@@ -186,7 +193,7 @@ def test_control_c_saves_and_says_how_to_go_on(here: Path) -> None:
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
         assert process.wait() == 130
-    assert f"saved. To go on: python -m training fit --resume {here / 'run'} --out" in rest
+    assert f"saved. To go on: python -m training fit --resume '{here / 'a run'}' --out" in rest
     assert "Traceback" not in rest
     assert not (here / "exported").exists()
-    assert main(["export", str(here / "run"), "--out", str(here / "exported" / "1")]) == 0
+    assert main(["export", str(here / "a run"), "--out", str(here / "exported" / "1")]) == 0

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from training import checkpoint, run, session
-from training.config import Config
+from training.config import Config, FlowPrior
 from training.datasets import Dataset
 from training.errors import TrainingError
 from training.hardware import Hardware
@@ -134,9 +134,9 @@ def test_a_run_can_start_from_the_averaged_weights_of_an_earlier_one(
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"latent_size": 6}, r"--start-from: that run has latent_size = 7, this one 6"),
-        ({"prior": None}, r"that run has prior = \{.*\}, this one None"),
-        ({"likelihood": "gaussian"}, r"that run has likelihood = bernoulli, this one gaussian"),
+        ({"latent_size": 6}, r"--start-from: that run, of --preset tiny, has latent_size = 7, this one 6"),
+        ({"prior": FlowPrior(couplings=2, hidden=17)}, r"has prior.hidden = 16, this one 17"),
+        ({"likelihood": "gaussian"}, r"has likelihood = bernoulli, this one gaussian"),
     ],
 )
 def test_weights_of_another_network_are_refused_as_a_start(
@@ -158,6 +158,34 @@ def test_weights_of_another_network_are_refused_as_a_start(
             hardware=cpu,
             earlier=checkpoint.read(trained.run.checkpoint),
         )
+
+
+def test_weights_that_have_seen_the_validation_rows_start_no_run_that_these_rows_are_to_judge(
+    quick: Config, digits: Dataset, cpu: Hardware, tmp_path: Path
+) -> None:
+    one_epoch = dataclasses.replace(quick, optimisation=dataclasses.replace(quick.optimisation, epochs=1))
+    everything = dataclasses.replace(one_epoch, train_on="all")
+    first = new(everything, tmp_path / "first", digits, cpu)
+    fit(first)
+    second = session.new(
+        everything,
+        run=run.create(tmp_path / "second"),
+        source="digits",
+        dataset=digits,
+        hardware=cpu,
+        earlier=checkpoint.read(first.run.checkpoint),
+    )
+    fit(second)
+    for earlier in (first, second):
+        with pytest.raises(TrainingError, match=r"trained on the validation rows of these data.*give --train-on all"):
+            session.new(
+                one_epoch,
+                run=run.Run(tmp_path / "third"),
+                source="digits",
+                dataset=digits,
+                hardware=cpu,
+                earlier=checkpoint.read(earlier.run.checkpoint),
+            )
 
 
 def test_training_learns(digits: Dataset, cpu: Hardware, tmp_path: Path) -> None:

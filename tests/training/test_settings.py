@@ -31,9 +31,29 @@ def test_a_file_may_choose_another_kind_of_architecture(tmp_path: Path) -> None:
     assert resolve(name="default", file=file, flags={}).architecture == MlpArchitecture(hidden=(32,))
 
 
-def test_the_flag_prior_turns_a_learned_prior_on_and_off() -> None:
-    assert resolve(name="default", file=None, flags={"prior": None}).prior is None
-    assert resolve(name="tiny", file=None, flags={"prior": {}}).prior == FlowPrior()
+def test_a_word_turns_a_learned_prior_on_and_off_by_flag_and_by_file(tmp_path: Path) -> None:
+    assert resolve(name="default", file=None, flags={"prior": "normal"}).prior is None
+    assert resolve(name="tiny", file=None, flags={"prior": "flow"}).prior == FlowPrior()
+    assert resolve(name="quality", file=None, flags={"prior": "flow"}).prior == FlowPrior(couplings=8, hidden=512)
+    file = tmp_path / "run.toml"
+    file.write_text('prior = "normal"\n')
+    assert resolve(name="default", file=file, flags={}).prior is None
+    assert resolve(name="default", file=file, flags={"prior": "flow"}).prior == FlowPrior()
+
+
+def test_file_and_flags_win_over_what_a_command_sets_in_place_of_the_preset(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("[optimisation]\nkl_warmup = 0.5\n")
+    defaults = {"optimisation": {"kl_warmup": 0.0}}
+    assert resolve(name="tiny", file=None, flags={}, defaults=defaults).optimisation.kl_warmup == 0
+    assert resolve(name="tiny", file=file, flags={}, defaults=defaults).optimisation.kl_warmup == 0.5
+
+
+def test_a_flag_does_not_hide_that_a_file_has_a_number_where_a_table_belongs(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("optimisation = 5\n")
+    with pytest.raises(TrainingError, match="setting optimisation is 5; allowed: a table of settings"):
+        resolve(name="tiny", file=file, flags={"optimisation": {"epochs": 1}})
 
 
 @pytest.mark.parametrize(
@@ -47,6 +67,12 @@ def test_the_flag_prior_turns_a_learned_prior_on_and_off() -> None:
         ("[optimisation]\nspeed = 3", "unknown setting optimisation.speed"),
         ("[optimisation]\nbetas = [0.9]", "betas is (0.9,); two in [0, 1)"),
         ("optimisation = 3", "setting optimisation is 3; allowed: a table of settings"),
+        ('prior = "vamp"', "setting prior is 'vamp'; allowed: normal, flow, or a table of settings"),
+        ("sigma = inf", "setting sigma is inf; allowed: a finite number"),
+        ("[optimisation]\nbeta = nan", "setting optimisation.beta is nan; allowed: a finite number"),
+        (f"[optimisation]\nlearning_rate = {'9' * 400}", "allowed: a finite number"),
+        ("[optimisation]\nlearning_rate = 1e-6", "final_learning_rate is 1e-05; allowed: 0 to learning_rate, 1e-06"),
+        ('[architecture]\nkind = ["conv"]', "setting architecture.kind is ['conv']; allowed: conv, mlp, tutorial"),
         (
             '[architecture]\nkind = "transformer"',
             "setting architecture.kind is 'transformer'; allowed: conv, mlp, tutorial",

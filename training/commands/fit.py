@@ -1,9 +1,10 @@
 """`python -m training fit`."""
 
 import os
+import shlex
 import signal
 import time
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,7 +25,7 @@ from training.ranks import Ranks
 from training.run import Run, create, free_name
 from training.scalars import written
 from training.session import Session
-from training.settings import resolve, unchanged
+from training.settings import PRIORS, resolve, unchanged
 
 
 @click.command(context_settings={"show_default": True})
@@ -39,17 +40,19 @@ from training.settings import resolve, unchanged
 @click.option(
     "--start-from",
     type=click.Path(path_type=Path),
-    help="Begin a new run with the averaged weights of the run in this folder, without KL warm-up.",
+    help="Begin a new run with the averaged weights of the run in this folder; no KL warm-up unless asked for.",
 )
 @click.option("--epochs", type=int, help="Passes over the training rows.")
 @click.option("--batch-size", type=int, help="Rows a step.")
-@click.option("--lr", type=float, help="Learning rate at the start; it falls to 1e-5 along half a cosine.")
+@click.option("--lr", type=float, help="Learning rate at the start; it falls to --final-lr along half a cosine.")
+@click.option("--final-lr", type=float, help="Learning rate of the last step.")
 @click.option(
     "--bound", type=click.Choice(get_args(Bound)), help="What is climbed; iwae and dreg: importance-weighted."
 )
 @click.option("--importance-draws", type=int, help="Draws of z per row and step, for iwae and dreg.")
 @click.option("--bound-fraction", type=float, help="Climb --bound in this last part of the epochs, the ELBO before.")
 @click.option("--gradient", type=click.Choice(get_args(Gradient)), help="Of the ELBO: all of it, or along z alone.")
+@click.option("--kl-warmup", type=float, help="The part of all steps over which the weight of KL rises from 0.")
 @click.option("--beta", type=float, help="Weight of KL after warm-up.")
 @click.option("--free-bits", type=float, help="Nats of KL per latent that cost nothing.")
 @click.option(
@@ -60,7 +63,7 @@ from training.settings import resolve, unchanged
 @click.option(
     "--sigma", type=float, help="Gaussian: a fixed sigma, of 0..1 or of a column's deviation, instead of a learned one."
 )
-@click.option("--prior", type=click.Choice(["normal", "flow"]), help="N(0, I), or a learned RealNVP.")
+@click.option("--prior", type=click.Choice([*PRIORS]), help="N(0, I), or a learned RealNVP.")
 @click.option(
     "--tensorboard", is_flag=True, help="Write every epoch's figures to the run's folder for TensorBoard too."
 )
@@ -109,7 +112,8 @@ def fit(
             processes=processes,
         )
     else:
-        config = resolve(name=preset, file=file, flags=flags)
+        in_use = {} if start_from is None else {"optimisation": {"kl_warmup": 0.0}}  # its latents have their use
+        config = resolve(name=preset, file=file, flags=flags, defaults=in_use)
         this = _begin(
             config,
             source=source,
@@ -139,7 +143,14 @@ def fit(
         return
     if not finished:
         launcher = "python" if processes.count == 1 else f"torchrun --nproc-per-node {processes.local_count}"
-        again = f"{launcher} -m training fit --resume {this.run.path}" + ("" if out is None else f" --out {out}")
+        again = f"{launcher} -m training fit " + shlex.join(
+            [
+                *("--resume", str(this.run.path)),
+                *(() if out is None else ("--out", str(out))),
+                *(() if device == "auto" else ("--device", device)),
+                *(("--tensorboard",) if tensorboard else ()),
+            ]
+        )
         raise Interrupted(
             f"interrupted at step {this.state.step}; saved. To go on: {again}",
             signal=interruption.signal or signal.SIGTERM,  # none here: another process was asked
@@ -175,16 +186,15 @@ def _begin(
 ) -> Session:
     if source is None:
         raise TrainingError(f"--data is missing; allowed: {datasets.source.ALLOWED}")
-    earlier = None
-    if start_from is not None:
-        earlier = checkpoint.read(Run(start_from).checkpoint)
-        config = replace(config, optimisation=replace(config.optimisation, kl_warmup=0.0))  # latents have their use
+    earlier = None if start_from is None else checkpoint.read(Run(start_from).checkpoint)
     machine = hardware.choose(device, precision, config.architecture, threads=threads, ranks=processes)
     dataset = datasets.load(source, environment=os.environ)
     name = f"{out.parent.name}-{out.name}" if out is not None else f"{dataset.name}-{config.preset}"
     path = run_dir or free_name(Path("runs"), name)
-    run = create(path) if processes.first else Run(path)
-    return session.new(config, run=run, source=source, dataset=dataset, hardware=machine, earlier=earlier)
+    this = session.new(config, run=Run(path), source=source, dataset=dataset, hardware=machine, earlier=earlier)
+    if processes.first:
+        create(path)
+    return this
 
 
 def _take_up(
@@ -219,9 +229,8 @@ def _take_up(
 
 def _nested(given: dict[str, Any]) -> dict[str, Any]:
     """The flags that were given, nested like Config."""
-    names = {field.name: field.name for field in fields(Optimisation)} | {"lr": "learning_rate"}
+    names = {field.name: field.name for field in fields(Optimisation)}
+    names |= {"lr": "learning_rate", "final_lr": "final_learning_rate"}
     flags = {name: value for name, value in given.items() if value is not None and name not in names}
-    if "prior" in flags:
-        flags["prior"] = None if flags["prior"] == "normal" else {}
     settings = {names[name]: value for name, value in given.items() if value is not None and name in names}
     return {**flags, "optimisation": settings} if settings else flags
