@@ -21,7 +21,7 @@ from training.settings import resolve
 
 def machine(name: str, architecture: hardware.Architecture, threads: int) -> Hardware:
     """The machine as `name` of train.py says."""
-    if name == "+ kept memory = fit":
+    if name in ("+ kept memory = fit", "+ torch.compile"):
         return hardware.choose("cpu", "auto", architecture, threads=threads)
     if name != "+ four phases":
         polyphase.pays = lambda _h: False
@@ -36,6 +36,9 @@ def main() -> None:
     here = machine(name, config.architecture, threads)
     dataset = datasets.load(file, environment={})
     this = state.begin(config, item_shape=dataset.item_shape, mean_item=dataset.mean_item(), hardware=here)
+    if name == "+ torch.compile":
+        this.model.encoder.compile()
+        this.model.decoder.compile()
     about = {"parameters": this.model.parameters_count, "about": f"torch {torch.__version__}: {here}"}
     print(json.dumps(about), flush=True)
     for line in sys.stdin:
