@@ -83,6 +83,43 @@ def test_one_coloured_picture_makes_all_of_them_coloured_and_transparency_black(
     assert {black, blue} < pixels(dataset)
 
 
+def test_sixteen_bits_of_grey_are_rounded_to_eight(tmp_path: Path) -> None:
+    words = DRAWS.integers(0, 65536, IMAGES.shape, dtype=np.uint16)
+    words[0, 0, :2] = 0, 65535
+    for index, image in enumerate(words):
+        Image.fromarray(image).save(tmp_path / f"{index:03}.png")
+    dataset = read(tmp_path)
+    assert dataset.item_shape == (1, 6, 4)
+    assert pixels(dataset) == {np.rint(image / 65535 * 255).astype(np.uint8).tobytes() for image in words}
+
+
+def test_sixteen_bits_of_grey_may_stand_beside_colour_and_be_turned(tmp_path: Path) -> None:
+    for index in range(20):
+        Image.new("RGB", (4, 6), (index, 0, 255)).save(tmp_path / f"{index:03}.png")
+    turned = Image.Exif()
+    turned[0x112] = 6  # orientation: a quarter turn
+    Image.fromarray(np.rot90(IMAGES[0]).astype(np.uint16) * 257).save(tmp_path / "020.png", exif=turned)
+    dataset = read(tmp_path)
+    assert dataset.item_shape == (3, 6, 4)
+    assert IMAGES[0].tobytes() * 3 in pixels(dataset)
+
+
+@pytest.mark.parametrize(
+    ("array", "complaint"),
+    [
+        (IMAGES[0] / np.float32(255), "25.png: holds floats, whose black and white are unknown"),
+        (IMAGES[0].astype(np.int32) + 65500, "25.png: holds values from 655"),
+        (IMAGES[0].astype(np.int32) - 300, "25.png: holds values from -"),
+    ],
+    ids=["floats", "too large", "negative"],
+)
+def test_pictures_of_numbers_without_a_scale_are_refused(array: np.ndarray, complaint: str, tmp_path: Path) -> None:
+    for index in range(25):
+        Image.fromarray(IMAGES[index]).save(tmp_path / f"{index:02}.png")
+    Image.fromarray(array).save(tmp_path / "25.png", format="TIFF")
+    assert complaint in refusal(tmp_path)
+
+
 def test_folders_named_train_and_test_are_the_splits(tmp_path: Path) -> None:
     for folder, rows in (("train", IMAGES[:20]), ("val", IMAGES[20:24]), ("test", IMAGES[24:])):
         (tmp_path / folder).mkdir()
