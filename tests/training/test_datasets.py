@@ -63,6 +63,41 @@ def test_larochelles_file_names_bring_their_own_validation_rows(tmp_path: Path) 
     assert dataset.train.rows.unique().tolist() == [0, 255]  # written as 0 and 1
 
 
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ({"x": IMAGES // 128, "x_test": IMAGES}, "train is black and white (0 and 1), test is grey (0..255)"),
+        ({"x": IMAGES > 127, "x_test": IMAGES}, "train is black and white (0 and 255), test is grey (0..255)"),
+        ({"x": IMAGES, "x_val": IMAGES // 128}, "train is grey (0..255), validation is black and white (0 and 1)"),
+        (
+            {"x": IMAGES > 127, "x_test": IMAGES // 128},
+            "train is black and white (0 and 255), test is black and white (0 and 1)",
+        ),
+    ],
+)
+def test_splits_that_are_written_differently_are_refused(
+    rows: dict[str, np.ndarray], complaint: str, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "rows.npz", **rows)  # type: ignore[arg-type]
+    assert f"rows: {complaint}; write the pixels of all splits alike" == refusal(tmp_path / "rows.npz")
+
+
+@pytest.mark.parametrize("train", [IMAGES // 128, (IMAGES > 127).astype(float), IMAGES], ids=["0 1", "floats", "grey"])
+def test_a_split_of_black_rows_goes_with_any_other(train: np.ndarray, tmp_path: Path) -> None:
+    np.savez(tmp_path / "rows.npz", x=train, x_test=np.zeros_like(train[:2]))
+    dataset = read(tmp_path / "rows.npz")
+    assert dataset.static == (train is not IMAGES)
+    assert int(dataset.train.rows.max()) == 255
+
+
+def test_data_are_static_only_if_the_rows_held_out_are_black_and_white_too(tmp_path: Path) -> None:
+    rows = np.concatenate(((IMAGES[:25] > 127) * np.uint8(255), IMAGES[25:]))
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(rows))
+    dataset = read(tmp_path)
+    assert set(dataset.train.rows.unique().tolist()) == {0, 255}
+    assert not dataset.static
+
+
 def test_pictures_are_read_grey_in_the_order_of_their_names(tmp_path: Path) -> None:
     for index, image in enumerate(IMAGES):
         Image.fromarray(image).save(tmp_path / f"{index:03}.png")
