@@ -141,7 +141,7 @@ def test_an_interrupted_export_says_how_to_repeat_it(
     assert main(["fit", *QUICK, "--run-dir", "run", "--out", "exported/x/1"]) == 130
     last = capsys.readouterr().err.splitlines()[-1]
     assert "To export it: python -m training export run --out exported/x/1" in last
-    assert list((here / "exported" / "x").iterdir()) == []
+    assert not (here / "exported").exists()
 
 
 def test_resume_refuses_what_would_make_another_run(

@@ -296,3 +296,11 @@ def test_an_empty_test_split_is_refused() -> None:
     rows = torch.from_numpy(IMAGES)[:, None]
     with pytest.raises(TrainingError, match="the test split is empty"):
         assemble(Source("x", Split(rows), test=Split(rows[:0])))
+
+
+@pytest.mark.parametrize("name", ["validation", "test"])
+def test_a_split_of_one_row_is_refused_and_of_two_is_not(name: str) -> None:
+    rows = torch.from_numpy(IMAGES)[:, None]
+    with pytest.raises(TrainingError, match=f"^x: the {name} split has 1 row; measuring needs 2$"):
+        assemble(Source("x", Split(rows), **{name: Split(rows[:1])}))
+    assert assemble(Source("x", Split(rows), **{name: Split(rows[:2])})).counts[name] == 2

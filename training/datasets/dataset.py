@@ -18,6 +18,7 @@ from training.randomness import generator
 
 SplitName = Literal["train", "validation", "test"]
 FEWEST_ROWS = 20  # a tenth is held out, and a covariance needs two of those
+FEWEST_MEASURED = 2  # of a split that is not trained on: one row has no standard error
 MOST_MAPPED_HELD_OUT = 10_000  # a tenth of a huge file would take as long as the training
 PIECE = 1 << 26  # bytes looked at at once
 FEWEST_STEPS = 16  # of float32, that a column must vary by
@@ -112,8 +113,9 @@ def assemble(source: Source) -> Dataset:
     splits = _own_splits(source)
     shape = tuple(source.train.rows.shape[1:])
     for name, split in splits.items():
+        fewest = FEWEST_ROWS if name == "train" else FEWEST_MEASURED
         if len(split) == 0:
-            raise TrainingError(f"{source.name}: the {name} split is empty; give at least {FEWEST_ROWS} rows")
+            raise TrainingError(f"{source.name}: the {name} split is empty; give at least {fewest} rows")
         if tuple(split.rows.shape[1:]) != shape:
             raise TrainingError(
                 f"{source.name}: {name} items are {tuple(split.rows.shape[1:])}, training items {shape}; "
@@ -121,6 +123,8 @@ def assemble(source: Source) -> Dataset:
             )
         if split.labels is not None and len(split.labels) != len(split):
             raise TrainingError(f"{source.name}: {len(split)} {name} rows have {len(split.labels)} labels")
+        if name != "train" and len(split) < fewest:
+            raise TrainingError(f"{source.name}: the {name} split has {len(split)} row; measuring needs {fewest}")
     if len(source.train) < FEWEST_ROWS:
         raise TrainingError(f"{source.name}: has {len(source.train)} rows; training needs at least {FEWEST_ROWS}")
     if kind_of(shape) == "table":
