@@ -209,6 +209,17 @@ def test_the_split_and_the_digest_are_the_same_every_time(tmp_path: Path) -> Non
     assert once.sha256 == again.sha256 != other.sha256
 
 
+def test_training_on_all_sees_the_validation_rows_after_the_training_rows(tmp_path: Path) -> None:
+    """Whether they lie beside each other in memory (an IDX folder), were taken out of it, or are a source's own."""
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
+    np.save(tmp_path / "rows.npy", IMAGES)
+    np.savez(tmp_path / "rows.npz", x=IMAGES, x_val=IMAGES[:4])
+    for source in (tmp_path, tmp_path / "rows.npy", tmp_path / "rows.npz"):
+        dataset = read(source)
+        assert torch.equal(dataset.rows("all"), torch.cat((dataset.train.rows, dataset.validation.rows)))
+        assert torch.equal(dataset.rows("train"), dataset.train.rows)
+
+
 def test_what_is_no_data_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "empty").mkdir()

@@ -92,8 +92,11 @@ class Dataset:
         return _deviation(self.train.rows).float() if self.kind == "table" else None
 
     def rows(self, which: TrainOn) -> Tensor:
-        """The rows to train on: the training rows, or `all`, the validation rows after them."""
-        return self.train.rows if which == "train" else torch.cat((self.train.rows, self.validation.rows))
+        """The rows to train on: the training rows, or `all`, the validation rows after them.
+
+        Of a file that is mapped they are a view in either case: its last rows are the validation rows.
+        """
+        return self.train.rows if which == "train" else _joined(self.train.rows, self.validation.rows)
 
     def held_out(self, trained_on: TrainOn) -> SplitName:
         """The split that measures a run: the validation rows, or the test rows if there are any and those are used."""
@@ -224,6 +227,15 @@ def _hold_out(source: Source) -> tuple[Split, Split, str]:
 
 def _rows(split: Split, index: Tensor | slice) -> Split:
     return Split(split.rows[index], None if split.labels is None else split.labels[index])
+
+
+def _joined(first: Tensor, second: Tensor) -> Tensor:
+    """The rows of both, copied only if they are no neighbours in one memory or file."""
+    end = first.storage_offset() + len(first) * first.stride(0)
+    one_storage = first.untyped_storage().data_ptr() == second.untyped_storage().data_ptr()
+    if one_storage and first.stride() == second.stride() and second.storage_offset() == end:
+        return first.as_strided((len(first) + len(second), *first.shape[1:]), first.stride())
+    return torch.cat((first, second))
 
 
 def _stretched(split: Split) -> Split:
