@@ -157,6 +157,8 @@ def test_resume_refuses_what_would_make_another_run(
     assert "was trained in fp32; use --precision fp32" in failure(capsys, *resume, "--precision", "bf16")
     np.save("rows.npy", np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8))
     assert "give the same --data" in failure(capsys, *resume, "--data", "rows.npy")
+    for command in (resume, ("export", trained.run.path, "--out", "exported/x/1"), ("report", trained.run.path)):
+        assert "--data is empty" in failure(capsys, *command, "--data", "")
 
 
 def test_a_new_run_starts_from_the_weights_of_a_run_and_its_card_says_so(

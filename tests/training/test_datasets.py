@@ -226,6 +226,13 @@ def test_what_is_no_data_is_refused_by_name(tmp_path: Path) -> None:
     assert "nowhere: no such file or folder; allowed: digits, mnist" in refusal(tmp_path / "nowhere")
     assert "notes.txt: cannot be read as data; allowed: digits" in refusal(tmp_path / "notes.txt")
     assert "empty: holds no data; expected train-images" in refusal(tmp_path / "empty")
+    assert refusal("").startswith("--data is empty; allowed: digits, mnist")
+
+
+def test_a_folder_of_a_table_with_a_name_of_its_own_is_told_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "mydata.csv").write_text("1,2\n" * 30)
+    assert "train.csv, .tsv or .parquet" in refusal(tmp_path)
+    assert refusal(tmp_path).endswith("for a file of another name give the file itself")
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,8 @@ def read_folder(path: Path) -> Source:
     files = {name: [] if folder is None else _pictures(folder) for name, folder in folders.items()}
     if not files["train"]:
         raise TrainingError(
-            f"{path}: holds no data; expected train-images-idx3-ubyte[.gz], or .png, .jpg or .jpeg pictures"
+            f"{path}: holds no data; expected train-images-idx3-ubyte[.gz], or train.csv, .tsv or .parquet, or .png, "
+            ".jpg or .jpeg pictures; for a file of another name give the file itself"
         )
     mode = "L" if all(_is_grey(file) for group in files.values() for file in group) else "RGB"
     splits = {name: _split(group, mode) for name, group in files.items() if group}
