@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from training.errors import TrainingError
@@ -12,27 +12,34 @@ from training.errors import TrainingError
 
 @contextmanager
 def placed(out: Path) -> Iterator[Path]:
-    """A folder to fill; it becomes `out` when the block ends, and nothing remains of it if the block fails.
+    """A folder to fill; it becomes `out` when the block ends. If the block fails nothing remains, neither of it nor of
+    the folders above `out` that were made for it.
 
     Raises TrainingError if something is at `out`, before or then, and OSError.
     """
     require_free(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    # A name with a dot in front is no version to the server.
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    missing = [above for above in out.parents if not above.exists()]  # the innermost first
     try:
-        yield folder
-        for entry in (*folder.iterdir(), folder):
-            _sync(entry)
-        folder.chmod(0o755)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        # A name with a dot in front is no version to the server.
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
         try:
-            folder.rename(out)
-        except OSError:
-            require_free(out)
-            raise
-        _sync(out.parent)
+            yield folder
+            for entry in (*folder.iterdir(), folder):
+                _sync(entry)
+            folder.chmod(0o755)
+            try:
+                folder.rename(out)
+            except OSError:
+                require_free(out)
+                raise
+            _sync(out.parent)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        for above in missing:
+            with suppress(OSError):  # it is not empty: `out` is there, or what somebody else has put beside it
+                above.rmdir()
 
 
 def require_free(out: Path) -> None:

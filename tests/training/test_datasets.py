@@ -63,6 +63,41 @@ def test_larochelles_file_names_bring_their_own_validation_rows(tmp_path: Path) 
     assert dataset.train.rows.unique().tolist() == [0, 255]  # written as 0 and 1
 
 
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ({"x": IMAGES // 128, "x_test": IMAGES}, "train is black and white (0 and 1), test is grey (0..255)"),
+        ({"x": IMAGES > 127, "x_test": IMAGES}, "train is black and white (0 and 255), test is grey (0..255)"),
+        ({"x": IMAGES, "x_val": IMAGES // 128}, "train is grey (0..255), validation is black and white (0 and 1)"),
+        (
+            {"x": IMAGES > 127, "x_test": IMAGES // 128},
+            "train is black and white (0 and 255), test is black and white (0 and 1)",
+        ),
+    ],
+)
+def test_splits_that_are_written_differently_are_refused(
+    rows: dict[str, np.ndarray], complaint: str, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "rows.npz", **rows)  # type: ignore[arg-type]
+    assert f"rows: {complaint}; write the pixels of all splits alike" == refusal(tmp_path / "rows.npz")
+
+
+@pytest.mark.parametrize("train", [IMAGES // 128, (IMAGES > 127).astype(float), IMAGES], ids=["0 1", "floats", "grey"])
+def test_a_split_of_black_rows_goes_with_any_other(train: np.ndarray, tmp_path: Path) -> None:
+    np.savez(tmp_path / "rows.npz", x=train, x_test=np.zeros_like(train[:2]))
+    dataset = read(tmp_path / "rows.npz")
+    assert dataset.static == (train is not IMAGES)
+    assert int(dataset.train.rows.max()) == 255
+
+
+def test_data_are_static_only_if_the_rows_held_out_are_black_and_white_too(tmp_path: Path) -> None:
+    rows = np.concatenate(((IMAGES[:25] > 127) * np.uint8(255), IMAGES[25:]))
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(rows))
+    dataset = read(tmp_path)
+    assert set(dataset.train.rows.unique().tolist()) == {0, 255}
+    assert not dataset.static
+
+
 def test_pictures_are_read_grey_in_the_order_of_their_names(tmp_path: Path) -> None:
     for index, image in enumerate(IMAGES):
         Image.fromarray(image).save(tmp_path / f"{index:03}.png")
@@ -81,6 +116,43 @@ def test_one_coloured_picture_makes_all_of_them_coloured_and_transparency_black(
     assert dataset.item_shape == (3, 3, 5)
     black, blue = bytes(45), bytes(30) + b"\xff" * 15
     assert {black, blue} < pixels(dataset)
+
+
+def test_sixteen_bits_of_grey_are_rounded_to_eight(tmp_path: Path) -> None:
+    words = DRAWS.integers(0, 65536, IMAGES.shape, dtype=np.uint16)
+    words[0, 0, :2] = 0, 65535
+    for index, image in enumerate(words):
+        Image.fromarray(image).save(tmp_path / f"{index:03}.png")
+    dataset = read(tmp_path)
+    assert dataset.item_shape == (1, 6, 4)
+    assert pixels(dataset) == {np.rint(image / 65535 * 255).astype(np.uint8).tobytes() for image in words}
+
+
+def test_sixteen_bits_of_grey_may_stand_beside_colour_and_be_turned(tmp_path: Path) -> None:
+    for index in range(20):
+        Image.new("RGB", (4, 6), (index, 0, 255)).save(tmp_path / f"{index:03}.png")
+    turned = Image.Exif()
+    turned[0x112] = 6  # orientation: a quarter turn
+    Image.fromarray(np.rot90(IMAGES[0]).astype(np.uint16) * 257).save(tmp_path / "020.png", exif=turned)
+    dataset = read(tmp_path)
+    assert dataset.item_shape == (3, 6, 4)
+    assert IMAGES[0].tobytes() * 3 in pixels(dataset)
+
+
+@pytest.mark.parametrize(
+    ("array", "complaint"),
+    [
+        (IMAGES[0] / np.float32(255), "25.png: holds floats, whose black and white are unknown"),
+        (IMAGES[0].astype(np.int32) + 65500, "25.png: holds values from 655"),
+        (IMAGES[0].astype(np.int32) - 300, "25.png: holds values from -"),
+    ],
+    ids=["floats", "too large", "negative"],
+)
+def test_pictures_of_numbers_without_a_scale_are_refused(array: np.ndarray, complaint: str, tmp_path: Path) -> None:
+    for index in range(25):
+        Image.fromarray(IMAGES[index]).save(tmp_path / f"{index:02}.png")
+    Image.fromarray(array).save(tmp_path / "25.png", format="TIFF")
+    assert complaint in refusal(tmp_path)
 
 
 def test_folders_named_train_and_test_are_the_splits(tmp_path: Path) -> None:
@@ -137,12 +209,30 @@ def test_the_split_and_the_digest_are_the_same_every_time(tmp_path: Path) -> Non
     assert once.sha256 == again.sha256 != other.sha256
 
 
+def test_training_on_all_sees_the_validation_rows_after_the_training_rows(tmp_path: Path) -> None:
+    """Whether they lie beside each other in memory (an IDX folder), were taken out of it, or are a source's own."""
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
+    np.save(tmp_path / "rows.npy", IMAGES)
+    np.savez(tmp_path / "rows.npz", x=IMAGES, x_val=IMAGES[:4])
+    for source in (tmp_path, tmp_path / "rows.npy", tmp_path / "rows.npz"):
+        dataset = read(source)
+        assert torch.equal(dataset.rows("all"), torch.cat((dataset.train.rows, dataset.validation.rows)))
+        assert torch.equal(dataset.rows("train"), dataset.train.rows)
+
+
 def test_what_is_no_data_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "empty").mkdir()
     assert "nowhere: no such file or folder; allowed: digits, mnist" in refusal(tmp_path / "nowhere")
     assert "notes.txt: cannot be read as data; allowed: digits" in refusal(tmp_path / "notes.txt")
     assert "empty: holds no data; expected train-images" in refusal(tmp_path / "empty")
+    assert refusal("").startswith("--data is empty; allowed: digits, mnist")
+
+
+def test_a_folder_of_a_table_with_a_name_of_its_own_is_told_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "mydata.csv").write_text("1,2\n" * 30)
+    assert "train.csv, .tsv or .parquet" in refusal(tmp_path)
+    assert refusal(tmp_path).endswith("for a file of another name give the file itself")
 
 
 @pytest.mark.parametrize(
@@ -224,3 +314,11 @@ def test_an_empty_test_split_is_refused() -> None:
     rows = torch.from_numpy(IMAGES)[:, None]
     with pytest.raises(TrainingError, match="the test split is empty"):
         assemble(Source("x", Split(rows), test=Split(rows[:0])))
+
+
+@pytest.mark.parametrize("name", ["validation", "test"])
+def test_a_split_of_one_row_is_refused_and_of_two_is_not(name: str) -> None:
+    rows = torch.from_numpy(IMAGES)[:, None]
+    with pytest.raises(TrainingError, match=f"^x: the {name} split has 1 row; measuring needs 2$"):
+        assemble(Source("x", Split(rows), **{name: Split(rows[:1])}))
+    assert assemble(Source("x", Split(rows), **{name: Split(rows[:2])})).counts[name] == 2

@@ -200,7 +200,7 @@ def test_a_failed_export_leaves_nothing_behind(
         monkeypatch.setattr(contract, "write_sums", failure)
         with pytest.raises(error):
             export.export(model, digits, provenance=trained.provenance, out=tmp_path / "exported" / "1")
-        assert list((tmp_path / "exported").iterdir()) == []
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_gaussian_is_exported_with_its_sigma(digits: Dataset, trained: Session, tmp_path: Path) -> None:

@@ -37,6 +37,14 @@ def test_nothing_of_it_is_copied(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.validation.rows[:, 0], ROWS[81:])
 
 
+@pytest.mark.parametrize("array", [ROWS, np.stack([ROWS] * 3, axis=3)], ids=np.shape)
+def test_all_of_it_can_be_trained_on_without_a_copy(array: np.ndarray, tmp_path: Path) -> None:
+    found = mapped(tmp_path, array)
+    rows = found.rows("all")
+    assert rows.data_ptr() == found.train.rows.data_ptr()
+    assert torch.equal(rows, torch.cat((found.train.rows, found.validation.rows)))
+
+
 @pytest.mark.parametrize("array", [ROWS, np.stack([ROWS] * 3, axis=3), np.stack([ROWS] * 3, axis=1)], ids=np.shape)
 def test_what_is_said_of_it_is_what_would_be_said_of_it_in_memory(
     array: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -22,7 +22,7 @@ def export(run: Path, out: Path, source: str | None) -> None:
     require_version(out)
     require_free(out)
     saved = checkpoint.read(Run(run).checkpoint)
-    export_run(Run(run), datasets.load(source or saved.source, environment=os.environ), out)
+    export_run(Run(run), datasets.load(saved.source if source is None else source, environment=os.environ), out)
 
 
 def export_run(run: Run, dataset: Dataset, out: Path) -> None:

@@ -223,7 +223,7 @@ def _take_up(
         threads=threads or (was["threads"] if as_many else None),
         ranks=processes,
     )
-    dataset = datasets.load(source or saved.source, environment=os.environ)
+    dataset = datasets.load(saved.source if source is None else source, environment=os.environ)
     return session.resumed(saved, run=run, dataset=dataset, hardware=machine)
 
 

@@ -26,7 +26,7 @@ def report(*, run: Path, source: str | None, out: Path | None, with_baselines: b
         raise TrainingError(f"--out {file}: a page's name ends in .html")
     saved = checkpoint.read(Run(run).checkpoint)
     epochs = journal.read(Run(run), until=saved.state["step"])
-    dataset = datasets.load(source or saved.source, environment=os.environ)
+    dataset = datasets.load(saved.source if source is None else source, environment=os.environ)
     findings = gather(run.resolve().name, saved, epochs, dataset, with_baselines=with_baselines)
     _write_whole(file, page.text(findings))
     click.echo(f"report: {file}")

@@ -4,7 +4,7 @@ Images may also be a view of a file larger than memory: what looks at all of the
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,9 +18,11 @@ from training.randomness import generator
 
 SplitName = Literal["train", "validation", "test"]
 FEWEST_ROWS = 20  # a tenth is held out, and a covariance needs two of those
+FEWEST_MEASURED = 2  # of a split that is not trained on: one row has no standard error
 MOST_MAPPED_HELD_OUT = 10_000  # a tenth of a huge file would take as long as the training
 PIECE = 1 << 26  # bytes looked at at once
 FEWEST_STEPS = 16  # of float32, that a column must vary by
+ONES = "black and white (0 and 1)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,9 @@ class Dataset:
 
     @property
     def static(self) -> bool:
-        """Whether every pixel is black or white: binarised once and for all."""
-        return self.kind == "image" and all(
-            bool(((piece == 0) | (piece == 255)).all()) for piece in _pieces(self.train.rows)
-        )
+        """Whether every pixel of every split is black or white: binarised once and for all."""
+        splits = [split for split in (self.train, self.validation, self.test) if split is not None]
+        return self.kind == "image" and all(_black_and(split.rows, white=255) for split in splits)
 
     def mean_item(self) -> Tensor:
         """The mean training item; float32, [C, H, W] in 0..1 or a table's [D]."""
@@ -91,8 +92,11 @@ class Dataset:
         return _deviation(self.train.rows).float() if self.kind == "table" else None
 
     def rows(self, which: TrainOn) -> Tensor:
-        """The rows to train on: the training rows, or `all`, the validation rows after them."""
-        return self.train.rows if which == "train" else torch.cat((self.train.rows, self.validation.rows))
+        """The rows to train on: the training rows, or `all`, the validation rows after them.
+
+        Of a file that is mapped they are a view in either case: its last rows are the validation rows.
+        """
+        return self.train.rows if which == "train" else _joined(self.train.rows, self.validation.rows)
 
     def held_out(self, trained_on: TrainOn) -> SplitName:
         """The split that measures a run: the validation rows, or the test rows if there are any and those are used."""
@@ -109,13 +113,12 @@ class Dataset:
 
 def assemble(source: Source) -> Dataset:
     """Check what was read and hold out validation rows. Raises TrainingError."""
-    present = {"train": source.train, "validation": source.validation, "test": source.test}
+    splits = _own_splits(source)
     shape = tuple(source.train.rows.shape[1:])
-    for name, split in present.items():
-        if split is None:
-            continue
+    for name, split in splits.items():
+        fewest = FEWEST_ROWS if name == "train" else FEWEST_MEASURED
         if len(split) == 0:
-            raise TrainingError(f"{source.name}: the {name} split is empty; give at least {FEWEST_ROWS} rows")
+            raise TrainingError(f"{source.name}: the {name} split is empty; give at least {fewest} rows")
         if tuple(split.rows.shape[1:]) != shape:
             raise TrainingError(
                 f"{source.name}: {name} items are {tuple(split.rows.shape[1:])}, training items {shape}; "
@@ -123,6 +126,8 @@ def assemble(source: Source) -> Dataset:
             )
         if split.labels is not None and len(split.labels) != len(split):
             raise TrainingError(f"{source.name}: {len(split)} {name} rows have {len(split.labels)} labels")
+        if name != "train" and len(split) < fewest:
+            raise TrainingError(f"{source.name}: the {name} split has {len(split)} row; measuring needs {fewest}")
     if len(source.train) < FEWEST_ROWS:
         raise TrainingError(f"{source.name}: has {len(source.train)} rows; training needs at least {FEWEST_ROWS}")
     if kind_of(shape) == "table":
@@ -130,9 +135,10 @@ def assemble(source: Source) -> Dataset:
     lowest, highest = _range(source.train.rows)
     if lowest == highest:
         raise TrainingError(f"{source.name}: every value of every row is {lowest}; there is nothing to learn")
+    levels = _levels_of_all(source.name, splits)
     train, validation, protocol = _hold_out(source)
     test = source.test
-    if highest == 1:  # black and white, written as 0 and 1
+    if levels == ONES:
         if source.mapped:
             raise TrainingError(f"{source.name}: is too large to be rewritten here; write black and white as 0 and 255")
         train, validation = _stretched(train), _stretched(validation)
@@ -143,6 +149,32 @@ def assemble(source: Source) -> Dataset:
 def kind_of(item_shape: tuple[int, ...]) -> ItemKind:
     """[C, H, W] are images, [D] the rows of a table."""
     return "image" if len(item_shape) == 3 else "table"
+
+
+def _own_splits(source: Source) -> dict[SplitName, Split]:
+    splits: dict[SplitName, Split | None] = {
+        "train": source.train,
+        "validation": source.validation,
+        "test": source.test,
+    }
+    return {name: split for name, split in splits.items() if split is not None}
+
+
+def _levels_of_all(name: str, splits: Mapping[SplitName, Split]) -> str:
+    """How the pixels of a source's own splits are written, in words: all alike, or TrainingError."""
+    found = {split: _levels(rows.rows) for split, rows in splits.items()}
+    known = {split: levels for split, levels in found.items() if levels is not None}
+    if len(set(known.values())) > 1:
+        listed = ", ".join(f"{split} is {levels}" for split, levels in known.items())
+        raise TrainingError(f"{name}: {listed}; write the pixels of all splits alike")
+    return known["train"]  # which holds more than one value: not all are black
+
+
+def _levels(rows: Tensor) -> str | None:
+    """None if all pixels are black: that is written alike everywhere."""
+    if _black_and(rows, white=255):
+        return None if _black_and(rows, white=1) else "black and white (0 and 255)"
+    return ONES if _black_and(rows, white=1) else "grey (0..255)"
 
 
 def _table(source: Source) -> Dataset:
@@ -197,6 +229,15 @@ def _rows(split: Split, index: Tensor | slice) -> Split:
     return Split(split.rows[index], None if split.labels is None else split.labels[index])
 
 
+def _joined(first: Tensor, second: Tensor) -> Tensor:
+    """The rows of both, copied only if they are no neighbours in one memory or file."""
+    end = first.storage_offset() + len(first) * first.stride(0)
+    one_storage = first.untyped_storage().data_ptr() == second.untyped_storage().data_ptr()
+    if one_storage and first.stride() == second.stride() and second.storage_offset() == end:
+        return first.as_strided((len(first) + len(second), *first.shape[1:]), first.stride())
+    return torch.cat((first, second))
+
+
 def _stretched(split: Split) -> Split:
     return Split(split.rows * 255, split.labels)
 
@@ -219,6 +260,11 @@ def _range(rows: Tensor) -> tuple[int, int]:
         if highest - lowest > 1:
             break
     return lowest, highest
+
+
+def _black_and(rows: Tensor, *, white: int) -> bool:
+    """Whether every value is 0 or `white`."""
+    return all(bool(((piece == 0) | (piece == white)).all()) for piece in _pieces(rows))
 
 
 def _pieces(rows: Tensor) -> Iterator[Tensor]:

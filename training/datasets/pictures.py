@@ -13,13 +13,15 @@ from training.errors import TrainingError
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 SPLITS = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
 GREY_MODES = {"1", "L", "LA"}
+WORDS = {"I", "I;16", "I;16B", "I;16L", "I;16N"}  # grey too, 0..65535: how Pillow opens a 16-bit PNG
 
 
 def read_folder(path: Path) -> Source:
     """Every picture below `path`, in the order of its file names.
 
     Folders named train, validation (or valid, val) and test directly below are the splits. All pictures must have one
-    size; if any is in colour, all are read in colour; transparency is laid on black. Raises TrainingError.
+    size; if any is in colour, all are read in colour; transparency is laid on black; 16-bit grey is rounded to 256
+    levels. Raises TrainingError.
     """
     folders = {
         name: next((path / folder for folder in folders if (path / folder).is_dir()), None)
@@ -30,7 +32,8 @@ def read_folder(path: Path) -> Source:
     files = {name: [] if folder is None else _pictures(folder) for name, folder in folders.items()}
     if not files["train"]:
         raise TrainingError(
-            f"{path}: holds no data; expected train-images-idx3-ubyte[.gz], or .png, .jpg or .jpeg pictures"
+            f"{path}: holds no data; expected train-images-idx3-ubyte[.gz], or train.csv, .tsv or .parquet, or .png, "
+            ".jpg or .jpeg pictures; for a file of another name give the file itself"
         )
     mode = "L" if all(_is_grey(file) for group in files.values() for file in group) else "RGB"
     splits = {name: _split(group, mode) for name, group in files.items() if group}
@@ -43,7 +46,7 @@ def _pictures(folder: Path) -> list[Path]:
 
 def _is_grey(file: Path) -> bool:
     with _opened(file) as picture:
-        return picture.mode in GREY_MODES
+        return picture.mode in GREY_MODES | WORDS
 
 
 def _split(files: list[Path], mode: str) -> Split:
@@ -64,14 +67,26 @@ def _split(files: list[Path], mode: str) -> Split:
 
 def _pixels(file: Path, mode: str) -> NDArray[np.uint8]:
     with _opened(file) as picture:
+        if picture.mode == "F":
+            raise TrainingError(f"{file}: holds floats, whose black and white are unknown; save it with 8 or 16 bits")
         try:
             upright = ImageOps.exif_transpose(picture)
             if "A" in upright.getbands():
                 upright = Image.alpha_composite(Image.new("RGBA", upright.size, "black"), upright.convert("RGBA"))
+            if upright.mode in WORDS:
+                upright = _bytes_of(upright, file)
             array = np.array(upright.convert(mode))
         except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises for damaged files
             raise TrainingError(f"{file}: is damaged: {error}; remove or replace it") from None
     return array[None] if mode == "L" else np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def _bytes_of(picture: Image.Image, file: Path) -> Image.Image:
+    """0..65535 as 0..255: Pillow itself would cut off at 255."""
+    words = np.array(picture)
+    if words.min() < 0 or words.max() > 65535:
+        raise TrainingError(f"{file}: holds values from {words.min()} to {words.max()}; allowed: 8 or 16 bits")
+    return Image.fromarray(np.rint(words / 257).astype(np.uint8))
 
 
 def _opened(file: Path) -> Image.Image:

@@ -30,6 +30,8 @@ def _read(source: str, environment: Mapping[str, str], map_from: int) -> Source:
         return digits.read()
     if source == "mnist":
         return mnist.read(environment)
+    if not source:  # to pathlib it is the current directory
+        raise TrainingError(f"--data is empty; allowed: {ALLOWED}")
     path = Path(source)
     if path.is_dir():
         return _read_folder(path)
