@@ -10,7 +10,7 @@ from training.errors import TrainingError
 
 Facts = Mapping[str, Any]
 FIGURES = ("nll", "elbo", "reconstruction_nll", "kl")
-_EVALUATION = {"model_digest", "config", "split", "binarisation", "rows", "samples", *FIGURES}
+_EVALUATION = {"model_digest", "config", "split", "binarisation", "estimator", "rows", "samples", *FIGURES}
 _SAMPLES = {"model_digest", "real", "real_train", "learned_prior", "standard_normal", "classifier"}
 
 
@@ -79,8 +79,14 @@ def _replaced(older: tuple[Facts, ...], newer: tuple[Facts, ...], key: Callable[
 
 
 def evaluation(file: Path) -> Facts:
-    """What `evaluate --json` printed. Raises TrainingError, OSError."""
-    return _read(file, _EVALUATION, "evaluate --json")
+    """What `evaluate --json` printed of -log p(x) by importance sampling. Raises TrainingError, OSError."""
+    facts = _read(file, _EVALUATION, "evaluate --json")
+    if facts["estimator"] != "importance":
+        raise TrainingError(
+            f"{file}: its -log p(x) is by --estimator {facts['estimator']}, which is no figure to publish; "
+            "measure with --estimator importance"
+        )
+    return facts
 
 
 def samples(file: Path) -> Facts:

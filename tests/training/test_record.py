@@ -20,6 +20,7 @@ EVALUATION: dict[str, Any] = {
     "data": "mnist",
     "split": "test",
     "binarisation": "dynamic",
+    "estimator": "importance",
     "rows": 10000,
     "samples": 5000,
     "seed": 0,
@@ -130,6 +131,20 @@ def test_the_command_copies_the_model_and_adds_the_figures(
     )
     assert main(["record", str(artifact), "--out", str(out)]) == 2
     assert "exists already; versions are never overwritten" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--evaluation", "--twin"])
+def test_a_figure_by_draws_from_the_prior_is_not_recorded(
+    flag: str, artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(tmp_path, {**EVALUATION, "model_digest": read(artifact).manifest.digest, "estimator": "prior"})
+    out = tmp_path / "exported" / "2"
+    assert main(["record", str(artifact), "--out", str(out), flag, str(file)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {file}: its -log p(x) is by --estimator prior, which is no figure to publish; "
+        "measure with --estimator importance\n"
+    )
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"nll": 1}'])
