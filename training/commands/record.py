@@ -47,7 +47,7 @@ def record(
     told = replace(
         manifest,
         provenance={**manifest.provenance, "measured": every.to_mapping()},
-        metrics={**manifest.metrics, **every.metrics()},
+        metrics={**manifest.metrics, **every.metrics(data=manifest.provenance["data"]["name"])},
     )
     with placed(out) as folder:
         shutil.copytree(artifact, folder, dirs_exist_ok=True)
