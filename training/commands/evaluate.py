@@ -13,8 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from training import datasets, served
 from training.datasets.dataset import SplitName
 from training.errors import TrainingError
-from training.evaluate import Estimator, Evaluation, Figure
+from training.evaluate import Estimator, Evaluation
 from training.evaluate import evaluate as measure
+from training.figure import Figure
 
 
 @click.command(context_settings={"show_default": True})
