@@ -8,6 +8,7 @@ import click
 
 from server import artifact as artifacts
 from training import record as records
+from training import served
 from training.export import write_facts
 from training.placement import placed, require_version
 from training.record import Records
@@ -36,7 +37,7 @@ def record(
 ) -> None:
     """Copy an ARTIFACT, with what was measured of it in manifest and card: the same graphs, digest and answers."""
     require_version(out)
-    manifest = artifacts.read(artifact).manifest
+    manifest = served.verified(artifact).manifest
     measured = Records(
         evaluations=tuple(map(records.evaluation, evaluations)),
         twins=tuple(map(records.evaluation, twins)),
