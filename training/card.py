@@ -73,7 +73,7 @@ when higher, the others when lower.
 
 {caveat}{_conversion(manifest)}
 
-{tables(Records.of(provenance["measured"]), seed=config["seed"])}
+{tables(Records.of(provenance["measured"]), data=data["name"], config=config)}
 ![KL per latent](latent_kl.png)
 {words.columns}
 ## Use and limits

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from training.record import FIGURES, Records
+from training.record import FIGURES, Records, rows_of
 
 
-def tables(records: Records, *, seed: int) -> str:
-    """Markdown, one paragraph or table after the other; of an unmeasured model, how to measure it."""
+def tables(records: Records, *, data: str, config: Mapping[str, Any]) -> str:
+    """Markdown, one paragraph or table after the other; of an unmeasured model, how to measure it.
+
+    `data` is the name of the data set that the model was trained on, with `config`.
+    """
     if not records.evaluations:
         return (
             "For the published protocol on test rows: "
@@ -15,17 +18,19 @@ def tables(records: Records, *, seed: int) -> str:
         )
     return "\n".join(
         (
-            _evaluations(records),
-            *([_seeds(records, seed)] if records.twins else []),
+            _evaluations(records, data, config["train_on"]),
+            *([_seeds(records, config["seed"])] if records.twins else []),
             *([_samples(records.samples)] if records.samples is not None else []),
         )
     )
 
 
-def _evaluations(records: Records) -> str:
+def _evaluations(records: Records, data: str, train_on: str) -> str:
+    notes = dict.fromkeys(_seen(found, data, train_on) for found in records.evaluations)
     lines = [
-        "Measured afterwards, by `python -m training evaluate`, on rows that neither training nor choice has seen; "
-        "mean ± standard error over rows:\n",
+        "Measured afterwards, by `python -m training evaluate`; mean ± standard error over rows. "
+        + " ".join(notes)
+        + "\n",
         "| rows | -log p(x) | ELBO | reconstruction | KL |",
         "|---|---|---|---|---|",
         *(
@@ -39,11 +44,28 @@ def _evaluations(records: Records) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _seen(found: Mapping[str, Any], data: str, train_on: str) -> str:
+    """What training had of the rows of an evaluation."""
+    split = found["split"]
+    if found["data"] != data:
+        return (
+            f"{found['data']} is not {data}, which the model was trained on; whether they share rows is not recorded."
+        )
+    if split == "test":
+        return f"Neither training nor choice has seen the test rows of {data}."
+    if split == "train" or train_on == "all":
+        return (
+            f"The {'training' if split == 'train' else split} rows of {data} were trained on, so their figures flatter."
+        )
+    return f"The validation rows of {data} chose the epoch that is exported, so their figures flatter a little."
+
+
 def _seeds(records: Records, seed: int) -> str:
-    own = records.evaluations[0]
-    measured = [(seed, own), *((twin["config"]["seed"], twin) for twin in records.twins)]
+    twinned = [rows_of(twin) for twin in records.twins]
+    own = [found for found in records.evaluations if rows_of(found) in twinned] or [records.evaluations[0]]
+    measured = [*((seed, found) for found in own), *((twin["config"]["seed"], twin) for twin in records.twins)]
     lines = [
-        "The same configuration trained from other seeds, of which this is the first line:\n",
+        f"The same configuration trained from other seeds, beside this model's seed {seed}:\n",
         "| seed | rows | -log p(x) | ELBO |",
         "|---|---|---|---|",
     ]

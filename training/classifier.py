@@ -1,6 +1,5 @@
 """A small classifier of images: what judges samples, by its confidence and in the space of its features."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from training import torch_file
 from training.errors import TrainingError
 
 FORMAT_VERSION = 1
@@ -85,46 +85,33 @@ class TrainedClassifier:
 def save(file: Path, trained: TrainedClassifier) -> None:
     """Write one file, whole or not at all. Raises OSError."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.partial")
-    try:
-        with temporary.open("wb") as stream:
-            torch.save(
-                {
-                    "classifier_format_version": FORMAT_VERSION,
-                    "item_shape": list(trained.classifier.item_shape),
-                    "classes": trained.classifier.classes,
-                    "weights": trained.classifier.state_dict(),
-                    "provenance": trained.provenance,
-                },
-                stream,
-            )
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, file)
-    except OSError as error:  # torch writes through the stream, whose errors name no file
-        raise OSError(error.errno, error.strerror, str(file)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    torch_file.save(
+        file,
+        {
+            "classifier_format_version": FORMAT_VERSION,
+            "item_shape": list(trained.classifier.item_shape),
+            "classes": trained.classifier.classes,
+            "weights": trained.classifier.state_dict(),
+            "provenance": trained.provenance,
+        },
+    )
 
 
 def read(file: Path) -> TrainedClassifier:
-    """Raises TrainingError if there is none, or the file is damaged or something else."""
+    """Raises TrainingError if there is none, or the file is damaged, incomplete or something else."""
     if not file.is_file():
         raise TrainingError(f"{file}: no such classifier; make one with: python -m training classifier --out {file}")
-    try:
-        facts = torch.load(file, map_location="cpu", weights_only=True)
+
+    def built(facts: dict[str, Any]) -> TrainedClassifier:
         version = facts["classifier_format_version"]
-    except OSError:
-        raise
-    except Exception as error:  # torch, zipfile and pickle raise their own for damaged files
-        raise TrainingError(
-            f"{file}: is damaged or no classifier ({type(error).__name__}); "
-            "make one with: python -m training classifier"
-        ) from None
-    if version != FORMAT_VERSION:
-        raise TrainingError(
-            f"{file}: its format version is {version!r}; this version of training reads {FORMAT_VERSION}"
-        )
-    classifier = Classifier(tuple(facts["item_shape"]), facts["classes"])
-    classifier.load_state_dict(facts["weights"])
-    return TrainedClassifier(classifier.requires_grad_(False).eval(), facts["provenance"])
+        if version != FORMAT_VERSION:
+            raise TrainingError(
+                f"{file}: its format version is {version!r}; this version of training reads {FORMAT_VERSION}"
+            )
+        classifier = Classifier(tuple(facts["item_shape"]), facts["classes"])
+        classifier.load_state_dict(facts["weights"])
+        return TrainedClassifier(classifier.requires_grad_(False).eval(), facts["provenance"])
+
+    return torch_file.read(
+        file, built, damaged="is damaged or no classifier", advice="make one with: python -m training classifier"
+    )

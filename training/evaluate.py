@@ -13,6 +13,7 @@ from training.baselines import baselines
 from training.datasets import Dataset
 from training.datasets.dataset import SplitName
 from training.errors import TrainingError
+from training.figure import Figure
 from training.held_out import ACTIVE
 from training.minibatches import binarised, grey, sent
 from training.randomness import generator
@@ -20,14 +21,6 @@ from training.served import ServedModel
 
 Estimator = Literal["importance", "prior"]
 ROWS_AT_ONCE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A mean over rows and its standard error, in nats."""
-
-    mean: float
-    standard_error: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +36,7 @@ class Evaluation:
     estimator: Estimator
     samples: int
     seed: int
-    nll: Figure  # -log p(x)
+    nll: Figure  # -log p(x); all in nats
     elbo: Figure
     reconstruction_nll: Figure  # -E_q[log p(x | z)]
     kl: Figure
@@ -111,10 +104,10 @@ def evaluate(
         estimator=estimator,
         samples=samples,
         seed=seed,
-        nll=_figure(-torch.cat(evidence)),
-        elbo=_figure(elbo),
-        reconstruction_nll=_figure(reconstruction),
-        kl=_figure(kl),
+        nll=Figure.of(-torch.cat(evidence)),
+        elbo=Figure.of(elbo),
+        reconstruction_nll=Figure.of(reconstruction),
+        kl=Figure.of(kl),
         active_units=int((torch.cat(means).var(0) > ACTIVE).sum()),
         latent_size=model.manifest.latent_size,
         baselines=_baselines(model, dataset, x, seed) if with_baselines else {},
@@ -127,7 +120,7 @@ def _baselines(model: ServedModel, dataset: Dataset, x: Tensor, seed: int) -> di
     found = baselines(
         train, x, binary=binarisation != "none", seed=seed, scale=None if scale is None else torch.tensor(scale)
     )
-    return {baseline.name: _figure(-baseline.log_density) for baseline in found}
+    return {baseline.name: Figure.of(-baseline.log_density) for baseline in found}
 
 
 def _observed(
@@ -148,8 +141,3 @@ def _require_fit(manifest: Manifest, dataset: Dataset) -> None:
         raise TrainingError(
             f"the model takes columns {', '.join(known)} in this order, {dataset.name} has {', '.join(dataset.columns)}"
         )
-
-
-def _figure(values: Tensor) -> Figure:
-    values = values.double()
-    return Figure(float(values.mean()), float(values.std() / len(values) ** 0.5))

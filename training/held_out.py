@@ -12,6 +12,7 @@ from server.artifact import PERCENTILES
 from training import estimate
 from training.config import Config
 from training.estimate import Bound
+from training.figure import Figure
 from training.minibatches import observed, sent
 from training.objective import Posterior, kl_per_latent
 from training.randomness import generator
@@ -89,11 +90,11 @@ def _pass(model: ServedModel, x: Tensor, draws: torch.Generator) -> _Pass:
 
 def _nll(model: ServedModel, x: Tensor) -> dict[str, float]:
     """A quick importance-weighted figure; `evaluate` gives the published one."""
-    values = -estimate.log_evidence(model, x, model.encode(x), samples=NLL_SAMPLES, seed=0).double()
+    nll = Figure.of(-estimate.log_evidence(model, x, model.encode(x), samples=NLL_SAMPLES, seed=0))
     return {
-        "nll": float(values.mean()),
-        "nll_standard_error": float(values.std() / len(values) ** 0.5),
-        "nll_rows": float(len(values)),
+        "nll": nll.mean,
+        "nll_standard_error": nll.standard_error,
+        "nll_rows": float(len(x)),
         "nll_importance_samples": float(NLL_SAMPLES),
     }
 

@@ -42,12 +42,11 @@ def reparameterise(posterior: Posterior, noise: Tensor) -> Tensor:
 
 def kl_to_standard_normal(posterior: Posterior) -> Tensor:
     """KL(q(z | x), N(0, I)), in closed form (Eq. 14); [rows]."""
-    mean, log_var = posterior
-    return 0.5 * (log_var.exp() + mean.square() - 1.0 - log_var).sum(1)
+    return kl_per_latent(posterior).sum(1)
 
 
 def kl_per_latent(posterior: Posterior) -> Tensor:
-    """The summands of kl_to_standard_normal; [rows, latent]."""
+    """Its summands, KL(q(z_j | x), N(0, 1)) of each latent; [rows, latent]."""
     mean, log_var = posterior
     return 0.5 * (log_var.exp() + mean.square() - 1.0 - log_var)
 

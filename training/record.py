@@ -10,7 +10,7 @@ from training.errors import TrainingError
 
 Facts = Mapping[str, Any]
 FIGURES = ("nll", "elbo", "reconstruction_nll", "kl")
-_EVALUATION = {"model_digest", "config", "split", "binarisation", "rows", "samples", *FIGURES}
+_EVALUATION = {"model_digest", "config", "data", "split", "binarisation", "estimator", "rows", "samples", *FIGURES}
 _SAMPLES = {"model_digest", "real", "real_train", "learned_prior", "standard_normal", "classifier"}
 
 
@@ -31,10 +31,10 @@ class Records:
         return {"evaluations": list(self.evaluations), "twins": list(self.twins), "samples": self.samples}
 
     def with_newer(self, newer: "Records") -> "Records":
-        """Both, where `newer` takes the place of what was measured of the same rows or of the same seed."""
+        """Both, where `newer` takes the place of what was measured of the same rows and, of twins, the same seed."""
         return Records(
-            _replaced(self.evaluations, newer.evaluations, lambda facts: (facts["split"], facts["binarisation"])),
-            _replaced(self.twins, newer.twins, lambda facts: facts["config"]["seed"]),
+            _replaced(self.evaluations, newer.evaluations, rows_of),
+            _replaced(self.twins, newer.twins, lambda facts: (facts["config"]["seed"], rows_of(facts))),
             newer.samples or self.samples,
         )
 
@@ -58,20 +58,31 @@ class Records:
                     f"different: {', '.join(differing) or 'nothing'}"
                 )
 
-    def metrics(self) -> dict[str, float]:
-        """The manifest's names and values, e.g. test_dynamic_nll and test_dynamic_nll_standard_error in nats."""
+    def metrics(self, *, data: str) -> dict[str, float]:
+        """The manifest's names and values, e.g. test_dynamic_nll and test_dynamic_nll_standard_error in nats.
+
+        Where a split was measured of two data sets, that of `data`, which the model was trained on, or else the first
+        has the short name; the others' names say which they are: test_dynamic_omniglot_nll.
+        """
         found: dict[str, float] = {}
-        for evaluation in self.evaluations:
+        for evaluation in sorted(self.evaluations, key=lambda facts: bool(facts["data"] != data)):
             prefix = f"{evaluation['split']}_{evaluation['binarisation']}"
+            if f"{prefix}_rows" in found:
+                prefix = f"{prefix}_{evaluation['data']}"
             for name in FIGURES:
                 found[f"{prefix}_{name}"] = evaluation[name]["mean"]
                 found[f"{prefix}_{name}_standard_error"] = evaluation[name]["standard_error"]
-            found[f"{prefix}_rows"] = evaluation["rows"]
-            found[f"{prefix}_importance_samples"] = evaluation["samples"]
+            found[f"{prefix}_rows"] = float(evaluation["rows"])
+            found[f"{prefix}_importance_samples"] = float(evaluation["samples"])
         if self.samples is not None:
             own = self.samples["learned_prior"] or self.samples["standard_normal"]
             found |= {f"samples_{name}": own[name] for name in ("confidence", "gap", "entropy", "frechet")}
         return found
+
+
+def rows_of(facts: Facts) -> tuple[str, str, str]:
+    """Which rows an evaluation is of, and how its likelihood saw them."""
+    return facts["data"], facts["split"], facts["binarisation"]
 
 
 def _replaced(older: tuple[Facts, ...], newer: tuple[Facts, ...], key: Callable[[Facts], object]) -> tuple[Facts, ...]:
@@ -79,8 +90,14 @@ def _replaced(older: tuple[Facts, ...], newer: tuple[Facts, ...], key: Callable[
 
 
 def evaluation(file: Path) -> Facts:
-    """What `evaluate --json` printed. Raises TrainingError, OSError."""
-    return _read(file, _EVALUATION, "evaluate --json")
+    """What `evaluate --json` printed of -log p(x) by importance sampling. Raises TrainingError, OSError."""
+    facts = _read(file, _EVALUATION, "evaluate --json")
+    if facts["estimator"] != "importance":
+        raise TrainingError(
+            f"{file}: its -log p(x) is by --estimator {facts['estimator']}, which is no figure to publish; "
+            "measure with --estimator importance"
+        )
+    return facts
 
 
 def samples(file: Path) -> Facts:

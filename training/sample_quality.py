@@ -11,6 +11,7 @@ from training.classifier import Judgement, TrainedClassifier, judge
 from training.datasets import Dataset
 from training.datasets.dataset import SplitName
 from training.errors import TrainingError
+from training.figure import Figure
 from training.frechet import frechet_distance
 from training.minibatches import grey
 from training.randomness import generator
@@ -97,11 +98,12 @@ def samples(model: ServedModel, *, count: int, seed: int, learned_prior: bool) -
 def quality(judged: Judgement, *, real: Judgement) -> Quality:
     """`judged` beside `real`; both at least two rows."""
     confidence, likeliest = judged.probabilities.double().max(1)
+    sure = Figure.of(confidence)
     entropy = histogram_entropy(likeliest, classes=judged.probabilities.shape[1])
     return Quality(
         rows=len(likeliest),
-        confidence=float(confidence.mean()),
-        confidence_standard_error=float(confidence.std() / len(confidence) ** 0.5),
+        confidence=sure.mean,
+        confidence_standard_error=sure.standard_error,
         gap=float(real.probabilities.double().max(1).values.mean() - confidence.mean()),
         entropy=entropy,
         effective_classes=float(np.exp(entropy)),

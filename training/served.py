@@ -1,6 +1,8 @@
 """An exported model as training's mathematics wants it: tensors in, tensors out, run by the server's own engine."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -9,9 +11,11 @@ import torch
 from torch import Tensor
 
 from server import artifact
-from server.artifact import GraphName, Manifest
+from server.artifact import Artifact, GraphName, Manifest
+from server.errors import ArtifactError
 from server.runtime import engine
 from server.runtime.engine import Engine
+from training.errors import TrainingError
 from training.likelihood import bernoulli_log_likelihood, gaussian_log_likelihood
 from training.objective import Posterior, log_standard_normal
 
@@ -64,10 +68,29 @@ class ServedModel:
         return tuple(torch.cat([torch.from_numpy(chunk) for chunk in output]) for output in zip(*chunks, strict=True))
 
 
-def load(path: Path, *, threads: int | None = None) -> ServedModel:
-    """An artifact, verified by the server's reader and loader, on the CPU.
+def verified(path: Path) -> Artifact:
+    """An artifact, verified by the server's reader.
 
-    Raises server.errors.ArtifactError for whatever the server would refuse.
+    Raises TrainingError if there is no such folder, and ArtifactError, naming it, for whatever the server would refuse.
     """
+    if not path.is_dir():
+        raise TrainingError(f"{path}: no such artifact; give a folder exported/NAME/VERSION")
+    with _naming(path):
+        return artifact.read(path)
+
+
+def load(path: Path, *, threads: int | None = None) -> ServedModel:
+    """An artifact, verified by the server's reader and loader, on the CPU. Raises as `verified` does."""
     threads = threads or cast(int, os.cpu_count())
-    return ServedModel(engine.load(artifact.read(path), device="cpu", threads=threads))
+    found = verified(path)
+    with _naming(path):
+        return ServedModel(engine.load(found, device="cpu", threads=threads))
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """The server's reader names the file inside an artifact, whose folder its log has said; here nothing has."""
+    try:
+        yield
+    except ArtifactError as error:
+        raise ArtifactError(f"{path}: {error}") from error

@@ -31,7 +31,7 @@ def convert(source: Path, *, precision: Precision, out: Path) -> Exported:
     Raises ArtifactError if it is further from it than the server allows, TrainingError or OSError; `out` then does not
     exist.
     """
-    original = artifact.read(source)
+    original = served.verified(source)
     if original.manifest.precision != "fp32":
         raise TrainingError(f"{source}: is {original.manifest.precision} already; convert the fp32 artifact")
     if original.manifest.item.kind == "table":

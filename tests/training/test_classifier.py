@@ -163,9 +163,21 @@ def test_files_that_are_no_classifier_are_refused(tmp_path: Path) -> None:
     torch.save({"format_version": 1}, file)  # a run's checkpoint
     with pytest.raises(TrainingError, match="is damaged or no classifier"):
         classifiers.read(file)
+    torch.save({"classifier_format_version": 1}, file)
+    with pytest.raises(TrainingError, match=r"is damaged or no classifier \(KeyError\); make one with"):
+        classifiers.read(file)
     torch.save({"classifier_format_version": 2}, file)
     with pytest.raises(TrainingError, match="its format version is 2; this version of training reads 1"):
         classifiers.read(file)
+
+
+def test_one_altered_bit_is_noticed(learned: TrainedClassifier, tmp_path: Path) -> None:
+    classifiers.save(tmp_path / "c.pt", learned)
+    content = bytearray((tmp_path / "c.pt").read_bytes())
+    content[len(content) // 2] ^= 1  # a weight, a little different: nothing but its checksum knows
+    (tmp_path / "c.pt").write_bytes(content)
+    with pytest.raises(TrainingError, match=r"is damaged or no classifier \(BadZipFile\); make one with"):
+        classifiers.read(tmp_path / "c.pt")
 
 
 def test_the_command_writes_a_file_and_never_overwrites_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,12 @@ from training.session import Session
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["--preset", "tiny", "--data", "digits", "--epochs", "1", "--latent-size", "3"]
+READERS = [  # of an artifact, which is the first of what follows them
+    ("evaluate", "--data", "digits"),
+    ("samples", "--data", "digits", "--classifier", "c.pt"),
+    ("record", "--out", "exported/x/1"),
+    ("convert", "--out", "exported/x/1", "--precision", "fp16"),
+]
 
 
 @pytest.fixture
@@ -77,8 +83,19 @@ def test_bad_flags_end_in_one_line_and_two(here: Path, capsys: pytest.CaptureFix
     assert "missing: has no checkpoint.pt" in failure(capsys, "export", "missing", "--out", "x/1")
     for command in (("fit", "--data", "digits"), ("export", "missing")):
         assert "a whole number: exported/NAME/1" in failure(capsys, *command, "--out", "exported/mnist")
-    assert "no such artifact" in failure(capsys, "evaluate", "missing", "--data", "digits")
+    for command in READERS:
+        assert "missing: no such artifact; give a folder" in failure(capsys, command[0], "missing", *command[1:])
     assert os.listdir(here) == []
+
+
+@pytest.mark.parametrize("command", READERS, ids=lambda command: command[0])
+def test_a_folder_that_is_no_artifact_is_named(
+    command: tuple[str, ...], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "runs" / "quick").mkdir(parents=True)
+    message = failure(capsys, command[0], "runs/quick", *command[1:])
+    assert message == "error: runs/quick: manifest.json: cannot be read: No such file or directory"
+    assert os.listdir(here) == ["runs"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from server.artifact import read
-from training import record
+from training import card, record
 from training.__main__ import main
 from training.card_tables import tables
 from training.errors import TrainingError
 from training.record import Records
 
+EXPORTED = Path(__file__).parents[2] / "exported"
 FIGURE = {"mean": 80.5, "standard_error": 0.2}
 EVALUATION: dict[str, Any] = {
     "model_digest": "a" * 64,
@@ -20,6 +21,7 @@ EVALUATION: dict[str, Any] = {
     "data": "mnist",
     "split": "test",
     "binarisation": "dynamic",
+    "estimator": "importance",
     "rows": 10000,
     "samples": 5000,
     "seed": 0,
@@ -29,6 +31,7 @@ EVALUATION: dict[str, Any] = {
     "kl": FIGURE,
     "baselines": {"one Normal": {"mean": 300.0, "standard_error": 1.0}},
 }
+TRAINED = {"seed": 0, "train_on": "train"}
 TWIN = {**EVALUATION, "model_digest": "b" * 64, "config": {"seed": 1, "latent_size": 50}}
 QUALITY = {
     "rows": 10000,
@@ -58,17 +61,27 @@ def written(folder: Path, facts: object) -> Path:
 
 
 def test_figures_are_named_by_split_and_binarisation(tmp_path: Path) -> None:
-    found = Records(evaluations=(record.evaluation(written(tmp_path, EVALUATION)),)).metrics()
+    found = Records(evaluations=(record.evaluation(written(tmp_path, EVALUATION)),)).metrics(data="mnist")
     assert found["test_dynamic_nll"] == 80.5
     assert found["test_dynamic_nll_standard_error"] == 0.2
     assert (found["test_dynamic_rows"], found["test_dynamic_importance_samples"]) == (10000, 5000)
 
 
+def test_where_two_data_sets_were_measured_the_other_ones_name_is_in_its_figures() -> None:
+    """The model's own data set has the short names, whichever was measured first; alone, another has them too."""
+    other = {**EVALUATION, "data": "omniglot", "rows": 8070}
+    static = {**EVALUATION, "data": "binarized-mnist", "binarisation": "static"}
+    found = Records(evaluations=(other, EVALUATION, static)).metrics(data="mnist")
+    assert (found["test_dynamic_rows"], found["test_dynamic_omniglot_rows"]) == (10000, 8070)
+    assert found["test_static_nll"] == 80.5
+    assert len(found) == 3 * 10
+
+
 def test_samples_are_judged_with_the_prior_that_is_served(tmp_path: Path) -> None:
     learned = Records(samples=record.samples(written(tmp_path, SAMPLES)))
-    assert learned.metrics()["samples_frechet"] == 1.25
+    assert learned.metrics(data="mnist")["samples_frechet"] == 1.25
     plain = Records(samples={**SAMPLES, "learned_prior": None})
-    assert plain.metrics()["samples_frechet"] == 44.0
+    assert plain.metrics(data="mnist")["samples_frechet"] == 44.0
 
 
 @pytest.mark.parametrize(
@@ -90,13 +103,13 @@ def test_a_twin_differs_in_its_seed_alone(config: dict[str, int], different: str
 
 
 def test_the_card_shows_rows_seeds_and_samples() -> None:
-    text = tables(Records((EVALUATION,), (TWIN,), SAMPLES), seed=0)
+    text = tables(Records((EVALUATION,), (TWIN,), SAMPLES), data="mnist", config=TRAINED)
     assert "10,000 test rows of mnist, binarisation dynamic, seed 0, 5,000 importance samples | 80.50 ± 0.20" in text
     assert "| one Normal, the same rows | 300.00 ± 1.00 |" in text
     assert "| 1 | 10,000 test rows" in text
     assert "| samples, learned prior | 10,000 | 0.9600 ± 0.0010 | 0.0300 | 2.300 | 1.25 |" in text
     assert "right on 99.54% of test rows" in text
-    assert "training evaluate FOLDER" in tables(Records(), seed=0)
+    assert "training evaluate FOLDER" in tables(Records(), data="mnist", config=TRAINED)
 
 
 def test_newer_measurements_take_the_place_of_older_ones_of_the_same_rows() -> None:
@@ -111,6 +124,56 @@ def test_newer_measurements_take_the_place_of_older_ones_of_the_same_rows() -> N
     assert both.samples == SAMPLES
     assert Records.of(both.to_mapping()) == both
     assert Records.of({}) == Records()
+
+
+def test_rows_of_other_data_are_other_rows() -> None:
+    other = Records(({**EVALUATION, "data": "omniglot"},), ({**TWIN, "data": "omniglot"},))
+    both = Records((EVALUATION,), (TWIN,)).with_newer(other)
+    assert [facts["data"] for facts in both.evaluations] == ["mnist", "omniglot"]
+    assert [facts["data"] for facts in both.twins] == ["mnist", "omniglot"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "train_on", "says"),
+    [
+        ({}, "train", "Neither training nor choice has seen the test rows of mnist."),
+        ({}, "all", "Neither training nor choice has seen the test rows of mnist."),
+        ({"split": "train"}, "train", "The training rows of mnist were trained on, so their figures flatter."),
+        ({"split": "validation"}, "all", "The validation rows of mnist were trained on, so their figures flatter."),
+        (
+            {"split": "validation"},
+            "train",
+            "The validation rows of mnist chose the epoch that is exported, so their figures flatter a little.",
+        ),
+        (
+            {"data": "binarized-mnist"},
+            "train",
+            "binarized-mnist is not mnist, which the model was trained on; whether they share rows is not recorded.",
+        ),
+    ],
+    ids=["test", "test-all", "train", "validation-all", "validation", "other-data"],
+)
+def test_the_card_says_what_training_had_of_the_measured_rows(facts: dict[str, str], train_on: str, says: str) -> None:
+    text = tables(Records(({**EVALUATION, **facts},)), data="mnist", config={"seed": 0, "train_on": train_on})
+    assert f"mean ± standard error over rows. {says}\n" in text
+
+
+def test_twins_stand_beside_the_figures_of_the_same_rows() -> None:
+    static = {**EVALUATION, "binarisation": "static", "rows": 500}
+    text = tables(Records((EVALUATION, static), ({**TWIN, "binarisation": "static"},)), data="mnist", config=TRAINED)
+    seeds = text[text.index("beside this model's seed 0:") :]
+    assert "| 0 | 500 test rows of mnist, binarisation static" in seeds
+    assert "dynamic" not in seeds
+
+
+@pytest.mark.parametrize("manifest", sorted(EXPORTED.glob("*/*/manifest.json")), ids=lambda file: file.parts[-3])
+def test_a_shipped_card_is_what_its_manifest_says(manifest: Path) -> None:
+    """Remade by training.card.text and server.artifact.write_sums."""
+    shipped = read(manifest.parent).manifest
+    assert (manifest.parent / "MODEL_CARD.md").read_text() == card.text(shipped)
+    found = Records.of(shipped.provenance["measured"]).metrics(data=shipped.provenance["data"]["name"])
+    assert found.items() <= shipped.metrics.items()
+    assert found
 
 
 def test_the_command_copies_the_model_and_adds_the_figures(
@@ -130,6 +193,20 @@ def test_the_command_copies_the_model_and_adds_the_figures(
     )
     assert main(["record", str(artifact), "--out", str(out)]) == 2
     assert "exists already; versions are never overwritten" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--evaluation", "--twin"])
+def test_a_figure_by_draws_from_the_prior_is_not_recorded(
+    flag: str, artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(tmp_path, {**EVALUATION, "model_digest": read(artifact).manifest.digest, "estimator": "prior"})
+    out = tmp_path / "exported" / "2"
+    assert main(["record", str(artifact), "--out", str(out), flag, str(file)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {file}: its -log p(x) is by --estimator prior, which is no figure to publish; "
+        "measure with --estimator importance\n"
+    )
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"nll": 1}'])

@@ -265,6 +265,12 @@ def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path) -> None:
         checkpoint.read(tmp_path / "checkpoint.pt")
 
 
+def test_a_checkpoint_that_lacks_something_is_refused(tmp_path: Path) -> None:
+    torch.save({"format_version": checkpoint.FORMAT_VERSION}, tmp_path / "checkpoint.pt")
+    with pytest.raises(TrainingError, match=r"checkpoint.pt: is damaged \(KeyError\); start a new run"):
+        checkpoint.read(tmp_path / "checkpoint.pt")
+
+
 def test_other_data_or_precision_cannot_continue_a_run(trained: Session, digits: Dataset, cpu: Hardware) -> None:
     saved = checkpoint.read(trained.run.checkpoint)
     with pytest.raises(TrainingError, match=r"the run was trained on .*; give the same --data"):

@@ -12,9 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from training import datasets, served
 from training.datasets.dataset import SplitName
-from training.errors import TrainingError
-from training.evaluate import Estimator, Evaluation, Figure
+from training.evaluate import Estimator, Evaluation
 from training.evaluate import evaluate as measure
+from training.figure import Figure
 
 
 @click.command(context_settings={"show_default": True})
@@ -47,8 +47,6 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Measure an ARTIFACT by the graphs that are served: -log p(x), ELBO, reconstruction, KL, active units."""
-    if not artifact.is_dir():
-        raise TrainingError(f"{artifact}: no such artifact; give a folder exported/NAME/VERSION")
     # Many rows on one thread each beat one row on many: its tensors are small.
     model = served.load(artifact, threads=1)
     torch.set_num_threads(1)

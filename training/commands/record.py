@@ -8,6 +8,7 @@ import click
 
 from server import artifact as artifacts
 from training import record as records
+from training import served
 from training.export import write_facts
 from training.placement import placed, require_version
 from training.record import Records
@@ -36,7 +37,7 @@ def record(
 ) -> None:
     """Copy an ARTIFACT, with what was measured of it in manifest and card: the same graphs, digest and answers."""
     require_version(out)
-    manifest = artifacts.read(artifact).manifest
+    manifest = served.verified(artifact).manifest
     measured = Records(
         evaluations=tuple(map(records.evaluation, evaluations)),
         twins=tuple(map(records.evaluation, twins)),
@@ -47,7 +48,7 @@ def record(
     told = replace(
         manifest,
         provenance={**manifest.provenance, "measured": every.to_mapping()},
-        metrics={**manifest.metrics, **every.metrics()},
+        metrics={**manifest.metrics, **every.metrics(data=manifest.provenance["data"]["name"])},
     )
     with placed(out) as folder:
         shutil.copytree(artifact, folder, dirs_exist_ok=True)

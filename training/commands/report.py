@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from training import checkpoint, datasets
+from training import checkpoint, datasets, whole
 from training.errors import TrainingError
 from training.report import journal, page
 from training.report.findings import gather
@@ -28,15 +28,6 @@ def report(*, run: Path, source: str | None, out: Path | None, with_baselines: b
     epochs = journal.read(Run(run), until=saved.state["step"])
     dataset = datasets.load(saved.source if source is None else source, environment=os.environ)
     findings = gather(run.resolve().name, saved, epochs, dataset, with_baselines=with_baselines)
-    _write_whole(file, page.text(findings))
+    # A folder may have any bytes for a name, and its name is on the page.
+    whole.write(file, page.text(findings).encode("utf-8", errors="replace"))
     click.echo(f"report: {file}")
-
-
-def _write_whole(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.partial")
-    try:
-        temporary.write_text(text, encoding="utf-8", errors="replace")  # a folder may have any bytes for a name
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)

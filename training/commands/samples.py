@@ -11,7 +11,6 @@ from training import classifier as classifiers
 from training import datasets, served
 from training.classifier import TrainedClassifier
 from training.datasets.dataset import SplitName
-from training.errors import TrainingError
 from training.sample_quality import TARGET, Quality, SampleQuality, sample_quality
 
 
@@ -38,10 +37,8 @@ def samples(
     as_json: bool,
 ) -> None:
     """Judge samples of an ARTIFACT by a classifier, with its learned prior and with N(0, I) in its place."""
-    if not artifact.is_dir():
-        raise TrainingError(f"{artifact}: no such artifact; give a folder exported/NAME/VERSION")
-    trained = classifiers.read(file)
     model = served.load(artifact, threads=threads)
+    trained = classifiers.read(file)
     dataset = datasets.load(source, environment=os.environ)
     result = sample_quality(model, trained, dataset, split=split, count=count, seed=seed)
     if as_json:

@@ -1,14 +1,14 @@
 """MNIST: a local copy where there is one, else downloaded, and verified either way."""
 
 import hashlib
-import os
-import tempfile
+import secrets
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from training import whole
 from training.datasets import idx
 from training.datasets.dataset import Source
 from training.errors import TrainingError
@@ -79,14 +79,8 @@ def _download(file: Path, mirrors: tuple[str, ...]) -> None:
 
 
 def _write_whole(file: Path, content: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as stream:
-        temporary = Path(stream.name)
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # Several processes, or containers that share a cache, may miss it at once.
+    whole.write(file, content, writer=f".{secrets.token_hex(4)}")
 
 
 def _digest(content: bytes) -> str:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from training.baselines import baselines
 from training.datasets import Dataset
+from training.figure import Figure
 from training.held_out import ROWS_AT_ONCE
 from training.minibatches import observed
 from training.model import Vae
@@ -40,5 +41,5 @@ def comparisons(model: Vae, dataset: Dataset, x: Tensor) -> tuple[Comparison, ..
 
 
 def _comparison(name: str, log_density: Tensor) -> Comparison:
-    values = -log_density.double()
-    return Comparison(name, float(values.mean()), float(values.std() / len(values) ** 0.5))
+    figure = Figure.of(-log_density)
+    return Comparison(name, figure.mean, figure.standard_error)
