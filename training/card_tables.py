@@ -1,9 +1,9 @@
 """The tables of a model card: what was measured of the model after it was exported."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from training.record import FIGURES, Records, rows_of
+from training.record import FIGURES, Records, alike, rows_of
 
 
 def tables(records: Records, *, data: str, config: Mapping[str, Any]) -> str:
@@ -19,7 +19,7 @@ def tables(records: Records, *, data: str, config: Mapping[str, Any]) -> str:
     return "\n".join(
         (
             _evaluations(records, data, config["train_on"]),
-            *([_seeds(records, config["seed"])] if records.twins else []),
+            *_twins(records, config),
             *([_samples(records.samples)] if records.samples is not None else []),
         )
     )
@@ -60,17 +60,26 @@ def _seen(found: Mapping[str, Any], data: str, train_on: str) -> str:
     return f"The validation rows of {data} chose the epoch that is exported, so their figures flatter a little."
 
 
-def _seeds(records: Records, seed: int) -> str:
-    twinned = [rows_of(twin) for twin in records.twins]
-    own = [found for found in records.evaluations if rows_of(found) in twinned] or [records.evaluations[0]]
-    measured = [*((seed, found) for found in own), *((twin["config"]["seed"], twin) for twin in records.twins)]
-    lines = [
-        f"The same configuration trained from other seeds, beside this model's seed {seed}:\n",
-        "| seed | rows | -log p(x) | ELBO |",
-        "|---|---|---|---|",
-    ]
-    for number, found in measured:
-        lines.append(f"| {number} | {_protocol(found)} | {_figure(found, 'nll')} | {_figure(found, 'elbo')} |")
+def _twins(records: Records, config: Mapping[str, Any]) -> list[str]:
+    """A table of the same configuration from other seeds, and one of what the model began with."""
+    later = [twin for twin in records.twins if alike(twin["config"], config)]
+    earlier = [twin for twin in records.twins if not alike(twin["config"], config)]
+    tables = []
+    if later:
+        twinned = [rows_of(twin) for twin in later]
+        own = [found for found in records.evaluations if rows_of(found) in twinned] or [records.evaluations[0]]
+        title = f"The same configuration trained from other seeds, beside this model's seed {config['seed']}:"
+        tables.append(_seeds(title, [*own, *later]))
+    if earlier:
+        tables.append(_seeds("The run whose weights it began with, from each seed that was measured:", earlier))
+    return tables
+
+
+def _seeds(title: str, measured: Sequence[Mapping[str, Any]]) -> str:
+    lines = [f"{title}\n", "| seed | rows | -log p(x) | ELBO |", "|---|---|---|---|"]
+    for found in measured:
+        seed = found["config"]["seed"]
+        lines.append(f"| {seed} | {_protocol(found)} | {_figure(found, 'nll')} | {_figure(found, 'elbo')} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,7 +1,7 @@
 """What was measured of an exported model, read back to be recorded in its artifact."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ _SAMPLES = {"model_digest", "real", "real_train", "learned_prior", "standard_nor
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Of one model and, beside it, of its twins: the same configuration with other seeds."""
+    """Of one model and of its twins: its configuration, or that of a run it began with, from other seeds."""
 
     evaluations: tuple[Facts, ...] = ()  # what `evaluate --json` printed of this model
     twins: tuple[Facts, ...] = ()  # and of the others
@@ -31,15 +31,20 @@ class Records:
         return {"evaluations": list(self.evaluations), "twins": list(self.twins), "samples": self.samples}
 
     def with_newer(self, newer: "Records") -> "Records":
-        """Both, where `newer` takes the place of what was measured of the same rows and, of twins, the same seed."""
+        """Both, where `newer` takes the place of what was measured of the same rows and, of twins, the same run."""
         return Records(
             _replaced(self.evaluations, newer.evaluations, rows_of),
-            _replaced(self.twins, newer.twins, lambda facts: (facts["config"]["seed"], rows_of(facts))),
+            _replaced(
+                self.twins, newer.twins, lambda facts: (json.dumps(facts["config"], sort_keys=True), rows_of(facts))
+            ),
             newer.samples or self.samples,
         )
 
-    def require_of(self, *, digest: str, config: Facts) -> None:
-        """Raises TrainingError for a figure of another model, or of a twin that differs in more than its seed."""
+    def require_of(self, *, digest: str, config: Facts, earlier: Sequence[Facts] = ()) -> None:
+        """Raises TrainingError for a figure of another model, or of a twin that differs in more than its seed.
+
+        `earlier` are the configurations of the runs that the model began with, whose twins are welcome too.
+        """
         for flag, facts in (
             *(("--evaluation", facts) for facts in self.evaluations),
             *(() if self.samples is None else (("--samples", self.samples),)),
@@ -49,6 +54,8 @@ class Records:
                     f"{flag}: measured model {facts['model_digest'][:12]}, this is {digest[:12]}; measure this one"
                 )
         for twin in self.twins:
+            if any(alike(twin["config"], before) for before in earlier):
+                continue
             differing = sorted(
                 name for name in {**config, **twin["config"]} if config.get(name) != twin["config"].get(name)
             )
@@ -78,6 +85,11 @@ class Records:
             own = self.samples["learned_prior"] or self.samples["standard_normal"]
             found |= {f"samples_{name}": own[name] for name in ("confidence", "gap", "entropy", "frechet")}
         return found
+
+
+def alike(one: Facts, other: Facts) -> bool:
+    """Whether two configurations are the same but for the seed."""
+    return {**one, "seed": None} == {**other, "seed": None}
 
 
 def rows_of(facts: Facts) -> tuple[str, str, str]:

@@ -26,7 +26,7 @@ def require_fit(earlier: Checkpoint, config: Config, dataset: Dataset) -> None:
         )
     if config.train_on == "train" and any(
         before["config"]["train_on"] == "all" and before["data"]["sha256"] == dataset.sha256
-        for before in _runs(earlier.provenance)
+        for before in runs(earlier.provenance)
     ):
         raise TrainingError(
             "--start-from: that run was trained on the validation rows of these data, which can choose no epoch now; "
@@ -34,8 +34,8 @@ def require_fit(earlier: Checkpoint, config: Config, dataset: Dataset) -> None:
         )
 
 
-def _runs(provenance: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def runs(provenance: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """A run, the one it began with, the one before that."""
     yield provenance
     if "started_from" in provenance:
-        yield from _runs(provenance["started_from"])
+        yield from runs(provenance["started_from"])

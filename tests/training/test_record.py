@@ -15,9 +15,10 @@ from training.record import Records
 
 EXPORTED = Path(__file__).parents[2] / "exported"
 FIGURE = {"mean": 80.5, "standard_error": 0.2}
+TRAINED = {"seed": 0, "latent_size": 50, "train_on": "train", "epochs": 8}
 EVALUATION: dict[str, Any] = {
     "model_digest": "a" * 64,
-    "config": {"seed": 0, "latent_size": 50},
+    "config": TRAINED,
     "data": "mnist",
     "split": "test",
     "binarisation": "dynamic",
@@ -31,8 +32,12 @@ EVALUATION: dict[str, Any] = {
     "kl": FIGURE,
     "baselines": {"one Normal": {"mean": 300.0, "standard_error": 1.0}},
 }
-TRAINED = {"seed": 0, "train_on": "train"}
-TWIN = {**EVALUATION, "model_digest": "b" * 64, "config": {"seed": 1, "latent_size": 50}}
+TWIN = {**EVALUATION, "model_digest": "b" * 64, "config": {**TRAINED, "seed": 1}}
+# What TRAINED began with: the same network, trained for longer before.
+BEGINNING = {**TRAINED, "epochs": 80}
+BEGINNINGS = tuple(
+    {**EVALUATION, "model_digest": str(seed) * 64, "config": {**BEGINNING, "seed": seed}} for seed in (0, 1)
+)
 QUALITY = {
     "rows": 10000,
     "confidence": 0.96,
@@ -94,12 +99,24 @@ def test_the_figures_of_another_model_are_refused(records: Records) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "different"), [({"seed": 1, "latent_size": 40}, "latent_size, seed"), (EVALUATION["config"], "nothing")]
+    ("config", "different"),
+    [({**TRAINED, "seed": 1, "latent_size": 40}, "latent_size, seed"), (TRAINED, "nothing"), (BEGINNING, "epochs")],
 )
 def test_a_twin_differs_in_its_seed_alone(config: dict[str, int], different: str) -> None:
     Records(twins=(TWIN,)).require_of(digest="a" * 64, config=EVALUATION["config"])
     with pytest.raises(TrainingError, match=f"in its seed alone; different: {different}"):
         Records(twins=({**TWIN, "config": config},)).require_of(digest="a" * 64, config=EVALUATION["config"])
+
+
+def test_twins_of_the_run_that_a_model_began_with_have_a_table_of_their_own() -> None:
+    records = Records((EVALUATION,), (TWIN, *BEGINNINGS))
+    records.require_of(digest="a" * 64, config=TRAINED, earlier=[BEGINNING])
+    assert Records().with_newer(records) == records  # the same seed in two configurations is two runs
+    text = tables(records, data="mnist", config=TRAINED)
+    own, began = text.split("The run whose weights it began with, from each seed that was measured:")
+    assert [line[:5] for line in own.splitlines() if line.startswith("| ")][-2:] == ["| 0 |", "| 1 |"]
+    assert [line[:5] for line in began.splitlines() if line.startswith("| ")] == ["| see", "| 0 |", "| 1 |"]
+    assert "beside this model's seed" not in tables(Records((EVALUATION,), BEGINNINGS), data="mnist", config=TRAINED)
 
 
 def test_the_card_shows_rows_seeds_and_samples() -> None:

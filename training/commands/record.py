@@ -8,7 +8,7 @@ import click
 
 from server import artifact as artifacts
 from training import record as records
-from training import served
+from training import served, warm_start
 from training.export import write_facts
 from training.placement import placed, require_version
 from training.record import Records
@@ -29,7 +29,7 @@ from training.record import Records
     "twins",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="The same of a model that was trained with another --seed. Repeatable.",
+    help="The same of a model trained with another --seed, or of a run like the one this began with. Repeatable.",
 )
 @click.option("--samples", type=click.Path(path_type=Path), help="A file that `samples --json` printed of this model.")
 def record(
@@ -43,7 +43,8 @@ def record(
         twins=tuple(map(records.evaluation, twins)),
         samples=None if samples is None else records.samples(samples),
     )
-    measured.require_of(digest=manifest.digest, config=manifest.provenance["config"])
+    own, *earlier = (run["config"] for run in warm_start.runs(manifest.provenance))
+    measured.require_of(digest=manifest.digest, config=own, earlier=earlier)
     every = Records.of(manifest.provenance["measured"]).with_newer(measured)
     told = replace(
         manifest,
