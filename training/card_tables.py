@@ -39,7 +39,8 @@ def _evaluations(records: Records, data: str, train_on: str) -> str:
         ),
     ]
     for found in records.evaluations:
-        for name, figure in found.get("baselines", {}).items():
+        baselines = found.get("baselines", {}).items()
+        for name, figure in sorted(baselines, key=lambda item: item[1]["mean"]):  # the manifest keeps no order
             lines.append(f"| {name}, the same rows | {figure['mean']:.2f} ± {figure['standard_error']:.2f} | | | |")
     return "\n".join(lines) + "\n"
 
