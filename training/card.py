@@ -11,7 +11,7 @@ from training.record import Records
 
 
 def text(manifest: Manifest) -> str:
-    """The card in Markdown: a function of the manifest alone."""
+    """The card in Markdown: a function of the manifest alone, in whatever order its objects' keys are."""
     provenance, metrics = manifest.provenance, manifest.metrics
     data, config = provenance["data"], provenance["config"]
     prior = "learned (RealNVP)" if manifest.learned_prior else "N(0, I)"

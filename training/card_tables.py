@@ -33,12 +33,9 @@ def _evaluations(records: Records, data: str, train_on: str) -> str:
         + "\n",
         "| rows | -log p(x) | ELBO | reconstruction | KL |",
         "|---|---|---|---|---|",
-        *(
-            f"| {_protocol(found)} | {' | '.join(_figure(found, name) for name in FIGURES)} |"
-            for found in records.evaluations
-        ),
     ]
     for found in records.evaluations:
+        lines.append(f"| {_protocol(found)} | {' | '.join(_figure(found, name) for name in FIGURES)} |")
         baselines = found.get("baselines", {}).items()
         for name, figure in sorted(baselines, key=lambda item: item[1]["mean"]):  # the manifest keeps no order
             lines.append(f"| {name}, the same rows | {figure['mean']:.2f} ± {figure['standard_error']:.2f} | | | |")
@@ -85,7 +82,8 @@ def _seeds(title: str, measured: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _samples(found: Mapping[str, Any]) -> str:
-    accuracy = ", ".join(f"{value:.2%} of {split} rows" for split, value in found["classifier"]["accuracy"].items())
+    accuracies = sorted(found["classifier"]["accuracy"].items())
+    accuracy = ", ".join(f"{value:.2%} of {split} rows" for split, value in accuracies)
     lines = [
         f"Mean images of samples, seed {found['seed']}, judged by a classifier that is right on {accuracy} "
         "(`python -m training samples`):\n",

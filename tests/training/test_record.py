@@ -58,7 +58,7 @@ SAMPLES = {
     "real_train": QUALITY,
     "learned_prior": {**QUALITY, "frechet": 1.25},
     "standard_normal": {**QUALITY, "frechet": 44.0},
-    "classifier": {"accuracy": {"test": 0.9954}},
+    "classifier": {"accuracy": {"validation": 0.9952, "test": 0.9954}},
 }
 
 
@@ -128,8 +128,15 @@ def test_the_card_shows_rows_seeds_and_samples() -> None:
     assert text.index("| independent pixels, the same rows | 200.00") < text.index("| one Normal, the same rows |")
     assert "| 1 | 10,000 test rows" in text
     assert "| samples, learned prior | 10,000 | 0.9600 ± 0.0010 | 0.0300 | 2.300 | 1.25 |" in text
-    assert "right on 99.54% of test rows" in text
+    assert "right on 99.54% of test rows, 99.52% of validation rows" in text
     assert "training evaluate FOLDER" in tables(Records(), data="mnist", config=TRAINED)
+
+
+def test_baselines_stand_below_the_figures_of_their_rows() -> None:
+    static = {**EVALUATION, "binarisation": "static", "baselines": {}}
+    lines = tables(Records((EVALUATION, static)), data="mnist", config=TRAINED).splitlines()
+    first = next(number for number, line in enumerate(lines) if "binarisation dynamic" in line)
+    assert ["pixels" in lines[first + 1], "Normal" in lines[first + 2], "static" in lines[first + 3]] == [True] * 3
 
 
 def test_newer_measurements_take_the_place_of_older_ones_of_the_same_rows() -> None:
