@@ -1,11 +1,10 @@
 """MODEL_CARD.md: what the model is, what it was measured to do, and how to check that."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 from server.artifact import Manifest
+from training import warm_start
 from training.card_tables import tables
 from training.record import Records
 
@@ -88,20 +87,9 @@ def _trained(manifest: Manifest) -> str:
     done, chosen = manifest.provenance["epochs"], manifest.provenance["chosen_epoch"]
     total = manifest.provenance["config"]["optimisation"]["epochs"]
     which = "its last step" if chosen is None else f"epoch {chosen}, the best on the validation rows"
-    earlier = manifest.provenance.get("started_from")
-    start = "" if earlier is None else f" It began with {_origin(earlier)}."
+    origin = warm_start.origin(manifest.provenance)
+    start = "" if origin is None else f" It began with {origin}."
     return f"Trained for {done} of {total} epochs; exported are the averaged weights of {which}.{start}"
-
-
-def _origin(earlier: Mapping[str, Any]) -> str:
-    """The run whose weights another began with, and the one before it."""
-    config = earlier["config"]
-    before = earlier.get("started_from")
-    return (
-        f"the averaged weights of a run of preset {config['preset']}, seed {config['seed']}, "
-        f"{earlier['epochs']} epochs of {earlier['data']['name']}"
-        + ("" if before is None else f", after {_origin(before)}")
-    )
 
 
 def _conversion(manifest: Manifest) -> str:

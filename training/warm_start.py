@@ -34,6 +34,20 @@ def require_fit(earlier: Checkpoint, config: Config, dataset: Dataset) -> None:
         )
 
 
+def origin(provenance: Mapping[str, Any]) -> str | None:
+    """In words, whose weights a run began with, and whose that one; None if its own were random."""
+    _, *earlier = runs(provenance)
+    return ", after ".join(map(_run, earlier)) or None
+
+
+def _run(provenance: Mapping[str, Any]) -> str:
+    config = provenance["config"]
+    return (
+        f"the averaged weights of a run of preset {config['preset']}, seed {config['seed']}, "
+        f"{provenance['epochs']} epochs of {provenance['data']['name']}"
+    )
+
+
 def runs(provenance: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """A run, the one it began with, the one before that."""
     yield provenance

@@ -191,7 +191,10 @@ def test_a_new_run_starts_from_the_weights_of_a_run_and_its_card_says_so(
     assert "--start-from: that run, of --preset tiny, has latent_size = 7, this one 6; give the same" in other
     assert not Path("runs").exists()  # nothing is left of a run that could not begin
     assert main([*fit, str(trained.run.path), "--seed", "3", "--out", "exported/x/1"]) == 0
-    assert "began with the weights of a run of 15 epochs, seed 0" in capsys.readouterr().err
+    assert (
+        "began with the averaged weights of a run of preset tiny, seed 0, 15 epochs of digits"
+        in capsys.readouterr().err
+    )
     card = Path("exported/x/1/MODEL_CARD.md").read_text()
     assert "It began with the averaged weights of a run of preset tiny, seed 0, 15 epochs of digits." in card
     manifest = json.loads(Path("exported/x/1/manifest.json").read_text())

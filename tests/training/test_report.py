@@ -146,7 +146,9 @@ def test_the_page_says_whose_weights_the_run_began_with(
         one_epoch, run=run.create(tmp_path / "run"), source="digits", dataset=digits, hardware=cpu, earlier=earlier
     )
     assert later.fit(observe=lambda event: None, stopping=lambda: False, clock=lambda: 0.0)
-    assert "the averaged weights of a run of 15 epochs, seed 0" in page.text(found(later, digits))
+    assert "the averaged weights of a run of preset tiny, seed 0, 15 epochs of digits" in page.text(
+        found(later, digits)
+    )
 
 
 def test_a_run_gives_the_same_page_again(written: str, trained: Session, findings: Findings) -> None:

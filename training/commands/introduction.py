@@ -2,6 +2,7 @@
 
 from rich.console import Console
 
+from training import warm_start
 from training.config import Config, FlowPrior
 from training.export import decode_macs
 from training.schedule import bound_epochs
@@ -14,6 +15,8 @@ def introduce(this: Session, console: Console) -> None:
     rows = ", ".join(f"{count:,} {name}" for name, count in dataset.counts.items())
     shape = " x ".join(map(str, dataset.item_shape)) if dataset.kind == "image" else f"{dataset.item_shape[0]} columns"
     prior = f"RealNVP of {config.prior.couplings}" if isinstance(config.prior, FlowPrior) else "N(0, I)"
+    origin = warm_start.origin(this.provenance)
+    start = "" if origin is None else f"; began with {origin}"
     for line in (
         f"data      {dataset.name}: {rows}; items {shape}; validation: {dataset.protocol}",
         f"model     {config.preset}: {this.state.model.parameters_count:,} parameters, "
@@ -21,17 +24,9 @@ def introduce(this: Session, console: Console) -> None:
         f"{config.latent_size} latents, prior {prior}, {config.likelihood} likelihood",
         f"climbs    {_objective(config)}",
         f"machine   {this.hardware}",
-        f"run       {this.run.path}, from step {this.state.step}, seed {config.seed}{_start(this)}",
+        f"run       {this.run.path}, from step {this.state.step}, seed {config.seed}{start}",
     ):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _start(this: Session) -> str:
-    """Whose weights it began with."""
-    earlier = this.provenance.get("started_from")
-    if earlier is None:
-        return ""
-    return f"; began with the weights of a run of {earlier['epochs']} epochs, seed {earlier['config']['seed']}"
 
 
 def _objective(config: Config) -> str:

@@ -1,9 +1,8 @@
 """The top of a page: which run this is, how far it is, and its figures."""
 
-from collections.abc import Mapping
 from html import escape
-from typing import Any
 
+from training import warm_start
 from training.config import FlowPrior
 from training.report import table
 from training.report.axis import number
@@ -49,6 +48,7 @@ def _tiles(findings: Findings) -> str:
 
 def _facts(findings: Findings) -> list[tuple[str, str]]:
     config, provenance = findings.config, findings.provenance
+    origin = warm_start.origin(provenance)
     data = provenance["data"]
     rows = ", ".join(f"{count:,} {name}" for name, count in data["rows"].items())
     chosen = (
@@ -63,16 +63,7 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
         ("weights shown", f"averaged, of epoch {findings.chosen.epoch}, {chosen}"),
         ("epochs", f"{findings.epochs[-1].epoch} of {config.optimisation.epochs}"),
         ("seed", str(config.seed)),
-        *_start(provenance),
+        *([] if origin is None else [("began with", origin)]),
         ("machine", ", ".join(f"{name} {value}" for name, value in provenance["hardware"].items())),
         ("git commit", provenance["git_commit"] or "unknown"),
-    ]
-
-
-def _start(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
-    earlier = provenance.get("started_from")
-    if earlier is None:
-        return []
-    return [
-        ("began with", f"the averaged weights of a run of {earlier['epochs']} epochs, seed {earlier['config']['seed']}")
     ]
