@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from training.errors import TrainingError
+from training.settings import differences
 
 Facts = Mapping[str, Any]
 FIGURES = ("nll", "elbo", "reconstruction_nll", "kl")
@@ -56,9 +57,7 @@ class Records:
         for twin in self.twins:
             if any(alike(twin["config"], before) for before in earlier):
                 continue
-            differing = sorted(
-                name for name in {**config, **twin["config"]} if config.get(name) != twin["config"].get(name)
-            )
+            differing = sorted(differences(config, twin["config"]))
             if differing != ["seed"]:
                 raise TrainingError(
                     f"--twin: model {twin['model_digest'][:12]} must differ from this one in its seed alone; "
@@ -89,7 +88,7 @@ class Records:
 
 def alike(one: Facts, other: Facts) -> bool:
     """Whether two configurations are the same but for the seed."""
-    return {**one, "seed": None} == {**other, "seed": None}
+    return differences(one, other).keys() <= {"seed"}
 
 
 def rows_of(facts: Facts) -> tuple[str, str, str]:
