@@ -19,8 +19,15 @@ from training.session import Session
 from training.settings import resolve
 
 
-def new(config: Config, path: Path, dataset: Dataset, hardware: Hardware) -> Session:
-    return session.new(config, run=run.create(path), source="digits", dataset=dataset, hardware=hardware)
+def new(config: Config, path: Path, dataset: Dataset, hardware: Hardware, *, earlier: Session | None = None) -> Session:
+    return session.new(
+        config,
+        run=run.create(path),
+        source="digits",
+        dataset=dataset,
+        hardware=hardware,
+        earlier=None if earlier is None else checkpoint.read(earlier.run.checkpoint),
+    )
 
 
 def fit(this: Session, *, stop_at: int | None = None) -> list[Event]:
@@ -110,14 +117,11 @@ def test_the_journal_forgets_what_a_resumed_run_will_do_again(tmp_path: Path) ->
 def test_a_run_can_start_from_the_averaged_weights_of_an_earlier_one(
     trained: Session, quick: Config, digits: Dataset, cpu: Hardware, tmp_path: Path
 ) -> None:
-    earlier = checkpoint.read(trained.run.checkpoint)
     config = dataclasses.replace(
         quick, seed=5, optimisation=dataclasses.replace(quick.optimisation, epochs=1, kl_warmup=0.0)
     )
-    later = session.new(
-        config, run=run.create(tmp_path / "later"), source="digits", dataset=digits, hardware=cpu, earlier=earlier
-    )
-    averaged, done = session.trained_model(earlier)
+    later = new(config, tmp_path / "later", digits, cpu, earlier=trained)
+    averaged, done = session.trained_model(checkpoint.read(trained.run.checkpoint))
     assert all(
         torch.equal(value, later.state.model.state_dict()[name]) for name, value in averaged.state_dict().items()
     )
@@ -150,14 +154,7 @@ def test_weights_of_another_network_are_refused_as_a_start(
 ) -> None:
     config = dataclasses.replace(quick, **change)  # type: ignore[arg-type]
     with pytest.raises(TrainingError, match=says):
-        session.new(
-            config,
-            run=run.create(tmp_path / "later"),
-            source="digits",
-            dataset=digits,
-            hardware=cpu,
-            earlier=checkpoint.read(trained.run.checkpoint),
-        )
+        new(config, tmp_path / "later", digits, cpu, earlier=trained)
 
 
 def test_weights_that_have_seen_the_validation_rows_start_no_run_that_these_rows_are_to_judge(
@@ -167,25 +164,11 @@ def test_weights_that_have_seen_the_validation_rows_start_no_run_that_these_rows
     everything = dataclasses.replace(one_epoch, train_on="all")
     first = new(everything, tmp_path / "first", digits, cpu)
     fit(first)
-    second = session.new(
-        everything,
-        run=run.create(tmp_path / "second"),
-        source="digits",
-        dataset=digits,
-        hardware=cpu,
-        earlier=checkpoint.read(first.run.checkpoint),
-    )
+    second = new(everything, tmp_path / "second", digits, cpu, earlier=first)
     fit(second)
     for earlier in (first, second):
         with pytest.raises(TrainingError, match=r"trained on the validation rows of these data.*give --train-on all"):
-            session.new(
-                one_epoch,
-                run=run.Run(tmp_path / "third"),
-                source="digits",
-                dataset=digits,
-                hardware=cpu,
-                earlier=checkpoint.read(earlier.run.checkpoint),
-            )
+            new(one_epoch, tmp_path / "third", digits, cpu, earlier=earlier)
 
 
 def test_training_learns(digits: Dataset, cpu: Hardware, tmp_path: Path) -> None:
