@@ -6,6 +6,7 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from support.messages import WIDE, items
+from support.transports import NEEDS_ENVOY
 
 from vaeserve.v1 import vaeserve_pb2 as pb
 from vaeserve.v1 import vaeserve_pb2_grpc
@@ -92,9 +93,9 @@ def test_bytes_that_are_no_message_are_an_invalid_argument(channel):
     assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+@NEEDS_ENVOY
 @pytest.mark.parametrize("encoding", [pb.ENCODING_FLOAT32, pb.ENCODING_UINT8, pb.ENCODING_PNG])
 def test_a_sample_is_the_same_bytes_whatever_carries_it(serve, encoding):
-    pytest.importorskip("pyvoy")
     request = pb.SampleRequest(count=100, seed=5, encoding=encoding, want_latents=True)
     answers = []
     for transport in ("grpcio", "envoy"):

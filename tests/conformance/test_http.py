@@ -15,38 +15,28 @@ from typing import Any
 import pytest
 from support.http2 import http2
 from support.messages import SAMPLE, frame, sample
+from support.programs import needs
 from support.server import ServerProcess, server
-from support.transports import ENVOY_ONLY, NEEDS_PYVOY
+from support.transports import ENVOY_ONLY, NEEDS_ENVOY
 
 from vaeserve.v1 import vaeserve_pb2 as pb
 
-from .conftest import flags
+from .conftest import Serve, flags
 
 WIDE = {"model": {"name": "wide"}}
 
 
 @pytest.fixture(scope="module")
-def sites(models) -> Iterator[Any]:
-    """Each transport's server with its HTTP port, started when first asked for."""
-    running: dict[str, Any] = {}
-    opened = []
-
-    def get(transport: str) -> tuple[ServerProcess, str]:
-        if transport not in running:
-            more = ["--web-port", "0"] if transport == "grpcio" else []
-            opened.append(server(models, *flags(transport), *more))
-            process = opened[-1].__enter__()
-            running[transport] = process, process.web_target
-        return running[transport]
-
-    yield get
-    for context in opened:
-        context.__exit__(None, None, None)
+def with_web_port(models) -> Iterator[ServerProcess]:
+    with server(models, *flags("grpcio"), "--web-port", "0") as process:
+        yield process
 
 
 @pytest.fixture
-def site(sites, transport) -> tuple[ServerProcess, str]:
-    return sites(transport)
+def site(request: pytest.FixtureRequest, transport: str, serve: Serve) -> tuple[ServerProcess, str]:
+    """A server and where its HTTP port is."""
+    process = serve("envoy") if transport == "envoy" else request.getfixturevalue("with_web_port")
+    return process, process.web_target
 
 
 def post(target: str, path: str, body: bytes, **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -60,6 +50,7 @@ def post(target: str, path: str, body: bytes, **headers: str) -> tuple[int, dict
             return error.code, {k.lower(): v for k, v in error.headers.items()}, error.read()
 
 
+@needs("curl")
 def test_curl_gets_pictures_and_what_serving_them_took(site):
     _, target = site
     command = ["curl", "-sS", "-i", "-d", '{"count":4,"encoding":"PNG","seed":5}', f"http://{target}{SAMPLE}"]
@@ -155,7 +146,7 @@ class TestOnEnvoysPort:
             assert wire.call(SAMPLE, b'{"count": 1}', headers=headers).http_status == 403
 
 
-@NEEDS_PYVOY
+@NEEDS_ENVOY
 def test_web_off_leaves_grpc_alone(models):
     with server(models, *flags("envoy"), "--web", "off") as process:
         with http2(process.target) as wire:

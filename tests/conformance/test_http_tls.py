@@ -10,13 +10,13 @@ import pytest
 from support.authority import Authority
 from support.messages import SAMPLE
 from support.server import ServerProcess, server
-from support.transports import NEEDS_PYVOY
+from support.transports import NEEDS_ENVOY
 
 from vaeserve import Tls
 
 from .conftest import flags
 
-pytestmark = NEEDS_PYVOY
+pytestmark = NEEDS_ENVOY
 CLAIM = {"x-forwarded-client-cert": "Hash=00;DNS=alice.example"}
 
 

@@ -12,7 +12,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from support.messages import WIDE, items
-from support.server import ServerProcess, server
+from support.server import FIXED, ServerProcess, server
 from support.transports import ENVOY_ONLY
 
 from vaeserve.v1 import vaeserve_pb2 as pb
@@ -97,7 +97,7 @@ def test_killed_it_leaves_neither_process_nor_file_nor_port_behind(disposable: S
 
 
 def test_a_signal_while_loading_ends_it_at_once_and_leaves_no_file(transport: str, models: Path, tmp_path: Path):
-    command = [sys.executable, "-m", "server", "--models", str(models), "--transport", transport]
+    command = [sys.executable, "-m", "server", *FIXED, "--models", str(models), "--transport", transport]
     process = subprocess.Popen(
         [*command, "--port", "0", "--metrics-port", "0"],
         stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)},

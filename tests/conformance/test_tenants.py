@@ -1,9 +1,9 @@
 """Tenants: who may call, how much, and what of it is said."""
 
+import contextlib
 import http.client
+import io
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from support.transports import TRANSPORTS
 from support.waiting import wait_until
 
 import vaeserve
+from server import keys
 from server.edge.inference_v2 import open_inference_pb2 as oip
 from server.edge.inference_v2 import servicer as inference
 from vaeserve import Client
@@ -39,10 +40,10 @@ class Kept:
 
     def add(self, tenant: str, terms: str = "") -> None:
         key_file = self.file.parent / f"{tenant}.key"
-        command = [sys.executable, "-m", "server.keys", tenant, "--key-file", str(key_file)]
-        made = subprocess.run(command, check=True, capture_output=True, text=True)
+        with contextlib.redirect_stdout(io.StringIO()) as made:
+            assert keys.main([tenant, "--key-file", str(key_file)]) == 0
         self.keys[tenant] = key_file.read_text().strip()
-        self.text += made.stdout + terms + "\n"
+        self.text += made.getvalue() + terms + "\n"
 
     def client(self, tenant: str) -> Client:
         return Client(self.process.target, api_key=self.keys[tenant], timeout=20)

@@ -9,7 +9,7 @@ from support.authority import Authority, SecretVolume, encrypted, serial_in, ser
 from support.http2 import Http2
 from support.messages import SAMPLE, frame, sample
 from support.server import ServerProcess, server
-from support.transports import NEEDS_PYVOY, TRANSPORTS
+from support.transports import NEEDS_ENVOY, TRANSPORTS
 from support.waiting import wait_until
 
 import vaeserve
@@ -109,7 +109,7 @@ def test_metrics_tell_when_the_certificate_ends(protected):
     assert gauge == certificate.not_valid_after_utc.timestamp()
 
 
-@NEEDS_PYVOY
+@NEEDS_ENVOY
 def test_what_a_killed_server_leaves_is_gone_once_the_next_one_serves(models, tmp_path):
     authority = Authority(tmp_path)
     certificate, key = authority.issue("localhost")

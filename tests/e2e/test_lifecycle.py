@@ -160,7 +160,8 @@ def test_serving_writes_nothing_into_the_home_folder_but_what_calibration_keeps(
 
 def test_a_restart_takes_what_the_first_start_measured(models, tmp_path):
     def sources() -> set[str]:
-        with server(models, "--default-model", "tiny", env={"VAESERVE_CALIBRATION_CACHE": str(tmp_path)}) as process:
+        cache = {"VAESERVE_CALIBRATION_CACHE": str(tmp_path)}
+        with server(models, "--default-model", "tiny", calibrate=True, env=cache) as process:
             ready = [json.loads(line) for line in process.lines if '"model ready"' in line]
         assert {line["model"] for line in ready} == {"tiny", "learned", "table"}
         return {line["decoder"].rpartition(" ")[2] for line in ready}
@@ -172,7 +173,7 @@ def test_a_restart_takes_what_the_first_start_measured(models, tmp_path):
 def test_a_cache_that_cannot_be_written_is_told_once_and_the_server_serves(models, tmp_path):
     (tmp_path / "file").touch()
     cache = {"VAESERVE_CALIBRATION_CACHE": str(tmp_path / "file" / "cache")}
-    with server(models, "--default-model", "tiny", env=cache) as process:
+    with server(models, "--default-model", "tiny", calibrate=True, env=cache) as process:
         told = [json.loads(line) for line in process.lines if "calibration not kept" in line]
     assert [(line["level"], line["reason"]) for line in told] == [("info", f"{tmp_path}/file/cache: Not a directory")]
 

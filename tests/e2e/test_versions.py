@@ -25,9 +25,7 @@ from vaeserve.v1 import vaeserve_pb2 as pb
 from vaeserve.v1 import vaeserve_pb2_grpc
 
 pytestmark = pytest.mark.e2e
-# Nothing to measure: a version loads as fast as it can.
-FAST = ("--max-batch-rows", "8", "--executors", "1", "--threads", "1")
-WATCH = (*FAST, "--watch-seconds", "0.1")
+WATCH = ("--watch-seconds", "0.1")
 SERVICE = "vaeserve.v1.VaeService"
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -104,7 +102,7 @@ def test_a_new_version_takes_over_under_load_without_losing_a_call(models, made,
 
 def test_a_call_in_flight_ends_on_the_version_that_it_began_on(models, made, transport, tmp_path):
     wide = write_artifact(tmp_path / "models" / "wide" / "1", encoder_width=4096)
-    flags = (*FAST, "--watch-seconds", "0", "--rollback-seconds", "0", "--transport", transport)
+    flags = ("--watch-seconds", "0", "--rollback-seconds", "0", "--transport", transport)
     with server(models, *flags) as process, stub_of(process) as stub:
         slow = stub.Reconstruct.future(
             pb.ReconstructRequest(items=items(512), model=pb.ModelSelector(name="wide")), timeout=60
@@ -233,7 +231,7 @@ def test_labels_and_weights_follow_models_toml_and_a_broken_one_changes_nothing(
 
 
 def test_sighup_is_heeded_at_once_and_without_it_nothing_is_looked_at(models, made, transport):
-    flags = (*FAST, "--watch-seconds", "0", "--transport", transport)
+    flags = ("--watch-seconds", "0", "--transport", transport)
     with server(models, *flags) as process, stub_of(process) as stub:
         shutil.copytree(made / "2", models / "m" / "2")
         assert [s.model.version for s in stub.ListModels(pb.ListModelsRequest(), timeout=30).models] == ["1"]
@@ -244,7 +242,7 @@ def test_sighup_is_heeded_at_once_and_without_it_nothing_is_looked_at(models, ma
 
 def test_an_unneeded_version_is_unloaded_after_its_window_though_nobody_looks(models, made, transport):
     shutil.copytree(made / "2", models / "m" / "2")
-    flags = (*FAST, "--watch-seconds", "0", "--rollback-seconds", "1", "--transport", transport)
+    flags = ("--watch-seconds", "0", "--rollback-seconds", "1", "--transport", transport)
     with server(models, *flags) as process, stub_of(process) as stub:
         process.wait_for("model unloaded")
         assert {s.model.version: s.state for s in stub.ListModels(pb.ListModelsRequest(), timeout=30).models} == {
@@ -257,7 +255,7 @@ def test_an_unneeded_version_is_unloaded_after_its_window_though_nobody_looks(mo
 
 def test_the_admin_socket_reloads_and_is_nobody_elses(models, made, transport, tmp_path):
     path = tmp_path / "admin"
-    flags = (*FAST, "--watch-seconds", "0", "--admin-socket", str(path), "--transport", transport)
+    flags = ("--watch-seconds", "0", "--admin-socket", str(path), "--transport", transport)
     with server(models, *flags) as process, stub_of(process) as stub:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         shutil.copytree(made / "2", models / "m" / "2")
@@ -279,7 +277,7 @@ def test_the_admin_socket_reloads_and_is_nobody_elses(models, made, transport, t
 
 def test_an_admin_socket_that_cannot_be_had_is_told_in_one_line(models, tmp_path):
     (tmp_path / "file").touch()
-    process = ServerProcess("--models", str(models), *FAST, "--admin-socket", str(tmp_path / "file"))
+    process = ServerProcess("--models", str(models), "--admin-socket", str(tmp_path / "file"))
     assert process.wait() == 2
     process.process.stderr.close()
     reason = json.loads(process.lines[-1])["reason"]
@@ -288,7 +286,7 @@ def test_an_admin_socket_that_cannot_be_had_is_told_in_one_line(models, tmp_path
 
 def test_every_worker_follows_a_signal_to_their_supervisor(models, made, transport, tmp_path):
     path = tmp_path / "admin"
-    flags = (*FAST, "--watch-seconds", "0", "--workers", "2", "--admin-socket", str(path), "--transport", transport)
+    flags = ("--watch-seconds", "0", "--workers", "2", "--admin-socket", str(path), "--transport", transport)
     with server(models, *flags) as process:
         shutil.copytree(made / "2", models / "m" / "2")
         process.process.send_signal(signal.SIGHUP)
@@ -320,7 +318,7 @@ def test_health_is_that_of_the_executor_which_a_row_is_sent_through(models, tran
     (tmp_path / "sitecustomize.py").write_text(HANGING.format(file=str(hang)))
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     with (
-        server(models, *FAST, "--transport", transport, env={"PYTHONPATH": path}) as process,
+        server(models, "--transport", transport, env={"PYTHONPATH": path}) as process,
         grpc.insecure_channel(process.target) as channel,
     ):
         stub = health_pb2_grpc.HealthStub(channel)

@@ -21,8 +21,7 @@ from vaeserve.v1 import vaeserve_pb2 as pb
 from vaeserve.v1 import vaeserve_pb2_grpc
 
 pytestmark = pytest.mark.e2e
-# Nothing to measure: a worker starts as fast as it can.
-FLAGS = ("--default-model", "tiny", "--workers", "2", "--max-batch-rows", "8", "--executors", "1", "--threads", "1")
+FLAGS = ("--default-model", "tiny", "--workers", "2")
 CHANNELS = 16  # all to one of two workers once in 32,768 times
 
 
@@ -116,7 +115,7 @@ def test_a_worker_that_cannot_start_ends_all_with_its_one_line(tmp_path, transpo
 def test_the_first_worker_measures_and_the_others_take_what_it_measured(tmp_path):
     write_artifact(tmp_path / "models" / "tiny" / "1")
     cache = {"VAESERVE_CALIBRATION_CACHE": str(tmp_path / "cache")}
-    with server(tmp_path / "models", "--workers", "2", env=cache) as process:
+    with server(tmp_path / "models", "--workers", "2", calibrate=True, env=cache) as process:
         ready = [json.loads(line) for line in process.lines if '"event": "model ready"' in line]
     assert [(line["worker"], line["decoder"].rpartition(" ")[2]) for line in ready] == [(0, "measured"), (1, "cached")]
 

@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from support.programs import missing
+
 RULES = Path(__file__).parents[2] / "deploy/prometheus/rules.yml"
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 START_SECONDS = 60.0
@@ -173,7 +175,7 @@ def promtool(*arguments: str | Path, text: str = "") -> None:
 
 def checked(tool: str, *arguments: str | Path, text: str = "") -> None:
     """Run a program of Prometheus or Alertmanager, which must find nothing wrong. Skips the test without it."""
-    if shutil.which(tool) is None:
-        pytest.skip(f"{tool} is not installed (Debian: apt install prometheus prometheus-alertmanager)")
+    if reason := missing(tool, package="prometheus prometheus-alertmanager"):
+        pytest.skip(reason)
     done = subprocess.run([tool, *arguments], input=text, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,11 +1,24 @@
-"""The transports that are installed."""
+"""The transports that this machine can run."""
 
 import importlib.util
+import sys
 
 import pytest
 
-NEEDS_PYVOY = pytest.mark.skipif(
-    importlib.util.find_spec("pyvoy") is None, reason="pyvoy is not installed (extra envoy)"
-)
-TRANSPORTS = ("grpcio", pytest.param("envoy", marks=NEEDS_PYVOY))
+
+def _envoy_lacks() -> str:
+    """What the Envoy transport needs and does not find here; empty if nothing."""
+    if importlib.util.find_spec("pyvoy") is None:
+        return "pyvoy is not installed (extra envoy)"
+    from pyvoy._server import get_envoy_environ
+
+    if "LD_PRELOAD" not in get_envoy_environ():
+        library = f"libpython{sys.version_info.major}.{sys.version_info.minor}"
+        return f"{library} is not installed (Debian: apt install {library})"
+    return ""
+
+
+ENVOY_LACKS = _envoy_lacks()
+NEEDS_ENVOY = pytest.mark.skipif(bool(ENVOY_LACKS), reason=ENVOY_LACKS)
+TRANSPORTS = ("grpcio", pytest.param("envoy", marks=NEEDS_ENVOY))
 ENVOY_ONLY = pytest.mark.parametrize("transport", TRANSPORTS[1:])

@@ -1,13 +1,13 @@
 """Shell completion: the scripts, and what real shells make of them."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import click.testing
 import pytest
+from support.programs import missing
 
 from vaeserve import cli
 from vaeserve.cli.completion import SHELLS
@@ -48,8 +48,8 @@ def script(shell: str) -> str:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_shell_completes_commands_and_options(shell: str, tmp_path: Path):
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
+    if reason := missing(shell, package=shell):
+        pytest.skip(reason)
     (tmp_path / "script").write_text(script(shell))
     quiet = {"bash": ["--norc"], "zsh": ["-f"], "fish": ["--no-config"]}[shell]
     env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(tmp_path)}
