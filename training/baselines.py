@@ -5,10 +5,13 @@ first two models a density; so they see x + u with u uniform on [-1/2, 1/2), and
 log P(x) >= E_u log p(x + u) (Theis et al. 2016, arXiv 1511.01844, section 3.1): one draw of u bounds it on average.
 """
 
+import contextlib
+import io
 import warnings
 from dataclasses import dataclass
 from typing import cast
 
+import joblib
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
@@ -72,6 +75,7 @@ def mixture(train: Doubles, measured: Doubles, *, seed: int) -> Tensor:
         tol=ENOUGH,
         random_state=seed % 2**32,
     )
+    _count_cores()
     with warnings.catch_warnings():
         # The likelihood may still be growing at the last iteration: a baseline is what so many iterations give.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -84,6 +88,16 @@ def independent(train: Tensor, measured: Tensor) -> Tensor:
     # One more black and one more white row than there were: no pixel is ever impossible.
     mean = (train.sum(0) + 1) / (len(train) + 2)
     return bernoulli_log_likelihood(measured, torch.logit(mean))
+
+
+def _count_cores() -> None:
+    """Let joblib count the physical cores now, and say nothing where it cannot, as in some containers.
+
+    scikit-learn asks for that number while it fits. joblib warns, and prints a traceback, the first time only.
+    """
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore", UserWarning)
+        joblib.cpu_count(only_physical_cores=True)
 
 
 def _dequantised(x: Tensor, seed: int, *, binary: bool) -> Doubles:

@@ -1,5 +1,6 @@
 """The simpler models, against scipy and on the model's own ground."""
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,23 @@ def test_a_mixture_finds_clusters_that_one_normal_cannot() -> None:
     train = DRAWS.permutation(centres + DRAWS.normal(size=centres.shape) * 0.5)
     one, several = baselines.normal(train, train), baselines.mixture(train, train, seed=0)
     assert several.mean() > one.mean() + 1.0
+
+
+def test_a_machine_whose_cores_cannot_be_counted_is_no_reason_to_complain(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """joblib, which scikit-learn asks, would warn and print a traceback where lscpu finds nothing."""
+
+    def unknown() -> int:
+        raise ValueError("found 0 physical cores < 1")
+
+    context = importlib.import_module("joblib.externals.loky.backend.context")
+    monkeypatch.setattr(context, "_count_physical_cores_linux", unknown)
+    monkeypatch.setattr(context, "physical_cores_cache", None)
+    rows = DRAWS.normal(size=(40, 2))
+    assert baselines.mixture(rows, rows, seed=0).isfinite().all()
+    assert context.physical_cores_cache == "not found"
+    assert capsys.readouterr().err == ""
 
 
 def test_independent_pixels_are_bernoullis_with_the_training_means() -> None:
