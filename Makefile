@@ -43,7 +43,7 @@ train: .venv/.full ## train and export the default preset on MNIST (DATA=..., OU
 	$(PY) -m training fit --preset default --data $(DATA) --out $(OUT) $(ARGS)
 
 test: .venv/.full ## all tests but those marked slow or gpu, on up to four cores (ARGS="-n 0": in one process)
-	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder --durations 25 $(ARGS)
+	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder --durations 25 $(ARGS)
 
 test-slow: .venv/.full ## the tests that take minutes
 	$(PY) -m pytest -m slow --timeout 1800 $(ARGS)

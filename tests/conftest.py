@@ -1,40 +1,59 @@
 """How the tests are divided among the processes of pytest-xdist (`make test`; one process with `ARGS="-n 0"`).
 
-Tests that share a server or a training run stay together, so that it is made once. Long groups start first.
+Tests that share a server stay together, so that it is started once. What takes longest starts first.
 """
 
 import os
-from collections.abc import Mapping
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 TESTS = Path(__file__).parent
-# Fixtures of a whole session that take seconds to make: all tests that use one are one group.
-SHARED = ("serve", "shared", "trained")
-# Folders whose tests take longest, in the order in which they start; others follow.
+# Folders in the order in which they start; others follow.
 LONGEST = ("conformance", "e2e", "training")
-TRANSPORTS = ("envoy", "grpcio")
+# A folder, or files, that run in one process with each transport apart; any other file is on its own.
+TOGETHER = (
+    ("conformance",),
+    ("e2e/test_client.py", "e2e/test_hostile.py", "e2e/test_lifecycle.py", "e2e/test_proxy.py", "e2e/test_rpcs.py"),
+    ("e2e/test_docs.py", "e2e/test_documents.py", "e2e/test_shipped.py"),
+)
+TRANSPORT = re.compile(r"\[(?:.*-)?(envoy|grpcio)(?:-.*)?\]$")
+
+assert all((TESTS / place).exists() for places in TOGETHER for place in places)
 
 # The processes are as many as the cores: inside one, a second thread of numpy or torch would only wait for a core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not hasattr(config, "workerinput"):  # not a process of xdist
-        return
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
-    items.sort(key=turn)  # stable: what is in one file stays in its order
+    if hasattr(config, "workerinput"):  # a process of xdist
+        items.sort(key=turn)  # stable: what is in one file stays in its order
 
 
-def group(item: pytest.Item) -> str:
-    """Its most expensive shared fixture, else its file; with each transport apart."""
-    shared = next((name for name in SHARED if name in getattr(item, "fixturenames", ())), None)
-    parameters: Mapping[str, object] = item.callspec.params if hasattr(item, "callspec") else {}
-    transport = [value for value in parameters.values() if isinstance(value, str) and value in TRANSPORTS]
-    return " ".join(map(str, [shared or item.path.relative_to(TESTS), *transport[:1]]))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """`--dist loadscope` with groups of our own.
+
+    `--dist loadgroup` would read them from marks, but with pytest-xdist 3.8 has no effect on pytest 9.2: it renames
+    `_nodeid`, which pytest reads no more.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group(nodeid)
+
+    return Groups(config, log) if config.getoption("dist") == "loadscope" else None
+
+
+def group(nodeid: str) -> str:
+    """Where a test belongs, like `e2e/test_versions.py envoy`."""
+    file = nodeid.partition("::")[0].removeprefix("tests/")
+    whole = next((places[0] for places in TOGETHER if file.startswith(places)), file)
+    transport = TRANSPORT.search(nodeid)
+    return f"{whole} {transport[1]}" if transport else whole
 
 
 def turn(item: pytest.Item) -> int:

@@ -1,4 +1,4 @@
-"""One server for all tests that do not disturb it."""
+"""One server of small models and one of what is shipped, for all tests that do not disturb them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +24,13 @@ def models(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def shared(models) -> Iterator[ServerProcess]:
     with server(models, "--default-model", "tiny") as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Iterator[ServerProcess]:
+    """The artifacts in exported/, served as `make serve` serves them."""
+    with server(Path(__file__).parents[2] / "exported") as process:
         yield process
 
 

@@ -1,11 +1,9 @@
 """The examples in Python of docs/client.md run against a server with the shipped model."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.server import ServerProcess, server
 
 import vaeserve
 
@@ -13,12 +11,6 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 DOCUMENTED = "127.0.0.1:50051"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/client.md").read_text(), re.MULTILINE | re.DOTALL)
-
-
-@pytest.fixture(scope="module")
-def shipped() -> Iterator[ServerProcess]:
-    with server(ROOT / "exported") as process:
-        yield process
 
 
 def test_there_are_examples_and_the_first_connects():

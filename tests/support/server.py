@@ -16,7 +16,7 @@ from typing import Any
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 # With these given the server measures nothing at its start, and starts several times as fast.
-FIXED = ("--max-batch-rows", "32", "--executors", "1", "--threads", "1")
+FIXED = ("--max-batch-rows", "64", "--executors", "1", "--threads", "1")
 
 
 class ServerProcess:
