@@ -11,10 +11,11 @@ from server.runtime import engine
 from training import datasets
 from training.__main__ import main
 
+PRIOR = "[prior]\ncouplings = 2\nhidden = 8\n"
 NARROW = {
-    "default": "widths = [4, 6]\ndecoder_widths = [4, 6]\nhidden = 8",
-    "quality": "widths = [4, 8]\nhidden = 8",
-    "seed": "filters = 4\nhidden = 8",
+    "default": f"[architecture]\nwidths = [4, 6]\ndecoder_widths = [4, 6]\nhidden = 8\n{PRIOR}",
+    "quality": f"[architecture]\nwidths = [4, 8]\nhidden = 8\n{PRIOR}",
+    "seed": "[architecture]\nfilters = 4\nhidden = 8\n",
 }
 
 
@@ -35,9 +36,7 @@ def test_a_preset_learns_and_exports_pictures_of_any_shape(
     likelihood = "gaussian" if shape[0] == 3 else "bernoulli"
     pictures = np.random.default_rng(0).integers(0, 256, (40, *shape), np.uint8)
     np.save("pictures.npy", pictures if shape[0] == 3 else pictures[:, 0])
-    Path("narrow.toml").write_text(
-        f"latent_size = 3\n[architecture]\n{NARROW[preset]}\n[optimisation]\nbatch_size = 18\n"
-    )
+    Path("narrow.toml").write_text(f"latent_size = 3\n{NARROW[preset]}[optimisation]\nbatch_size = 18\n")
     fit = ["fit", "--preset", preset, "--config", "narrow.toml", "--likelihood", likelihood, "--epochs", "1"]
     assert main([*fit, "--threads", "1", "--data", "pictures.npy", "--out", "exported/pictures/1"]) == 0
     loaded = engine.load(contract.read(Path("exported/pictures/1")))
