@@ -1,10 +1,12 @@
-"""How the tests are divided among the processes of pytest-xdist (`make test`; one process with `ARGS="-n 0"`).
+"""What all tests have in common, and how they are divided among processes.
 
-Tests that share a server stay together, so that it is started once. What takes longest starts first.
+`make test` runs in several processes of pytest-xdist (with `ARGS="-n 0"` in one). Tests that share a server stay
+together, so that it is started once. What takes longest starts first.
 """
 
 import os
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,17 @@ assert all((TESTS / place).exists() for places in TOGETHER for place in places)
 
 # The processes are as many as the cores: inside one, a second thread of numpy or torch would only wait for a core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell's job in the background ignores SIGINT and hands that down to programs whose answer to it is tested.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what this machine cannot run, from one place: the summary has one line for each reason."""
+    for mark in item.iter_markers("needs"):
+        if mark.args[0]:
+            pytest.skip(mark.args[0])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -12,5 +12,4 @@ def missing(program: str, *, package: str) -> str:
 
 def needs(program: str, *, package: str = "") -> pytest.MarkDecorator:
     """A mark that skips a test where the program is missing; the package is named like it unless another is given."""
-    reason = missing(program, package=package or program)
-    return pytest.mark.skipif(bool(reason), reason=reason)
+    return pytest.mark.needs(missing(program, package=package or program))

@@ -24,6 +24,6 @@ def but_the_choice(lines: list[str]) -> list[str]:
 
 
 ENVOY_LACKS = _envoy_lacks()
-NEEDS_ENVOY = pytest.mark.skipif(bool(ENVOY_LACKS), reason=ENVOY_LACKS)
+NEEDS_ENVOY = pytest.mark.needs(ENVOY_LACKS)
 TRANSPORTS = ("grpcio", pytest.param("envoy", marks=NEEDS_ENVOY))
 ENVOY_ONLY = pytest.mark.parametrize("transport", TRANSPORTS[1:])
