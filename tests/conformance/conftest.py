@@ -28,7 +28,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`tiny` answers at once; a row of `wide` takes its time, one of `large` is 4 KiB."""
     folder = tmp_path_factory.mktemp("models")
     write_artifact(folder / "tiny" / "1")
-    write_artifact(folder / "wide" / "1", encoder_width=4096)
+    write_artifact(folder / "wide" / "1", encoder_width=2048)
     write_artifact(folder / "large" / "1", item_shape=(1, 32, 32))
     return folder
 

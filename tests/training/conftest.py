@@ -1,5 +1,7 @@
 """A data set, a configuration and an artifact that every test may look at."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,14 @@ from training.settings import resolve
 
 # Networks this small gain nothing from a second thread, and threads that wait for each other on busy cores cost much.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_core() -> Iterator[None]:
+    """Commands that are told no number of threads take one for each core: one, since the tests share the cores."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "cpu_count", lambda: 1)
+        yield
 
 
 @pytest.fixture(scope="session")
