@@ -10,8 +10,8 @@ import time
 
 from bench import artifacts, payloads
 from bench.cells import OPERATIONS, Cell
-from server.app import App
-from server.core.ticket import Ticket
+from server.app.app import App
+from server.core.batching.ticket import Ticket
 from server.edge.boundary import Boundary, Reply
 from server.edge.methods import MethodTable, Unary
 from server.edge.transports.connections import Connections

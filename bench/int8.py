@@ -22,9 +22,10 @@ import torch
 
 from server.artifact import GRAPH_INPUT
 from server.core.arrays import Floats
-from training import datasets, served
-from training.evaluate import Evaluation, evaluate
-from training.minibatches import sent
+from training import datasets
+from training.evaluation import exported_model
+from training.evaluation.evaluate import Evaluation, evaluate
+from training.run.minibatches import sent
 
 import onnxruntime as ort  # isort: skip  # after server, which turns its telemetry off
 from onnxruntime import quantization  # isort: skip
@@ -43,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="As for `python -m training evaluate`: mnist, or a folder.")
     dataset = datasets.load(parser.parse_args().data, environment=os.environ)
-    model = served.load(EXPORTED, threads=1)
+    model = exported_model.load(EXPORTED, threads=1)
     rows = calibration_rows(model, dataset)
     print(f"onnxruntime {ort.__version__}, one thread; rows/s, median of {TURNS} turns; int8 / fp32")
     base = figures(model, dataset)
@@ -67,7 +68,7 @@ def main() -> None:
                 print(f"{'int8 ' + ' and '.join(chosen):>24}{moved}", flush=True)
 
 
-def calibration_rows(model: served.ServedModel, dataset: datasets.Dataset) -> Mapping[str, Floats]:
+def calibration_rows(model: exported_model.ExportedModel, dataset: datasets.Dataset) -> Mapping[str, Floats]:
     """Inputs as the server sees them: pictures for the encoder, draws from the prior for the decoder."""
     noise = torch.randn(CALIBRATION_ROWS, model.manifest.latent_size, generator=torch.Generator().manual_seed(0))
     pictures = sent(dataset.split("train").rows[:CALIBRATION_ROWS])
@@ -129,7 +130,7 @@ def rows_per_second(runs: list[Callable[[Floats], object]], rows: Floats) -> lis
     return [statistics.median(rate) for rate in rates]
 
 
-def with_graphs(model: served.ServedModel, graphs: Mapping[str, bytes]) -> served.ServedModel:
+def with_graphs(model: exported_model.ExportedModel, graphs: Mapping[str, bytes]) -> exported_model.ExportedModel:
     """The model with other graphs in the place of some; the server would refuse it by its golden outputs."""
 
     def run(name: str, graph: bytes) -> Callable[[Floats], tuple[Floats, ...]]:
@@ -138,10 +139,10 @@ def with_graphs(model: served.ServedModel, graphs: Mapping[str, bytes]) -> serve
         return lambda rows: tuple(runs.run(outputs, {GRAPH_INPUT[name]: rows}))
 
     others = {name: run(name, graph) for name, graph in graphs.items()}
-    return served.ServedModel(replace(model.engine, graphs={**model.engine.graphs, **others}))
+    return exported_model.ExportedModel(replace(model.engine, graphs={**model.engine.graphs, **others}))
 
 
-def figures(model: served.ServedModel, dataset: datasets.Dataset) -> Evaluation:
+def figures(model: exported_model.ExportedModel, dataset: datasets.Dataset) -> Evaluation:
     torch.set_num_threads(1)
     return evaluate(
         model,

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from server.core.latent import Noise, Purpose, draw
+from server.core.noise import Noise, Purpose, draw
 
 import onnxruntime as ort  # isort: skip  # after server, which turns its telemetry off
 

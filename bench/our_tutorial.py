@@ -13,10 +13,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
 
-from training import datasets, fit, hardware, state
-from training.hardware import Hardware
-from training.networks import polyphase
-from training.settings import resolve
+from training import datasets
+from training.config.resolve import resolve
+from training.model.networks import polyphase
+from training.run import hardware, loop, state
+from training.run.hardware import Hardware
 
 
 def machine(name: str, architecture: hardware.Architecture, threads: int) -> Hardware:
@@ -44,7 +45,7 @@ def main() -> None:
     for line in sys.stdin:
         target = this.step + int(line)
         began = time.perf_counter()
-        fit.fit(
+        loop.fit(
             this,
             dataset,
             hardware=here,

@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from server.errors import StartFailed
+from server.process.handover import WORKER_HANDOVER, Worker
 from server.settings import BadSettings, Settings, read
-from server.workers.worker import HANDOVER, Worker
 
 if TYPE_CHECKING:
     import structlog
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def main() -> int:
     """Exit codes: 0 drained, 1 broken while serving, 2 could not start."""
     # No setting, and not for children of this process.
-    told = os.environ.pop(HANDOVER, None)
+    told = os.environ.pop(WORKER_HANDOVER, None)
     try:
         settings = read(sys.argv[1:], os.environ)
     except BadSettings as error:
@@ -32,7 +32,7 @@ def main() -> int:
 
 def run(settings: Settings, arguments: Sequence[str], *, worker: Worker | None) -> int:
     # Imported late: --help and a bad flag need not wait.
-    from server import signals
+    from server.process import signals
     from server.telemetry import logs
 
     if worker:
@@ -47,11 +47,11 @@ def run(settings: Settings, arguments: Sequence[str], *, worker: Worker | None) 
     )
     try:
         if settings.workers > 1 and worker is None:
-            from server import supervisor
+            from server.process import supervisor
 
             return asyncio.run(supervisor.supervise(settings, arguments, log))
         if settings.transport != "grpcio":
-            from server import launch
+            from server.envoy_process import launch
 
             try:
                 launch.become_envoy(settings, arguments, worker=worker)
@@ -68,7 +68,7 @@ def run(settings: Settings, arguments: Sequence[str], *, worker: Worker | None) 
 def _serve(settings: Settings, log: "structlog.typing.FilteringBoundLogger", worker: Worker | None) -> int:
     import uvloop
 
-    from server import app
+    from server.app import app
     from server.edge.transports.grpcio import GrpcioTransport
 
     make_transport: MakeTransport = partial(GrpcioTransport, shared=worker is not None)
@@ -81,17 +81,17 @@ def _serve(settings: Settings, log: "structlog.typing.FilteringBoundLogger", wor
 def _with_web(
     make_transport: "MakeTransport", settings: Settings, log: "structlog.typing.FilteringBoundLogger", *, shared: bool
 ) -> "MakeTransport":
-    from server.edge.web.origins import Origins
+    from server.edge.web.cors import CorsPolicy
 
     try:
-        from server.edge.transports.beside import beside
+        from server.edge.transports.combined import combined
     except ModuleNotFoundError as error:
         raise StartFailed(f"--web-port needs the extra web: pip install 'vaeserve[web]' ({error})") from error
     assert settings.web_port != "off"
-    return beside(
+    return combined(
         make_transport,
         http_port=settings.web_port,
-        origins=Origins(*settings.origins),
+        cors=CorsPolicy(*settings.origins),
         shared=shared,
         tell=lambda port: log.info("web", host=settings.host, port=port),
     )

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from server.edge.tenants.key import new_key
-from server.edge.tenants.roll import BadRoll, parse
+from server.edge.access.api_key import new_key
+from server.edge.access.tenants_file import BadTenantsFile, parse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     table = f'[tenants.{options.tenant}]\nkeys = ["{kept}"]\n'
     try:
         parse(table)
-    except BadRoll as error:
+    except BadTenantsFile as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
     if options.key_file is None:

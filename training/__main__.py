@@ -8,11 +8,11 @@ from types import FrameType
 import click
 import torch
 
+from server.engine.engine import DeviceUnavailable
 from server.errors import ArtifactError
-from server.runtime.engine import DeviceUnavailable
 from training.commands import cli
 from training.errors import Interrupted, TrainingError, explain
-from training.ranks import among
+from training.run.distributed import among
 
 MISTAKE, SIGNALLED = 2, 128
 MEMORY_FULL = "this machine's memory is full; try a smaller --batch-size or fewer rows"

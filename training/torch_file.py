@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import torch
 
+from training.atomic import writing
 from training.errors import TrainingError
-from training.whole import writing
 
 Built = TypeVar("Built")
 

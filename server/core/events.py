@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from server.core.arrays import Floats
-from server.core.caller import Caller
-from server.core.scheduler import Reason
+from server.core.call import Caller
 from server.core.spec import LatentMode
 from server.core.values import value
+
+# Why a batch left: it could hold no more, or an executor had nothing else to do.
+Reason: TypeAlias = Literal["full", "idle"]
 
 
 @value
@@ -22,7 +24,7 @@ class BatchDone:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class JobRefused:
     """A job was not admitted."""
 
     rows: int
@@ -30,7 +32,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class RowsDropped:
     """Rows nobody waits for any more were not run, or ran for nothing."""
 
     rows: int
@@ -60,11 +62,11 @@ class ExecutorDied:
     error: BaseException
 
 
-Event: TypeAlias = BatchDone | Refused | Dropped | GraphFailed | NotFinite | ExecutorDied
+Event: TypeAlias = BatchDone | JobRefused | RowsDropped | GraphFailed | NotFinite | ExecutorDied
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scored:
+class RowsScored:
     """A model said how well it explains a caller's rows: what drift is seen by."""
 
     model: str
@@ -101,7 +103,7 @@ CallEvent: TypeAlias = CallStarted | CallHandled
 
 
 @dataclass(frozen=True, slots=True)
-class TurnedAway:
+class CallTurnedAway:
     """A call was refused on account of who made it."""
 
     reason: Literal["unauthenticated", "permission", "quota", "concurrency"]
@@ -109,11 +111,11 @@ class TurnedAway:
 
 
 @dataclass(frozen=True, slots=True)
-class Charged:
+class RowsCharged:
     """Rows went onto a tenant's account."""
 
     tenant: str
     rows: int
 
 
-DoorEvent: TypeAlias = TurnedAway | Charged
+AccessEvent: TypeAlias = CallTurnedAway | RowsCharged

@@ -7,12 +7,12 @@ from typing import TypeAlias
 import numpy as np
 
 from server.core.arrays import Floats, row_sums
-from server.core.latent import Purpose, normals, uniforms
+from server.core.noise import Purpose, normals, uniforms
 from server.core.values import value
 
 
 @value
-class Decoded:
+class DecoderOutput:
     """The decoder's parameters of p(x | z)."""
 
     mean: Floats  # [rows, *item]
@@ -27,7 +27,7 @@ class Bernoulli:
     sigma = None
     scale = None
 
-    def nll(self, items: Floats, decoded: Decoded) -> Floats:
+    def nll(self, items: Floats, decoded: DecoderOutput) -> Floats:
         """-log p(x | z) in nats [rows]; grey items give the cross-entropy.
 
         With logits l: sum over d of log(1 + exp(l)) - x l, which never overflows.
@@ -52,7 +52,7 @@ class Gaussian:
     scale: tuple[float, ...] | None = None  # one number per value of the item, row-major; None: 1
     name = "gaussian"
 
-    def nll(self, items: Floats, decoded: Decoded) -> Floats:
+    def nll(self, items: Floats, decoded: DecoderOutput) -> Floats:
         """-log p(x | z) in nats [rows]."""
         size = math.prod(items.shape[1:])
         with np.errstate(over="ignore"):  # values of a table are unbounded: the wildest are infinitely unlikely

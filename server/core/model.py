@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from server.core.spec import Spec
-from server.core.vae import Vae
+from server.core.vae.vae import Vae
 
 State: TypeAlias = Literal["loading", "ready", "failed", "unloaded"]
 # How it was settled in which way a graph runs: measured at this start, measured at an earlier one, or said beforehand.

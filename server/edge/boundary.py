@@ -16,15 +16,15 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
-from server.core.caller import Asked, Caller, Trace
+from server.core.batching.ticket import Steps, Ticket, drive
+from server.core.call import Asked, Caller, Trace
 from server.core.events import CallEvent, CallHandled, CallStarted, Rpc
-from server.core.ticket import Steps, Ticket, drive
 from server.core.values import value
+from server.edge.access.authenticator import AdmittedCall, Authenticator
 from server.edge.metadata import Metadata
 from server.edge.methods import Dialogue, Messages, Method, ServerStream, Unary
-from server.edge.peer import NOBODY, Peer
+from server.edge.peer import ANONYMOUS, Peer
 from server.edge.status import Code, Status, Trailers
-from server.edge.tenants.door import Door, Visit
 from server.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -82,17 +82,17 @@ class Boundary:
         observe: Callable[[CallEvent], None],
         report_internal: ReportInternal,
         begin_trace: BeginTrace | None = None,
-        door: Door | None = None,
+        authenticator: Authenticator | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`max_seconds` bounds every unary call, whatever deadline its caller asks for; without `begin_trace` no call
-        has a trace, without a door all may call.
+        has a trace, without an authenticator all may call.
         """
         self._max_seconds = max_seconds
         self._observe = observe
         self._report_internal = report_internal
         self._begin_trace = begin_trace
-        self._door = door
+        self._authenticator = authenticator
         self._clock = clock
         self._draining = False
         self.calls = 0  # so far, but for streams that last until the server stops
@@ -107,18 +107,20 @@ class Boundary:
         if self._draining:
             raise Unavailable("the server is shutting down")
 
-    def unary(self, method: Unary, payload: bytes, *, seconds_left: float | None, peer: Peer = NOBODY) -> Ticket[Reply]:
+    def unary(
+        self, method: Unary, payload: bytes, *, seconds_left: float | None, peer: Peer = ANONYMOUS
+    ) -> Ticket[Reply]:
         """Answer one request. The ticket's reply has a status always and a payload if that is OK."""
         caller = self.caller(method, peer, seconds_left, limit=self._max_seconds)
         return drive(self._answer_and_end(method, payload, caller, peer))
 
     def stream(
-        self, method: ServerStream, payload: bytes, *, seconds_left: float | None, peer: Peer = NOBODY
+        self, method: ServerStream, payload: bytes, *, seconds_left: float | None, peer: Peer = ANONYMOUS
     ) -> "StreamCall":
         """Open a call that answers as often as the transport asks."""
         return StreamCall(self, method, payload, self.caller(method, peer, seconds_left), peer)
 
-    def dialogue(self, method: Dialogue, *, peer: Peer = NOBODY) -> "DialogueCall":
+    def dialogue(self, method: Dialogue, *, peer: Peer = ANONYMOUS) -> "DialogueCall":
         """Open a call that answers every request it is given, each on its own account."""
         return DialogueCall(self, method, self.caller(method, peer, None), peer)
 
@@ -133,26 +135,26 @@ class Boundary:
         return reply
 
     def answer(self, method: Unary | Dialogue, payload: bytes, caller: Caller, peer: Peer) -> Steps[Reply]:
-        visit = None
+        admitted = None
         try:
             self.refuse_if_draining()
-            if (visit := self.enter(method, peer)) is not None:
-                caller = visit.caller(caller)
+            if (admitted := self.enter(method, peer)) is not None:
+                caller = admitted.caller(caller)
             response = yield from method.handler(parse(method, payload), caller)
             if self._clock() > caller.deadline:
                 raise DeadlineExceeded("the deadline passed before the response was sent")
             return Reply(response.SerializeToString(), Status(trailers=_serving(caller)))
         except Exception as error:
-            if visit is not None and isinstance(error, QueueFull):
-                visit.give_back()
+            if admitted is not None and isinstance(error, QueueFull):
+                admitted.give_back()
             return Reply(None, self.refusal(error, method, caller))
         finally:
-            if visit is not None:
-                visit.leave()
+            if admitted is not None:
+                admitted.leave()
 
-    def enter(self, method: Method, peer: Peer) -> Visit | None:
+    def enter(self, method: Method, peer: Peer) -> AdmittedCall | None:
         """None where nobody asks who it is. Raises Unauthenticated, PermissionDenied or QuotaExceeded."""
-        return None if self._door is None or method.public else self._door.enter(peer)
+        return None if self._authenticator is None or method.public else self._authenticator.enter(peer)
 
     def caller(self, method: Method, peer: Peer, seconds_left: float | None, *, limit: float = math.inf) -> Caller:
         if seconds_left is not None and seconds_left < limit:
@@ -209,7 +211,7 @@ class StreamCall:
     def __init__(self, boundary: Boundary, method: ServerStream, payload: bytes, caller: Caller, peer: Peer) -> None:
         self._boundary, self._method, self._payload = boundary, method, payload
         self._caller, self._peer = caller, peer
-        self._visit: Visit | None = None
+        self._admitted: AdmittedCall | None = None
         self._account = Account(boundary, method, caller)
         self._messages: Messages | None = None
         self._awaited = method.until == "drain"  # by a server that drains
@@ -225,8 +227,8 @@ class StreamCall:
         """The transport is done with the call, for whatever reason. May be called again."""
         if self._messages is not None:
             self._messages.close()
-        if self._visit is not None:
-            self._visit.leave()
+        if self._admitted is not None:
+            self._admitted.leave()
         self._account.close(Code.CANCELLED)
         if self._awaited:
             self._awaited = False
@@ -236,15 +238,15 @@ class StreamCall:
         try:
             if self._messages is None:
                 self._refuse_if_draining()
-                if (visit := self._boundary.enter(self._method, self._peer)) is not None:
-                    self._visit, self._caller = visit, visit.caller(self._caller)
+                if (admitted := self._boundary.enter(self._method, self._peer)) is not None:
+                    self._admitted, self._caller = admitted, admitted.caller(self._caller)
                 self._messages = self._method.handler(parse(self._method, self._payload), self._caller)
             message = yield from self._messages.next()
             if message is not None:
                 self._refuse_if_draining()
         except Exception as error:
-            if self._visit is not None and isinstance(error, QueueFull):
-                self._visit.give_back()
+            if self._admitted is not None and isinstance(error, QueueFull):
+                self._admitted.give_back()
             return self._end(self._boundary.refusal(error, self._method, self._caller))
         if message is None:
             return self._end(Status(trailers=_serving(self._caller)))

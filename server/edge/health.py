@@ -7,8 +7,8 @@ from typing import TypeAlias
 from google.protobuf.message import Message
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from server.core.caller import Caller
-from server.core.ticket import Steps, Ticket
+from server.core.batching.ticket import Steps, Ticket
+from server.core.call import Caller
 from server.edge.methods import Messages, Method, ServerStream, Unary
 from server.errors import NotFound
 

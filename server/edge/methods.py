@@ -7,9 +7,9 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from google.protobuf.message import Message
 
-from server.core.caller import Caller
+from server.core.batching.ticket import Steps
+from server.core.call import Caller
 from server.core.events import Rpc
-from server.core.ticket import Steps
 
 
 class Messages(Protocol):

@@ -20,18 +20,18 @@ class Peer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class DescribedPeer:
     """A peer as far as its request says."""
 
     metadata: Metadata
     certificate_names: Sequence[str]
 
 
-class Nobody:
+class AnonymousPeer:
     """A peer of whom nothing is known."""
 
     metadata = NO_METADATA
     certificate_names: Sequence[str] = ()
 
 
-NOBODY = Nobody()
+ANONYMOUS = AnonymousPeer()

@@ -9,8 +9,8 @@ from google.protobuf.message import Message
 from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
-from server.core.caller import Caller
-from server.core.ticket import Steps
+from server.core.batching.ticket import Steps
+from server.core.call import Caller
 from server.edge.inference_v2 import descriptors
 from server.edge.methods import Dialogue, Method
 

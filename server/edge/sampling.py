@@ -7,11 +7,11 @@ from typing import TypeAlias
 from google.protobuf.message import Message
 
 from server.core.arrays import Floats
-from server.core.caller import Caller
-from server.core.likelihood import Decoded
+from server.core.batching.ticket import Steps, Ticket, drive
+from server.core.call import Caller
+from server.core.likelihood import DecoderOutput
 from server.core.model import Model
 from server.core.spec import Spec
-from server.core.ticket import Steps, Ticket, drive
 from server.core.values import value
 from server.edge import wire
 from vaeserve.v1 import vaeserve_pb2 as pb
@@ -131,7 +131,7 @@ class Chunks:
         return response
 
 
-def output_of(decoded: Decoded, spec: Spec, *, output: int, seed: int, first_row: int) -> Floats:
+def output_of(decoded: DecoderOutput, spec: Spec, *, output: int, seed: int, first_row: int) -> Floats:
     """The mean of p(x | z), or a draw from it; [rows, *item]."""
     if output == pb.OUTPUT_MODE_MEAN:
         return decoded.mean

@@ -8,13 +8,13 @@ from typing import TypeAlias
 from google.protobuf.message import Message
 
 from server.core.arrays import Floats
-from server.core.aside import Aside
-from server.core.caller import Caller
-from server.core.events import Scored
+from server.core.batching.offload import Offload
+from server.core.batching.ticket import Steps
+from server.core.call import Caller
+from server.core.events import RowsScored
 from server.core.model import Entry, Execution, Model, Models, Source, State
-from server.core.score import score
 from server.core.spec import LatentMode, Spec
-from server.core.ticket import Steps
+from server.core.vae.score import score
 from server.edge import sampling, wire
 from server.edge.methods import Messages, Method, ServerStream, Unary
 from server.edge.sampling import Chunks, ref
@@ -43,16 +43,16 @@ class VaeServicer:
         self,
         models: Models,
         *,
-        aside: Aside,
+        offload: Offload,
         max_rows: int,
         pick_seed: Callable[[], int],
-        observe: Callable[[Scored], None],
+        observe: Callable[[RowsScored], None],
     ) -> None:
-        """`aside` draws and compresses items; `max_rows` bounds one request; `pick_seed` gives a seed 0..2^63 - 1 to
+        """`offload` draws and compresses items; `max_rows` bounds one request; `pick_seed` gives a seed 0..2^63 - 1 to
         requests that bring none; `observe` hears how well rows were explained.
         """
         self._models = models
-        self._aside = aside
+        self._offload = offload
         self._max_rows = max_rows
         self._pick_seed = pick_seed
         self._observe = observe
@@ -134,7 +134,9 @@ class VaeServicer:
                 items, latent=latent, seed=seed, first_row=first_row, caller=caller
             )
             self._observe(
-                Scored(model.name, model.version, latent, result.reconstruction_nll, result.kl, result.elbo_percentile)
+                RowsScored(
+                    model.name, model.version, latent, result.reconstruction_nll, result.kl, result.elbo_percentile
+                )
             )
             response = pb.ReconstructResponse(seed=seed, model=ref(model))
             wire.put(response.reconstruction_nll, result.reconstruction_nll)
@@ -178,7 +180,7 @@ class VaeServicer:
                 seed=seed,
                 first_row=first_row,
                 caller=caller.in_bulk(),
-                aside=self._aside,
+                offload=self._offload,
             )
             response = pb.ScoreResponse(seed=seed, model=ref(model))
             wire.put(response.log_evidence, scored.log_evidence)
@@ -227,7 +229,7 @@ class VaeServicer:
         if (output, chosen) == (pb.OUTPUT_MODE_MEAN, pb.ENCODING_FLOAT32):
             put()
         else:
-            yield self._aside.run(put)
+            yield self._offload.run(put)
 
     def _lease(self, selector: pb.ModelSelector) -> AbstractContextManager[Model]:
         return self._models.lease(selector.name, selector.version, selector.label)

@@ -35,7 +35,7 @@ class Status:
     trailers: Trailers = ()
 
 
-class Refused(Exception):
+class RefusedCall(Exception):
     """The call ends here with this status: it cannot be read on."""
 
     def __init__(self, status: Status) -> None:

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from server.core.arrays import Doubles, Floats
-from server.core.events import Scored
+from server.core.events import RowsScored
 from server.core.spec import LatentMode, Spec
 
 BOUNDS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99)  # percentiles
@@ -29,20 +29,22 @@ class Drift(Collector):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._seen: dict[tuple[str, str, LatentMode], _Seen] = {}
+        self._seen: dict[tuple[str, str, LatentMode], _ScoreTotals] = {}
 
     def watch(self, model: str, version: str, spec: Spec) -> None:
         """Make the series of a version, at zero."""
         with self._lock:
             for latent in spec.nll_percentiles:
-                self._seen[model, version, latent] = _Seen(spec.nll_percentiles[latent], spec.kl_percentiles[latent])
+                self._seen[model, version, latent] = _ScoreTotals(
+                    spec.nll_percentiles[latent], spec.kl_percentiles[latent]
+                )
 
     def forget(self, model: str, version: str) -> None:
         """Show a version no longer."""
         with self._lock:
             self._seen = {labels: seen for labels, seen in self._seen.items() if labels[:2] != (model, version)}
 
-    def observe(self, scored: Scored) -> None:
+    def observe(self, scored: RowsScored) -> None:
         """Count the rows of one call; those of a version that was forgotten meanwhile are nobody's."""
         with self._lock:
             if seen := self._seen.get((scored.model, scored.version, scored.latent)):
@@ -73,16 +75,16 @@ class Drift(Collector):
         yield from (nll, kl, outliers, shares)
 
 
-class _Seen:
+class _ScoreTotals:
     """What was seen of one model version and way to take latents."""
 
     def __init__(self, nll_percentiles: Doubles, kl_percentiles: Doubles) -> None:
         self.nll, self.kl = _Histogram(nll_percentiles), _Histogram(kl_percentiles)
         self.outliers = 0
-        self._pending: list[Scored] = []
+        self._pending: list[RowsScored] = []
         self._rows = 0
 
-    def add(self, scored: Scored) -> None:
+    def add(self, scored: RowsScored) -> None:
         self._pending.append(scored)
         self._rows += len(scored.kl)
         if self._rows >= FOLD_ROWS or len(self._pending) >= FOLD_CALLS:

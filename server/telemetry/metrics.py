@@ -10,7 +10,17 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from server.core.events import BatchDone, CallEvent, CallStarted, Dropped, Event, ExecutorDied, NotFinite, Refused, Rpc
+from server.core.events import (
+    BatchDone,
+    CallEvent,
+    CallStarted,
+    Event,
+    ExecutorDied,
+    JobRefused,
+    NotFinite,
+    RowsDropped,
+    Rpc,
+)
 from server.core.model import Entry
 from server.telemetry import exposition, merging
 from server.telemetry.drift import Drift
@@ -184,9 +194,9 @@ class Metrics:
                     dispatch[event.reason].inc()
                     for seconds in event.queue_seconds:
                         queue_seconds.observe(seconds)
-                case Refused():
+                case JobRefused():
                     rejected[event.reason].inc()
-                case Dropped():
+                case RowsDropped():
                     dropped[event.stage].inc(event.rows)
                 case NotFinite():
                     not_finite.inc(event.rows)

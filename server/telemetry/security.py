@@ -5,7 +5,7 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from server.core.events import DoorEvent, TurnedAway
+from server.core.events import AccessEvent, CallTurnedAway
 
 TENANT_REASONS = ("permission", "quota", "concurrency")  # for which a tenant is known
 NO_GRAPH = ("", "", "")  # refused before a model was looked for
@@ -40,9 +40,9 @@ class SecurityMetrics:
             for reason in TENANT_REASONS:
                 self._tenant_rejected.labels(name, reason)
 
-    def door(self, event: DoorEvent) -> None:
-        """The observer of the door."""
-        if isinstance(event, TurnedAway):
+    def access(self, event: AccessEvent) -> None:
+        """The observer of the authenticator."""
+        if isinstance(event, CallTurnedAway):
             self._rejected.labels(*NO_GRAPH, event.reason).inc()
             if event.tenant:
                 self._tenant_rejected.labels(event.tenant, event.reason).inc()

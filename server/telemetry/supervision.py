@@ -30,7 +30,7 @@ class SupervisionMetrics:
         self._writing = threading.Lock()
         self._scraping = threading.Lock()  # an older answer must not come after a newer one
         self._all = CollectorRegistry()
-        self._all.register(_Together(self._scrape))
+        self._all.register(_MergedCollector(self._scrape))
 
     def serve(self, host: str, port: int) -> tuple[int, Callable[[], None]]:
         """Expose it over HTTP: the port taken, and how to stop. Raises OSError."""
@@ -59,7 +59,7 @@ class SupervisionMetrics:
                 return self._ledger.total(list(self.own.collect()))
 
 
-class _Together(Collector):
+class _MergedCollector(Collector):
     def __init__(self, scrape: Callable[[], merging.Reading]) -> None:
         self._scrape = scrape
 

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from server.core.caller import Served
+from server.core.call import Served
 from server.core.events import CallHandled, Rpc
 from server.errors import StartFailed
 
@@ -87,7 +87,7 @@ class Traces:
 
 
 class CallTrace:
-    """The span of one call; fulfils core.caller.Trace."""
+    """The span of one call; fulfils core.call.Trace."""
 
     __slots__ = ("id", "sampled", "span")
 

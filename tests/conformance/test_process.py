@@ -113,7 +113,7 @@ def test_a_signal_while_loading_ends_it_at_once_and_leaves_no_file(transport: st
 
 
 DEADLY = """
-from server.core.scheduler import Scheduler
+from server.core.batching.scheduler import Scheduler
 def learn(self, *, rows, seconds):
     raise MemoryError
 Scheduler.learn = learn

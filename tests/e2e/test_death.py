@@ -6,8 +6,8 @@ import grpc
 import pytest
 from support.server import FIXED
 
-from server import app
-from server.core.scheduler import Scheduler
+from server.app import app
+from server.core.batching.scheduler import Scheduler
 from server.settings import read
 from vaeserve.v1 import vaeserve_pb2 as pb
 from vaeserve.v1 import vaeserve_pb2_grpc

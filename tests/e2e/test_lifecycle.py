@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from support.artifacts import write_artifact
 from support.server import ServerProcess, server
 
-from server.runtime import engine
+from server.engine import engine
 from vaeserve.v1 import vaeserve_pb2 as pb
 from vaeserve.v1 import vaeserve_pb2_grpc
 

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from server import artifact
-from server.runtime import engine
+from server.engine import engine
 
 EXPORTED = Path(__file__).parents[2] / "exported"
 SHIPPED = sorted(path.parent for path in EXPORTED.glob("*/*/manifest.json"))

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from server import artifact
-from server.runtime import engine, tuning
-from server.runtime.choice import Given
-from server.runtime.remembered import Remembered
+from server.engine import engine
+from server.engine.autotune import tune
+from server.engine.autotune.cache import CalibrationCache
+from server.engine.autotune.choose import ExecutionOverrides
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(900)]
 
@@ -31,8 +32,8 @@ def verified():
 def on_gpu(request, verified):
     """The engine as it serves: every size warm, on two lanes."""
     loaded = engine.load(verified, device="cuda", cuda_graphs=request.param)
-    given = Given(rows=ROWS, executors=2, threads=1)
-    tuning.tune(verified, loaded, given=given, cores=2, remembered=Remembered(None, tell=pytest.fail))
+    overrides = ExecutionOverrides(rows=ROWS, executors=2, threads=1)
+    tune.tune(verified, loaded, overrides=overrides, cores=2, cache=CalibrationCache(None, tell=pytest.fail))
     return loaded
 
 

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from server import artifact
 from server.artifact import Graph, Item, Likelihood, Manifest
-from server.runtime.engine import _host_graph
+from server.engine.engine import _host_graph
 
 OPSET = 18
 ROWS = 16

@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from model_signing import hashing, signing
 
-from server.runtime.signature import SIGNATURE
+from server.catalog.signature import SIGNATURE
 
 
 class Signer:

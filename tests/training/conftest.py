@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from training import checkpoint, run, session
-from training import export as exporting
-from training.config import Config
+from training.config.config import Config
+from training.config.resolve import resolve
 from training.datasets import Dataset, load
-from training.hardware import Hardware
-from training.settings import resolve
+from training.export import export as exporting
+from training.run import checkpoint, folder, session
+from training.run.hardware import Hardware
 
 # Networks this small gain nothing from a second thread, and threads that wait for each other on busy cores cost much.
 torch.set_num_threads(1)
@@ -51,7 +51,7 @@ def trained(quick: Config, digits: Dataset, cpu: Hardware, tmp_path_factory: pyt
     """A finished run of `quick`; do not train it on."""
     this = session.new(
         quick,
-        run=run.create(tmp_path_factory.mktemp("runs") / "quick"),
+        run=folder.create(tmp_path_factory.mktemp("runs") / "quick"),
         source="digits",
         dataset=digits,
         hardware=cpu,

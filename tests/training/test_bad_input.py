@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 
 from server import artifact as contract
-from server.runtime import engine
+from server.engine import engine
 from training.__main__ import main
-from training.session import Session
+from training.run.session import Session
 
 DRAWS = np.random.default_rng(0)
 QUICK = ["--preset", "tiny", "--epochs", "1", "--latent-size", "3", "--threads", "1"]
@@ -112,9 +112,9 @@ def test_cuda_where_there_is_none_is_refused_before_data_are_read(
 def test_a_full_memory_is_one_line_and_spares_the_checkpoint(
     error: Exception, says: str, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training import climb
+    from training.run import step
 
-    whole, calls = climb.minibatch_loss, []
+    whole, calls = step.minibatch_loss, []
 
     def full_in_the_second_epoch(*arguments: object) -> object:
         calls.append(arguments)
@@ -122,9 +122,9 @@ def test_a_full_memory_is_one_line_and_spares_the_checkpoint(
             raise error
         return whole(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(climb, "minibatch_loss", full_in_the_second_epoch)
+    monkeypatch.setattr(step, "minibatch_loss", full_in_the_second_epoch)
     assert says in failure(capsys, *fit_of("digits", "--epochs", 2, "--run-dir", "run"))
-    monkeypatch.setattr(climb, "minibatch_loss", whole)
+    monkeypatch.setattr(step, "minibatch_loss", whole)
     assert main(["fit", "--resume", "run"]) == 0
     assert len(Path("run/journal.jsonl").read_text().splitlines()) == 2
 

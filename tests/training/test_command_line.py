@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from training import checkpoint
 from training.__main__ import main
-from training.session import Session
+from training.run import checkpoint
+from training.run.session import Session
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["--preset", "tiny", "--data", "digits", "--epochs", "1", "--latent-size", "3"]
@@ -129,9 +129,9 @@ def test_a_full_disk_is_one_line(here: Path, capsys: pytest.CaptureFixture[str])
 def test_a_loss_that_is_no_number_is_one_line(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training import climb
+    from training.run import step
 
-    monkeypatch.setattr(climb, "minibatch_loss", lambda terms, weight: terms.kl.sum() * float("nan"))
+    monkeypatch.setattr(step, "minibatch_loss", lambda terms, weight: terms.kl.sum() * float("nan"))
     message = failure(capsys, "fit", *QUICK, "--run-dir", "run", "--out", "exported/x/1")
     assert "the loss is no longer a number at step 20, epoch 1; try a lower --lr, or --precision fp32" in message
     assert not (here / "exported").exists()
@@ -140,9 +140,9 @@ def test_a_loss_that_is_no_number_is_one_line(
 def test_full_memory_is_one_line(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training import climb
+    from training.run import step
 
-    monkeypatch.setattr(climb, "minibatch_loss", lambda terms, weight: torch.empty(2**60))
+    monkeypatch.setattr(step, "minibatch_loss", lambda terms, weight: torch.empty(2**60))
     message = failure(capsys, "fit", *QUICK, "--run-dir", "run")
     assert "this machine's memory is full; try a smaller --batch-size or fewer rows" in message
 
@@ -150,7 +150,7 @@ def test_full_memory_is_one_line(
 def test_an_interrupted_export_says_how_to_repeat_it(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training import export
+    from training.export import export
 
     def interrupted(*arguments: object, **named: object) -> None:
         raise KeyboardInterrupt

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from server import artifact as contract
-from server.runtime import engine
+from server.engine import engine
 from training import datasets
 from training.__main__ import main
 

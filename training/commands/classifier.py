@@ -7,11 +7,12 @@ from typing import get_args
 import click
 from rich.console import Console
 
-from training import classifier as classifiers
-from training import datasets, hardware
-from training.classifier_fit import EPOCHS, ClassifierEpoch, fit_classifier
-from training.config import ConvArchitecture
+from training import datasets
+from training.config.config import ConvArchitecture
 from training.errors import TrainingError
+from training.evaluation import classifier as classifiers
+from training.evaluation.classifier_fit import EPOCHS, ClassifierEpoch, fit_classifier
+from training.run import hardware
 
 
 @click.command(context_settings={"show_default": True})

@@ -5,9 +5,9 @@ from typing import get_args
 
 import click
 
-from training.placement import require_free, require_version
-from training.variant import Precision
-from training.variant import convert as convert_artifact
+from training.atomic import require_free, require_version
+from training.export.half_precision import Precision
+from training.export.half_precision import convert as convert_artifact
 
 
 @click.command()

@@ -10,11 +10,12 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from training import datasets, served
+from training import datasets
 from training.datasets.dataset import SplitName
-from training.evaluate import Estimator, Evaluation
-from training.evaluate import evaluate as measure
-from training.figure import Figure
+from training.evaluation import exported_model
+from training.evaluation.evaluate import Estimator, Evaluation
+from training.evaluation.evaluate import evaluate as measure
+from training.evaluation.mean_and_error import MeanAndError
 
 
 @click.command(context_settings={"show_default": True})
@@ -48,7 +49,7 @@ def evaluate(
 ) -> None:
     """Measure an ARTIFACT by the graphs that are served: -log p(x), ELBO, reconstruction, KL, active units."""
     # Many rows on one thread each beat one row on many: its tensors are small.
-    model = served.load(artifact, threads=1)
+    model = exported_model.load(artifact, threads=1)
     torch.set_num_threads(1)
     dataset = datasets.load(source, environment=os.environ)
     console = Console(stderr=True)
@@ -79,7 +80,7 @@ def evaluate(
 
 
 def _table(result: Evaluation, name: str) -> str:
-    def line(label: str, figure: Figure) -> str:
+    def line(label: str, figure: MeanAndError) -> str:
         return f"{label:<36}{figure.mean:10.3f} ± {figure.standard_error:.3f}"
 
     how = {"importance": "importance samples from q(z | x)", "prior": "draws from the prior, shared by all rows"}

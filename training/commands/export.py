@@ -5,12 +5,13 @@ from pathlib import Path
 
 import click
 
-from training import checkpoint, datasets
-from training import export as exporting
+from training import datasets
+from training.atomic import require_free, require_version
 from training.datasets import Dataset
-from training.placement import require_free, require_version
-from training.run import Run
-from training.session import require_same_data, trained_model
+from training.export import export as exporting
+from training.run import checkpoint
+from training.run.folder import RunFolder
+from training.run.session import require_same_data, trained_model
 
 
 @click.command()
@@ -21,11 +22,11 @@ def export(run: Path, out: Path, source: str | None) -> None:
     """Export the best weights of a run, finished or interrupted."""
     require_version(out)
     require_free(out)
-    saved = checkpoint.read(Run(run).checkpoint)
-    export_run(Run(run), datasets.load(saved.source if source is None else source, environment=os.environ), out)
+    saved = checkpoint.read(RunFolder(run).checkpoint)
+    export_run(RunFolder(run), datasets.load(saved.source if source is None else source, environment=os.environ), out)
 
 
-def export_run(run: Run, dataset: Dataset, out: Path) -> None:
+def export_run(run: RunFolder, dataset: Dataset, out: Path) -> None:
     """Write the artifact of a run's checkpoint and say what it is. Raises TrainingError or OSError."""
     saved = checkpoint.read(run.checkpoint)
     require_same_data(saved, dataset)

@@ -11,21 +11,22 @@ from typing import Any, get_args
 import click
 from rich.console import Console
 
-from training import checkpoint, datasets, hardware, ranks, session
+from training import datasets
+from training.atomic import require_free, require_version
 from training.commands.export import export_run
 from training.commands.introduction import introduce
-from training.config import Bound, Config, Gradient, Optimisation, TrainOn
-from training.display import Display
+from training.config.config import Bound, Config, Gradient, Optimisation, TrainOn
+from training.config.presets import PRESETS
+from training.config.resolve import PRIORS, resolve, unchanged
 from training.errors import Interrupted, TrainingError
-from training.interruption import listening
-from training.placement import require_free, require_version
-from training.presets import PRESETS
-from training.progress import Event
-from training.ranks import Ranks
-from training.run import Run, create, free_name
-from training.scalars import written
-from training.session import Session
-from training.settings import PRIORS, resolve, unchanged
+from training.run import checkpoint, distributed, hardware, session
+from training.run.display import Display
+from training.run.distributed import Ranks
+from training.run.folder import RunFolder, create, free_name
+from training.run.interruption import listening
+from training.run.progress import Event
+from training.run.session import Session
+from training.run.tensorboard import recorder
 
 
 @click.command(context_settings={"show_default": True})
@@ -90,7 +91,7 @@ def fit(
 
     On several processors: torchrun --nproc-per-node N -m training fit ...
     """
-    processes = ranks.among(os.environ)
+    processes = distributed.among(os.environ)
     if out is not None:
         require_version(out)
         require_free(out)
@@ -131,7 +132,7 @@ def fit(
         processes.connected(this.hardware.device),
         listening() as interruption,
         Display(console) as display,
-        written(this.run.path, epochs_done=this.epochs_done, wanted=tensorboard and processes.first) as scalars,
+        recorder(this.run.path, epochs_done=this.epochs_done, wanted=tensorboard and processes.first) as scalars,
     ):
 
         def observe(event: Event) -> None:
@@ -186,12 +187,12 @@ def _begin(
 ) -> Session:
     if source is None:
         raise TrainingError(f"--data is missing; allowed: {datasets.source.ALLOWED}")
-    earlier = None if start_from is None else checkpoint.read(Run(start_from).checkpoint)
+    earlier = None if start_from is None else checkpoint.read(RunFolder(start_from).checkpoint)
     machine = hardware.choose(device, precision, config.architecture, threads=threads, ranks=processes)
     dataset = datasets.load(source, environment=os.environ)
     name = f"{out.parent.name}-{out.name}" if out is not None else f"{dataset.name}-{config.preset}"
     path = run_dir or free_name(Path("runs"), name)
-    this = session.new(config, run=Run(path), source=source, dataset=dataset, hardware=machine, earlier=earlier)
+    this = session.new(config, run=RunFolder(path), source=source, dataset=dataset, hardware=machine, earlier=earlier)
     if processes.first:
         create(path)
     return this
@@ -211,7 +212,7 @@ def _take_up(
 ) -> Session:
     if file is not None:
         raise TrainingError("--resume goes on with the run's own settings; drop --config")
-    run = Run(folder)
+    run = RunFolder(folder)
     saved = checkpoint.read(run.checkpoint)
     unchanged(saved.config, flags if preset is None else {**flags, "preset": preset})
     was = saved.provenance["hardware"]

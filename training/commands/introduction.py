@@ -2,11 +2,11 @@
 
 from rich.console import Console
 
-from training import warm_start
-from training.config import Config, FlowPrior
-from training.export import decode_macs
-from training.schedule import bound_epochs
-from training.session import Session
+from training.config.config import Config, FlowPrior
+from training.export.export import decode_macs
+from training.run import warm_start
+from training.run.schedule import bound_epochs
+from training.run.session import Session
 
 
 def introduce(this: Session, console: Console) -> None:

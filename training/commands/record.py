@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from server import artifact as artifacts
-from training import record as records
-from training import served, warm_start
-from training.export import write_facts
-from training.placement import placed, require_version
-from training.record import Records
+from training.atomic import placed, require_version
+from training.evaluation import exported_model
+from training.export import measurements as records
+from training.export.export import write_facts
+from training.export.measurements import Measurements
+from training.run import warm_start
 
 
 @click.command()
@@ -37,15 +38,15 @@ def record(
 ) -> None:
     """Copy an ARTIFACT, with what was measured of it in manifest and card: the same graphs, digest and answers."""
     require_version(out)
-    manifest = served.verified(artifact).manifest
-    measured = Records(
+    manifest = exported_model.verified(artifact).manifest
+    measured = Measurements(
         evaluations=tuple(map(records.evaluation, evaluations)),
         twins=tuple(map(records.evaluation, twins)),
         samples=None if samples is None else records.samples(samples),
     )
     own, *earlier = (run["config"] for run in warm_start.runs(manifest.provenance))
     measured.require_of(digest=manifest.digest, config=own, earlier=earlier)
-    every = Records.of(manifest.provenance["measured"]).with_newer(measured)
+    every = Measurements.of(manifest.provenance["measured"]).with_newer(measured)
     told = replace(
         manifest,
         provenance={**manifest.provenance, "measured": every.to_mapping()},

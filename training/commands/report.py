@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
-from training import checkpoint, datasets, whole
+from training import atomic, datasets
 from training.errors import TrainingError
 from training.report import journal, page
 from training.report.findings import gather
-from training.run import Run
+from training.run import checkpoint
+from training.run.folder import RunFolder
 
 
 @click.command()
@@ -24,10 +25,10 @@ def report(*, run: Path, source: str | None, out: Path | None, with_baselines: b
     file = out or run / "report.html"
     if file.suffix != ".html":  # what is there is replaced: a page, never a checkpoint
         raise TrainingError(f"--out {file}: a page's name ends in .html")
-    saved = checkpoint.read(Run(run).checkpoint)
-    epochs = journal.read(Run(run), until=saved.state["step"])
+    saved = checkpoint.read(RunFolder(run).checkpoint)
+    epochs = journal.read(RunFolder(run), until=saved.state["step"])
     dataset = datasets.load(saved.source if source is None else source, environment=os.environ)
     findings = gather(run.resolve().name, saved, epochs, dataset, with_baselines=with_baselines)
     # A folder may have any bytes for a name, and its name is on the page.
-    whole.write(file, page.text(findings).encode("utf-8", errors="replace"))
+    atomic.write(file, page.text(findings).encode("utf-8", errors="replace"))
     click.echo(f"report: {file}")

@@ -7,11 +7,12 @@ from typing import get_args
 
 import click
 
-from training import classifier as classifiers
-from training import datasets, served
-from training.classifier import TrainedClassifier
+from training import datasets
 from training.datasets.dataset import SplitName
-from training.sample_quality import TARGET, Quality, SampleQuality, sample_quality
+from training.evaluation import classifier as classifiers
+from training.evaluation import exported_model
+from training.evaluation.classifier import TrainedClassifier
+from training.evaluation.sample_quality import TARGET, Quality, SampleQuality, sample_quality
 
 
 @click.command(context_settings={"show_default": True})
@@ -37,7 +38,7 @@ def samples(
     as_json: bool,
 ) -> None:
     """Judge samples of an ARTIFACT by a classifier, with its learned prior and with N(0, I) in its place."""
-    model = served.load(artifact, threads=threads)
+    model = exported_model.load(artifact, threads=threads)
     trained = classifiers.read(file)
     dataset = datasets.load(source, environment=os.environ)
     result = sample_quality(model, trained, dataset, split=split, count=count, seed=seed)

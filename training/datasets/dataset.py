@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from server.artifact import ItemKind
-from training.config import TrainOn
+from training.config.config import TrainOn
 from training.errors import TrainingError
 from training.randomness import generator
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from training import whole
+from training import atomic
 from training.datasets import idx
 from training.datasets.dataset import Source
 from training.errors import TrainingError
@@ -80,7 +80,7 @@ def _download(file: Path, mirrors: tuple[str, ...]) -> None:
 
 def _write_whole(file: Path, content: bytes) -> None:
     # Several processes, or containers that share a cache, may miss it at once.
-    whole.write(file, content, writer=f".{secrets.token_hex(4)}")
+    atomic.write(file, content, writer=f".{secrets.token_hex(4)}")
 
 
 def _digest(content: bytes) -> str:

@@ -73,7 +73,7 @@ def _listed(columns: tuple[str, ...] | None) -> str:
 
 
 @dataclass(slots=True)
-class _Parsed:
+class _ParsedTable:
     """A text file's cells, row after row."""
 
     columns: tuple[str, ...] | None
@@ -106,8 +106,8 @@ def _delimiter(line: str) -> str:
     return max(DELIMITERS, key=line.count)
 
 
-def _parse(file: Path, lines: Iterator[tuple[int, list[str]]]) -> _Parsed:
-    parsed = _Parsed(None, 0, array.array("d"), array.array("q"))
+def _parse(file: Path, lines: Iterator[tuple[int, list[str]]]) -> _ParsedTable:
+    parsed = _ParsedTable(None, 0, array.array("d"), array.array("q"))
     for line, cells in lines:
         if not any(cells) and len(cells) <= 1:  # blank
             continue

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.baselines import baselines
 from training.datasets import Dataset
-from training.figure import Figure
-from training.held_out import ROWS_AT_ONCE
-from training.minibatches import observed
-from training.model import Vae
-from training.objective import elbo
+from training.evaluation.baselines import baselines
+from training.evaluation.held_out import ROWS_AT_ONCE
+from training.evaluation.mean_and_error import MeanAndError
+from training.model.objective import elbo
+from training.model.vae import Vae
 from training.randomness import generator
+from training.run.minibatches import observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,5 +41,5 @@ def comparisons(model: Vae, dataset: Dataset, x: Tensor) -> tuple[Comparison, ..
 
 
 def _comparison(name: str, log_density: Tensor) -> Comparison:
-    figure = Figure.of(-log_density)
+    figure = MeanAndError.of(-log_density)
     return Comparison(name, figure.mean, figure.standard_error)

@@ -2,10 +2,10 @@
 
 from html import escape
 
-from training.progress import EpochDone
 from training.report import table
 from training.report.axis import number
 from training.report.lines import Chart, Series, lines
+from training.run.progress import EpochDone
 
 LEFT_OUT = 0.1  # of all epochs, at the beginning: their ELBO is so low that the rest would look flat
 HEAD = ("epoch", "ELBO", "reconstruction", "KL", "training ELBO", "reconstruction", "KL", "rows/s", "rate", "")

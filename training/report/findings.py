@@ -7,23 +7,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.checkpoint import Checkpoint
-from training.config import Config
+from training.config.config import Config
 from training.datasets import Dataset
 from training.errors import TrainingError
-from training.export import decode_macs
-from training.held_out import ACTIVE, MOST_ROWS
-from training.minibatches import grey, observed, sent
-from training.objective import kl_per_latent
-from training.pictures import ROWS as TABLE_ROWS
-from training.pictures import column_names
-from training.progress import EpochDone
+from training.evaluation.held_out import ACTIVE, MOST_ROWS
+from training.export.export import decode_macs
+from training.export.pictures import ROWS as TABLE_ROWS
+from training.export.pictures import column_names
+from training.model.objective import kl_per_latent
 from training.randomness import generator
 from training.report.comparison import Comparison, comparisons
 from training.report.interpolation import slerp
 from training.report.latent_map import LatentMap, project
 from training.report.networks import Networks
-from training.session import require_same_data, trained_model
+from training.run.checkpoint import Checkpoint
+from training.run.minibatches import grey, observed, sent
+from training.run.progress import EpochDone
+from training.run.session import require_same_data, trained_model
 
 COLUMNS = 8  # of the pictures
 SAMPLES, RECONSTRUCTED = 64, 32

@@ -2,11 +2,11 @@
 
 from html import escape
 
-from training import warm_start
-from training.config import FlowPrior
+from training.config.config import FlowPrior
 from training.report import table
 from training.report.axis import number
 from training.report.findings import Findings
+from training.run import warm_start
 
 
 def heading(findings: Findings) -> str:

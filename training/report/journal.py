@@ -3,11 +3,11 @@
 import json
 
 from training.errors import TrainingError
-from training.progress import EpochDone, Means
-from training.run import Run
+from training.run.folder import RunFolder
+from training.run.progress import EpochDone, Means
 
 
-def read(run: Run, *, until: int) -> tuple[EpochDone, ...]:
+def read(run: RunFolder, *, until: int) -> tuple[EpochDone, ...]:
     """The epochs, at least one, that ended at or before step `until`: a run that goes on notes one before it saves.
 
     A last line cut off by a crash, or half written, is left out.

@@ -5,10 +5,10 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from training.graphs import modules
-from training.held_out import ROWS_AT_ONCE
-from training.model import Vae
-from training.objective import Posterior
+from training.evaluation.held_out import ROWS_AT_ONCE
+from training.export.graphs import modules
+from training.model.objective import Posterior
+from training.model.vae import Vae
 
 
 class Networks:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor, cat
 
-from training import plots
+from training.export import plots
 
 
 def grid(items: Tensor, *, columns: int, alt: str) -> str:

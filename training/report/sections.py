@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from training.config import FlowPrior
-from training.held_out import ACTIVE
-from training.pictures import MOST_COLUMNS
+from training.config.config import FlowPrior
+from training.evaluation.held_out import ACTIVE
+from training.export.pictures import MOST_COLUMNS
 from training.report import pictures, table
 from training.report.bars import bars
 from training.report.comparison import Comparison

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
-from server.core.batcher import LONGEST_BURST
+from server.core.batching.batcher import LONGEST_BURST
 from server.edge.inference_v2 import open_inference_pb2 as pb
 from server.edge.inference_v2.parameters import BULK, INTERACTIVE
-from server.edge.inference_v2.repository import Found
+from server.edge.inference_v2.repository import LeasedView
 from server.edge.inference_v2.tensors import Tensor
 
 PLATFORM = "vaeserve_onnx"
 BACKEND = "onnxruntime"
 
 
-def metadata(found: Found, *, versions: Sequence[str]) -> pb.ModelMetadataResponse:
+def metadata(found: LeasedView, *, versions: Sequence[str]) -> pb.ModelMetadataResponse:
     """Tensors and facts of a view; `versions` are those that take traffic."""
     spec = found.model.spec
     inputs = found.view.inputs(spec)
@@ -37,7 +37,7 @@ def metadata(found: Found, *, versions: Sequence[str]) -> pb.ModelMetadataRespon
     )
 
 
-def configuration(found: Found, *, max_rows: int) -> pb.ModelConfig:
+def configuration(found: LeasedView, *, max_rows: int) -> pb.ModelConfig:
     """How a view runs."""
     view, spec = found.view, found.model.spec
     execution = found.model.graphs[view.graph]

@@ -11,7 +11,7 @@ from server.errors import InvalidInput, NotFound
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LeasedView:
     """A view of a model version that takes traffic."""
 
     name: str
@@ -20,7 +20,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedView:
     """A view of a model version that the server knows."""
 
     name: str
@@ -35,16 +35,16 @@ class Repository:
         self._models = models
 
     @contextmanager
-    def lease(self, name: str, version: str) -> Iterator[Found]:
+    def lease(self, name: str, version: str) -> Iterator[LeasedView]:
         """The view, in the version that its model's policy serves if none is named, which stays in memory meanwhile.
 
         Raises InvalidInput, NotFound or Unavailable.
         """
         base, view = self._split(name)
         with self._models.lease(base, version, "") as model:
-            yield Found(name, view, model)
+            yield LeasedView(name, view, model)
 
-    def listed(self, name: str = "", version: str = "") -> Iterator[Listed]:
+    def listed(self, name: str = "", version: str = "") -> Iterator[ListedView]:
         """All, or those of a name, or of a version. Raises NotFound for a name that there is not."""
         if name:
             self._split(name)
@@ -54,7 +54,7 @@ class Repository:
                 full = entry.name + view.suffix
                 shadowed = view.suffix and full in own
                 if not shadowed and name in ("", full) and version in ("", entry.version):
-                    yield Listed(full, view, entry)
+                    yield ListedView(full, view, entry)
 
     def _split(self, name: str) -> tuple[str, View]:
         if not name:

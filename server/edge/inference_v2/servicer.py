@@ -9,14 +9,14 @@ from importlib.metadata import version as installed
 
 from google.protobuf.message import Message
 
-from server.core.aside import Aside
-from server.core.caller import Caller
-from server.core.events import Scored
+from server.core.batching.offload import Offload
+from server.core.batching.ticket import Steps
+from server.core.call import Caller
+from server.core.events import RowsScored
 from server.core.model import Models, State
-from server.core.ticket import Steps
 from server.edge.inference_v2 import description, parameters, tensors
 from server.edge.inference_v2 import open_inference_pb2 as pb
-from server.edge.inference_v2.repository import Found, Repository
+from server.edge.inference_v2.repository import LeasedView, Repository
 from server.edge.inference_v2.statistics import Requests, Statistics
 from server.edge.inference_v2.views import Request
 from server.edge.methods import Method, Unary
@@ -39,20 +39,20 @@ class InferenceServicer:
         self,
         models: Models,
         *,
-        aside: Aside,
+        offload: Offload,
         max_rows: int,
         pick_seed: Callable[[], int],
         ready: Callable[[], bool],
         statistics: Statistics,
-        observe: Callable[[Scored], None],
+        observe: Callable[[RowsScored], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`aside` reads and writes typed tensors; `max_rows` bounds one request; `pick_seed` gives a seed 0..2^63 - 1
+        """`offload` reads and writes typed tensors; `max_rows` bounds one request; `pick_seed` gives a seed 0..2^63 - 1
         to requests that bring none; `ready` says whether the server takes traffic; `observe` hears how well rows
         were explained; `clock` is that of the callers' deadlines.
         """
         self._repository = Repository(models)
-        self._aside = aside
+        self._offload = offload
         self._max_rows = max_rows
         self._pick_seed = pick_seed
         self._ready = ready
@@ -147,14 +147,14 @@ class InferenceServicer:
                 raise
 
     @contextmanager
-    def _lease(self, name: str, version: str, caller: Caller) -> Iterator[Found]:
+    def _lease(self, name: str, version: str, caller: Caller) -> Iterator[LeasedView]:
         with self._repository.lease(name, version) as found:
             caller.asked.model, caller.asked.version = found.model.name, found.model.version
             caller.allowance.check_model(found.model.name)
             yield found
 
     def _infer(
-        self, request: pb.ModelInferRequest, found: Found, caller: Caller, requests: Requests, *, began: float
+        self, request: pb.ModelInferRequest, found: LeasedView, caller: Caller, requests: Requests, *, began: float
     ) -> Steps[Message]:
         options = parameters.options(request.parameters)
         if options.timeout_seconds is not None:
@@ -163,7 +163,7 @@ class InferenceServicer:
             caller = replace(caller, priority="bulk")
         view, model = found.view, found.model
         expected = view.inputs(model.spec)
-        inputs = tensors.Inputs(request, expected, aside=self._aside, max_rows=self._max_rows, clock=self._clock)
+        inputs = tensors.Inputs(request, expected, offload=self._offload, max_rows=self._max_rows, clock=self._clock)
         wanted = tensors.wanted(request.outputs, view.outputs(model.spec))
         answer = yield from view.infer(
             Request(inputs, model, caller, max_rows=self._max_rows, pick_seed=self._pick_seed, observe=self._observe)
@@ -174,7 +174,7 @@ class InferenceServicer:
         if inputs.raw:
             write()
         else:
-            yield self._aside.run(write)
+            yield self._offload.run(write)
         now = self._clock()
         if now > caller.deadline:
             raise DeadlineExceeded("the timeout passed before the response was sent")

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from server.core.caller import Served
+from server.core.call import Served
 from server.core.events import BatchDone, Event
 from server.edge.inference_v2 import open_inference_pb2 as pb
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.core.arrays import Floats
-from server.core.aside import Aside
+from server.core.batching.offload import Offload
+from server.core.batching.ticket import Steps
 from server.core.spec import Spec
-from server.core.ticket import Steps
 from server.edge import wire
 from server.edge.inference_v2 import open_inference_pb2 as pb
 from server.edge.inference_v2 import parameters
@@ -63,7 +63,7 @@ class Inputs:
         request: pb.ModelInferRequest,
         expected: Sequence[Tensor],
         *,
-        aside: Aside,
+        offload: Offload,
         max_rows: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -74,7 +74,7 @@ class Inputs:
         self.raw = len(request.raw_input_contents) > 0
         self.seconds = 0.0  # what reading has taken
         self._request = request
-        self._aside, self._max_rows, self._clock = aside, max_rows, clock
+        self._offload, self._max_rows, self._clock = offload, max_rows, clock
         self._expected = {tensor.name: tensor for tensor in expected}
         self._places: dict[str, int] = {}
         for place, tensor in enumerate(request.inputs):
@@ -145,7 +145,7 @@ class Inputs:
         if self.raw:
             result = work()
         else:
-            result = yield self._aside.run(work)
+            result = yield self._offload.run(work)
         self.seconds += self._clock() - began
         return result
 

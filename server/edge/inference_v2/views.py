@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.core.caller import Caller
-from server.core.events import Scored
+from server.core.batching.ticket import Steps
+from server.core.call import Caller
+from server.core.events import RowsScored
 from server.core.model import Model
 from server.core.spec import Spec
-from server.core.ticket import Steps
 from server.edge import wire
 from server.edge.inference_v2.tensors import Array, Inputs, Tensor
 
@@ -46,7 +46,7 @@ class Request:
     caller: Caller
     max_rows: int
     pick_seed: Callable[[], int]
-    observe: Callable[[Scored], None]
+    observe: Callable[[RowsScored], None]
 
     def take(self, rows: int, *, field: str) -> None:
         """Rows that are valid go onto the caller's account. Raises QuotaExceeded or InvalidInput."""
@@ -74,7 +74,7 @@ def _reconstruct(request: Request) -> Steps[Answer]:
     request.take(len(items), field="x.shape")
     result = yield from model.vae.reconstruct(items, latent="mean", seed=0, first_row=0, caller=caller)
     request.observe(
-        Scored(model.name, model.version, "mean", result.reconstruction_nll, result.kl, result.elbo_percentile)
+        RowsScored(model.name, model.version, "mean", result.reconstruction_nll, result.kl, result.elbo_percentile)
     )
     return Answer(
         len(items),

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from server.edge.certificate import Certificate
+from server.edge.access.certificate import Certificate
 
 KEEPALIVE_ANSWER_SECONDS = 20.0
 
 
-class Shown:
+class CurrentCertificate:
     """The certificate that new connections see; it may be another one tomorrow."""
 
     def __init__(self, certificate: Certificate) -> None:
@@ -31,4 +31,4 @@ class Connections:
     keepalive_seconds: float  # one that was silent for so long is asked whether it lives
     max_age_seconds: float  # after which it takes no new calls; 0: any age
     grace_seconds: float  # for the calls that it has then
-    shown: Shown | None = None  # None: no encryption
+    current_certificate: CurrentCertificate | None = None  # None: no encryption

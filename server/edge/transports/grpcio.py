@@ -7,14 +7,14 @@ from typing import Any
 import grpc
 from grpc.aio import ServicerContext
 
+from server.edge.access.certificate import Certificate
+from server.edge.await_ticket import await_ticket
 from server.edge.boundary import Boundary, Reply
-from server.edge.certificate import Certificate
 from server.edge.metadata import LazyMetadata, Metadata
 from server.edge.methods import Dialogue, MethodTable, ServerStream, Unary
-from server.edge.settled import settled
 from server.edge.status import Code, Status
 from server.edge.transports import unix_socket
-from server.edge.transports.connections import KEEPALIVE_ANSWER_SECONDS, Connections, Shown
+from server.edge.transports.connections import KEEPALIVE_ANSWER_SECONDS, Connections, CurrentCertificate
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _OPTIONS = (
@@ -55,16 +55,16 @@ class GrpcioTransport:
                 ("grpc.max_receive_message_length", max_request_bytes),
             ),
         )
-        self._shown = connections.shown
+        self._current_certificate = connections.current_certificate
 
     async def start(self, host: str, port: int) -> int:
         """Listen; the port taken, chosen by the system if 0 was asked for. Raises OSError if it cannot be had."""
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
-            if self._shown is None:
+            if self._current_certificate is None:
                 bound = self._server.add_insecure_port(address)
             else:
-                bound = self._server.add_secure_port(address, _credentials(self._shown))
+                bound = self._server.add_secure_port(address, _credentials(self._current_certificate))
         except RuntimeError as error:
             raise OSError(f"cannot listen on {address}: the port is taken or the address is not ours") from error
         await self._server.start()
@@ -102,15 +102,15 @@ def _lifetime(connections: Connections) -> tuple[tuple[str, int], ...]:
     )
 
 
-def _credentials(shown: Shown) -> grpc.ServerCredentials:
+def _credentials(current_certificate: CurrentCertificate) -> grpc.ServerCredentials:
     """Credentials that ask at every handshake what to show."""
-    handed_over = shown.certificate
+    handed_over = current_certificate.certificate
 
     def newer() -> "grpc.ServerCertificateConfiguration | None":
         nonlocal handed_over
-        if shown.certificate is handed_over:
+        if current_certificate.certificate is handed_over:
             return None  # go on as before
-        handed_over = shown.certificate
+        handed_over = current_certificate.certificate
         return _configuration(handed_over)
 
     return grpc.dynamic_ssl_server_credentials(
@@ -164,7 +164,7 @@ def _handler(method: Unary | ServerStream | Dialogue, boundary: Boundary) -> "gr
 
 def _unary(method: Unary, boundary: Boundary) -> "Callable[[bytes, ServicerContext[Any, Any]], Awaitable[bytes]]":
     async def call(payload: bytes, context: "ServicerContext[Any, Any]") -> bytes:
-        reply = await settled(
+        reply = await await_ticket(
             boundary.unary(method, payload, seconds_left=context.time_remaining(), peer=_Peer(context))
         )
         assert reply.status is not None
@@ -182,7 +182,7 @@ def _server_stream(
         stream = boundary.stream(method, payload, seconds_left=context.time_remaining(), peer=_Peer(context))
         try:
             while True:
-                reply = await settled(stream.next())
+                reply = await await_ticket(stream.next())
                 if reply.payload is not None:
                     await context.write(reply.payload)
                 if reply.status is not None:
@@ -201,7 +201,7 @@ def _dialogue(
         dialogue = boundary.dialogue(method, peer=_Peer(context))
         try:
             async for payload in payloads:
-                reply: Reply = await settled(dialogue.answer(payload))
+                reply: Reply = await await_ticket(dialogue.answer(payload))
                 if reply.payload is None:
                     assert reply.status is not None
                     dialogue.close(reply.status.code)

@@ -13,7 +13,7 @@ from google.protobuf import json_format
 from google.rpc import status_pb2
 
 from server.edge.boundary import Reply
-from server.edge.status import Code, Refused, Status, Trailers
+from server.edge.status import Code, RefusedCall, Status, Trailers
 from server.edge.web.response import Response, as_json
 
 # By "Error Codes" of the protocol.
@@ -42,7 +42,9 @@ def seconds_left(headers: Mapping[bytes, bytes]) -> float | None:
     if text is None:
         return None
     if not _TIMEOUT.fullmatch(text):
-        raise Refused(Status(Code.INVALID_ARGUMENT, f"connect-timeout-ms must be 1 to 10 digits, got {_shown(text)}"))
+        raise RefusedCall(
+            Status(Code.INVALID_ARGUMENT, f"connect-timeout-ms must be 1 to 10 digits, got {_shown(text)}")
+        )
     return int(text) / 1000
 
 
@@ -50,10 +52,10 @@ def check(headers: Mapping[bytes, bytes]) -> None:
     """Raises Refused for a version or an encoding of the body that is not spoken here."""
     version = headers.get(b"connect-protocol-version", b"1")
     if version != b"1":
-        raise Refused(Status(Code.INVALID_ARGUMENT, f"connect-protocol-version must be 1, got {_shown(version)}"))
+        raise RefusedCall(Status(Code.INVALID_ARGUMENT, f"connect-protocol-version must be 1, got {_shown(version)}"))
     encoding = headers.get(b"content-encoding", b"identity")
     if encoding != b"identity":
-        raise Refused(Status(Code.UNIMPLEMENTED, f"content-encoding must be identity, got {_shown(encoding)}"))
+        raise RefusedCall(Status(Code.UNIMPLEMENTED, f"content-encoding must be identity, got {_shown(encoding)}"))
 
 
 def answer(reply: Reply, content_type: bytes) -> Response:

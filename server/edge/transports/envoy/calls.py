@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from server.core.ticket import Ticket
+from server.core.batching.ticket import Ticket
 from server.edge.boundary import Boundary, Reply
 from server.edge.metadata import Metadata, of_headers
 from server.edge.methods import Dialogue, ServerStream, Unary
-from server.edge.status import Code, Refused, Status
+from server.edge.status import Code, RefusedCall, Status
 from server.edge.transports.envoy import client_certificate, response
 from server.edge.transports.envoy.frames import Frames, only_message
 from server.edge.transports.envoy.hangups import OpenCall
@@ -124,7 +124,7 @@ async def dialogue(method: Dialogue, boundary: Boundary, exchange: Exchange, *, 
                 await answers.put(reply.payload)
     except TimeoutError:
         status = Status(Code.DEADLINE_EXCEEDED, "the deadline passed")
-    except Refused as refusal:
+    except RefusedCall as refusal:
         status = refusal.status
     except BaseException:
         status = Status(Code.CANCELLED)
@@ -193,11 +193,11 @@ async def _one_message(exchange: Exchange, *, max_bytes: int) -> bytes:
     while event["type"] == "http.request":
         messages = frames.feed(event["body"])
         if len(messages) > 1 or (messages and frames.cut):
-            raise Refused(Status(Code.UNIMPLEMENTED, _NOT_ONE.format("more")))
+            raise RefusedCall(Status(Code.UNIMPLEMENTED, _NOT_ONE.format("more")))
         if messages:
             return messages[0]
         if not event["more_body"]:
-            raise Refused(_CUT if frames.cut else Status(Code.UNIMPLEMENTED, _NOT_ONE.format("none")))
+            raise RefusedCall(_CUT if frames.cut else Status(Code.UNIMPLEMENTED, _NOT_ONE.format("none")))
         event = await exchange.receive()
     raise Hangup
 
@@ -210,7 +210,7 @@ async def _messages(exchange: Exchange, *, max_bytes: int) -> AsyncIterator[byte
             yield message
         if not event["more_body"]:
             if frames.cut:
-                raise Refused(_CUT)
+                raise RefusedCall(_CUT)
             return
     raise Hangup
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from server.edge.certificate import CertificateFiles
+from server.edge.access.certificate import CertificateFiles
 from server.edge.transports.connections import KEEPALIVE_ANSWER_SECONDS, Connections
 from server.edge.transports.envoy.sds import Secrets
 

@@ -2,7 +2,7 @@
 
 import zlib
 
-from server.edge.status import Code, Refused, Status
+from server.edge.status import Code, RefusedCall, Status
 
 PREFIX_BYTES = 5
 # What grpcio's server takes too. zlib's window bits choose the container: 31 is gzip, 15 is zlib.
@@ -54,7 +54,7 @@ class Frames:
             body = start + PREFIX_BYTES
             size = int.from_bytes(data[start + 1 : body], "big")
             if size > self._max_bytes:
-                raise Refused(_too_large(self._max_bytes, f"{size}"))
+                raise RefusedCall(_too_large(self._max_bytes, f"{size}"))
             self._wanted = PREFIX_BYTES + size
             if len(data) < body + size:
                 break
@@ -69,13 +69,15 @@ class Frames:
         if flag == 0:
             return data
         if flag != 1:
-            raise Refused(Status(Code.INTERNAL, f"a message's compression flag must be 0 or 1, got {flag}"))
+            raise RefusedCall(Status(Code.INTERNAL, f"a message's compression flag must be 0 or 1, got {flag}"))
         if self._encoding in {b"", b"identity"}:
-            raise Refused(Status(Code.INTERNAL, "a message is marked compressed, but grpc-encoding names no encoding"))
+            raise RefusedCall(
+                Status(Code.INTERNAL, "a message is marked compressed, but grpc-encoding names no encoding")
+            )
         if self._encoding not in DECOMPRESSIBLE:
             name = self._encoding.decode("ascii", "replace")
             message = f"grpc-encoding must be one of {ACCEPTED}, got {name!r}"
-            raise Refused(Status(Code.UNIMPLEMENTED, message, (("grpc-accept-encoding", ACCEPTED),)))
+            raise RefusedCall(Status(Code.UNIMPLEMENTED, message, (("grpc-accept-encoding", ACCEPTED),)))
         return self._decompressed(data)
 
     def _decompressed(self, data: bytes) -> bytes:
@@ -85,9 +87,9 @@ class Frames:
         except zlib.error:
             message = b""
         if len(message) > self._max_bytes:
-            raise Refused(_too_large(self._max_bytes, "more, decompressed"))
+            raise RefusedCall(_too_large(self._max_bytes, "more, decompressed"))
         if not inflate.eof:
-            raise Refused(Status(Code.INTERNAL, f"a message is not {self._encoding.decode()} data"))
+            raise RefusedCall(Status(Code.INTERNAL, f"a message is not {self._encoding.decode()} data"))
         return message
 
 

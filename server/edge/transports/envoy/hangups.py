@@ -9,7 +9,7 @@ import asyncio
 import os
 from typing import Any
 
-from server.core.ticket import Ticket
+from server.core.batching.ticket import Ticket
 
 REQUEST_ID = b"x-request-id"  # set by Envoy for every call, whatever the caller sends
 _READ_BYTES = 1 << 16

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from server.edge.status import Code, Refused, Status
+from server.edge.status import Code, RefusedCall, Status
 
 SECONDS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
@@ -22,7 +22,7 @@ def seconds_left(headers: Mapping[bytes, bytes]) -> float | None:
     match = _TIMEOUT.fullmatch(text)
     if match is None:
         got = text.decode("ascii", "replace")
-        raise Refused(Status(Code.INTERNAL, f"grpc-timeout must be 1 to 8 digits and one of HMSmun, got {got!r}"))
+        raise RefusedCall(Status(Code.INTERNAL, f"grpc-timeout must be 1 to 8 digits and one of HMSmun, got {got!r}"))
     return int(match[1]) * SECONDS[match[2]]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from server.edge.certificate import CertificateFiles
+from server.edge.access.certificate import CertificateFiles
 
 Document = dict[str, Any]
 _TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3"

@@ -6,14 +6,14 @@ from typing import Any, TypeAlias
 
 from server.edge.boundary import Boundary
 from server.edge.methods import Method, MethodTable, ServerStream, Unary
-from server.edge.status import Code, Refused, Status
+from server.edge.status import Code, RefusedCall, Status
 from server.edge.transports.envoy import calls, response
 from server.edge.transports.envoy.calls import Exchange, Hangup
 from server.edge.transports.envoy.hangups import REQUEST_ID, Hangups, OpenCall
 from server.edge.transports.envoy.listener import Listener
 from server.edge.transports.envoy.request import speaks_grpc, takes_trailers
 from server.edge.transports.envoy.response import Event
-from server.edge.web.front import Front
+from server.edge.web.app import WebApp
 
 _Carry: TypeAlias = Callable[[Exchange], Awaitable[None]]
 _ORIGIN = b"origin"  # of a page, which speaks gRPC-Web
@@ -31,12 +31,12 @@ class EnvoyTransport:
         max_request_bytes: int,
         listener: Listener,
         hangups: Hangups,
-        front: Front | None = None,
+        web_app: WebApp | None = None,
     ) -> None:
-        """How connections are kept and protected Envoy was told by server.launch. Without a front all that is not gRPC
-        is refused.
+        """`server.envoy_process.launch` told Envoy how connections are kept and protected. Without a web app all
+        that is not gRPC is refused.
         """
-        self._front = front
+        self._web_app = web_app
         self._listener = listener
         self._hangups = hangups
         self._open_calls = hangups.open_calls
@@ -60,15 +60,15 @@ class EnvoyTransport:
         """Answer one HTTP request."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
         if not speaks_grpc(headers.get(b"content-type", b"")):
-            if self._front is not None:
-                await self._browse(self._front, scope, headers[REQUEST_ID], receive, send)
+            if self._web_app is not None:
+                await self._browse(self._web_app, scope, headers[REQUEST_ID], receive, send)
                 return
             _refuse(send, 415, (b"accept-post", b"application/grpc"))
             return
         if scope["method"] != "POST":
             _refuse(send, 405, (b"allow", b"POST"))
             return
-        if self._front is not None and _ORIGIN in headers and self._front.refuses(headers):
+        if self._web_app is not None and _ORIGIN in headers and self._web_app.refuses(headers):
             _refuse(send, 403, (b"accept-post", b"application/grpc"))
             return
         call, call_id = OpenCall(), headers[REQUEST_ID]
@@ -77,13 +77,13 @@ class EnvoyTransport:
         try:
             carry = self._carriers.get(scope["path"])
             if carry is None:
-                raise Refused(Status(Code.UNIMPLEMENTED, "no such method"))
+                raise RefusedCall(Status(Code.UNIMPLEMENTED, "no such method"))
             if not takes_trailers(headers):
-                raise Refused(_NO_TRAILERS)
+                raise RefusedCall(_NO_TRAILERS)
             await carry(exchange)
         except Hangup:
             exchange.close()
-        except Refused as refusal:
+        except RefusedCall as refusal:
             exchange.close()
             exchange.end(refusal.status)
         except BaseException:
@@ -92,7 +92,7 @@ class EnvoyTransport:
 
     async def _browse(
         self,
-        front: Front,
+        web_app: WebApp,
         scope: Mapping[str, Any],
         call_id: bytes,
         receive: Callable[[], Awaitable[Event]],
@@ -106,7 +106,7 @@ class EnvoyTransport:
                 send(event)
 
         try:
-            await front(scope, receive, send_if_heard, wait_for=call.wait_for)
+            await web_app(scope, receive, send_if_heard, wait_for=call.wait_for)
         finally:
             self._open_calls.pop(call_id, None)
 

@@ -1,0 +1,70 @@
+"""Makes the batchers of a model version, with the metrics and the log that hear of what they do."""
+
+from collections.abc import Callable
+
+import structlog
+
+from server.core.batching.batcher import Batcher, Deliver
+from server.core.batching.scheduler import Scheduler
+from server.core.events import Event, ExecutorDied, GraphFailed
+from server.core.model import Execution
+from server.edge.inference_v2.statistics import Statistics
+from server.engine.graph import LoadedGraph
+from server.settings import Settings
+from server.telemetry.metrics import Metrics
+
+
+class BatcherFactory:
+    """Fulfils catalog.loader.MakeBatcher. May be called on any thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        statistics: Statistics,
+        log: structlog.typing.FilteringBoundLogger,
+        *,
+        deliver: Deliver,
+        soon: Deliver,
+        on_death: Callable[[], None],
+    ) -> None:
+        """`deliver` and `soon` as for a batcher; `on_death` hears, on the callers' thread, that an executor died."""
+        self._settings = settings
+        self._metrics = metrics
+        self._statistics = statistics
+        self._log = log
+        self._deliver = deliver
+        self._soon = soon
+        self._on_death = on_death
+
+    def __call__(self, graph: LoadedGraph, execution: Execution, model: str, version: str, name: str) -> Batcher:
+        measure = self._metrics.batches(model=model, version=version, graph=name, padding=graph.padding)
+        count = self._statistics.batches(model=model, version=version, graph=name)
+
+        def observe(event: Event) -> None:
+            measure(event)
+            count(event)
+            if isinstance(event, GraphFailed):
+                self._log.warning(
+                    "graph failed", model=model, version=version, graph=name, rows=event.rows, error=repr(event.error)
+                )
+            elif isinstance(event, ExecutorDied):
+                self._log.error("executor died", model=model, version=version, graph=name, exc_info=event.error)
+                self._deliver(self._on_death)
+
+        batcher = Batcher(
+            graph,
+            scheduler=Scheduler(
+                max_batch_rows=execution.max_batch_rows,
+                max_queued_rows=self._settings.max_queue_rows,
+                max_queued_bytes=self._settings.max_queue_mib << 20,
+            ),
+            executors=execution.executors,
+            helpers=execution.helpers,
+            name=f"{model}-{version}-{name}",
+            observe=observe,
+            deliver=self._deliver,
+            soon=self._soon,
+        )
+        self._metrics.watch_queue(batcher, model=model, version=version, graph=name)
+        return batcher

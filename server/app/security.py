@@ -1,0 +1,118 @@
+"""Who may come in, and what protects the way: built from the settings, and read anew when the files change."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from server.app import file_watcher
+from server.app.file_watcher import FileWatcher
+from server.edge.access import certificate, tenants_file
+from server.edge.access.authenticator import Authenticator
+from server.edge.access.certificate import BadCertificate, Certificate, CertificateFiles
+from server.edge.access.tenants_file import BadTenantsFile, TenantsFile
+from server.edge.transports.connections import Connections, CurrentCertificate
+from server.errors import StartFailed
+from server.settings import Settings
+from server.telemetry.security import SecurityMetrics
+
+GRACE_SECONDS = 10.0  # beyond the longest call, for the calls of a connection that has reached its age
+
+
+class Security:
+    """The authenticator and the certificate of one server."""
+
+    def __init__(
+        self, settings: Settings, *, metrics: SecurityMetrics, log: structlog.typing.FilteringBoundLogger
+    ) -> None:
+        """Raises StartFailed."""
+        self._metrics, self._log = metrics, log
+        self._watched: list[FileWatcher[Any]] = []
+        self._watching: asyncio.Task[None] | None = None
+        self.authenticator = self._make_authenticator(Path(settings.api_keys)) if settings.api_keys else None
+        files = certificate_files(settings)
+        self.connections = connections(settings, current_certificate=None if files is None else self._show(files))
+        if settings.reachable_unencrypted:
+            log.warning("unencrypted", host=settings.host, remedy="--tls-certificate and --tls-key")
+
+    def watch(self) -> None:
+        """From now on look whether files have changed, on the running loop."""
+        if self._watched:
+            self._watching = asyncio.create_task(file_watcher.watch(self._watched))
+
+    def close(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+
+    def _make_authenticator(self, file: Path) -> Authenticator:
+        def change(value: TenantsFile) -> None:
+            self._metrics.tenants(value.tenants)
+            authenticator.change(value)
+
+        try:
+            watched = FileWatcher(
+                "api keys", [file], lambda: tenants_file.read(file), changed=change, report=self._report
+            )
+        except BadTenantsFile as error:
+            raise StartFailed(f"--api-keys: {error}") from error
+        self._watched.append(watched)
+        self._metrics.tenants(watched.value.tenants)
+        authenticator = Authenticator(watched.value, tell=self._metrics.access)
+        return authenticator
+
+    def _show(self, files: CertificateFiles) -> CurrentCertificate:
+        current_certificate = CurrentCertificate(read_certificate(files))
+        self._measure(current_certificate.certificate)
+
+        def change(value: Certificate) -> None:
+            current_certificate.change(value)
+            self._measure(value)
+
+        self._watched.append(
+            FileWatcher(
+                "certificate", files.all(), lambda: certificate.read(files), changed=change, report=self._report
+            )
+        )
+        return current_certificate
+
+    def _measure(self, value: Certificate) -> None:
+        self._metrics.expiry("server", value.expires)
+        if value.client_ca_expires is not None:
+            self._metrics.expiry("client_ca", value.client_ca_expires)
+
+    def _report(self, name: str, error: Exception | None) -> None:
+        self._metrics.reloaded(name, ok=error is None)
+        if error is None:
+            self._log.info("reloaded", what=name)
+        else:
+            self._log.error("not reloaded", what=name, reason=str(error), still="the one before")
+
+
+def certificate_files(settings: Settings) -> CertificateFiles | None:
+    """Where the certificate lies; None without TLS."""
+    if not settings.tls_certificate:
+        return None
+    return CertificateFiles(
+        certificate=Path(settings.tls_certificate),
+        key=Path(settings.tls_key),
+        client_ca=Path(settings.tls_client_ca) if settings.tls_client_ca else None,
+    )
+
+
+def read_certificate(files: CertificateFiles) -> Certificate:
+    """Raises StartFailed."""
+    try:
+        return certificate.read(files)
+    except BadCertificate as error:
+        raise StartFailed(f"TLS: {error}") from error
+
+
+def connections(settings: Settings, *, current_certificate: CurrentCertificate | None = None) -> Connections:
+    """How connections are kept."""
+    return Connections(
+        keepalive_seconds=settings.keepalive_seconds,
+        max_age_seconds=settings.max_connection_age,
+        grace_seconds=settings.max_seconds + GRACE_SECONDS,
+        current_certificate=current_certificate,
+    )

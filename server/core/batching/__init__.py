@@ -1,0 +1,1 @@
+"""Rows of many calls through one graph together."""

@@ -1,0 +1,296 @@
+"""Drives a scheduler: executor threads pull batches, run the graph and hand every caller its own rows.
+
+Work-conserving: an idle executor takes what is there at once; while all are busy, jobs gather. Helpers are executors on
+the core that the transport needs: they take full batches only, of which no company is lost by being taken early.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeAlias
+
+from server.core.arrays import Floats, RunGraph
+from server.core.batching.bisection import run_parts
+from server.core.batching.scheduler import Batch, Job, Scheduler
+from server.core.batching.ticket import Ticket
+from server.core.call import Caller, Served
+from server.core.events import BatchDone, Event, ExecutorDied, JobRefused, RowsDropped
+from server.core.noise import Rows
+from server.errors import DeadlineExceeded, EngineFailure, QueueFull, Unavailable
+
+# The longest, in seconds, that executors let a burst go on: requests that arrive together cross an event loop one by
+# one, and taking the first of them at once would leave each to run alone.
+LONGEST_BURST = 0.002
+QUIET_TURN = 0.00005  # seconds; a longer turn had other requests to look after, and their rows may follow
+# How a piece of work reaches the thread on which callers live, e.g. loop.call_soon_threadsafe.
+Deliver: TypeAlias = Callable[[Callable[[], object]], object]
+
+
+class Batcher:
+    """Batches the rows of many callers through one graph.
+
+    Every admitted job's ticket settles exactly once, whatever happens to the jobs it shares a batch with.
+    """
+
+    def __init__(
+        self,
+        run: RunGraph,
+        *,
+        scheduler: Scheduler,
+        executors: int = 1,
+        helpers: int = 0,
+        name: str = "graph",
+        observe: Callable[[Event], None] = lambda _: None,
+        deliver: Deliver = lambda work: work(),
+        soon: Deliver = lambda work: work(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`deliver` brings results to the thread on which callers live, once for each batch.
+
+        `soon` runs a piece of work in the submitting thread's next turn, e.g. loop.call_soon: executors take what has
+        arrived once a turn has brought no more, so that requests which arrive together run together. `helpers` run
+        full batches beside the executors.
+        """
+        self._run = run
+        self._name = name
+        self._scheduler = scheduler
+        self._observe = observe
+        self._deliver = deliver
+        self._soon = soon
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._work_or_close = threading.Condition(self._lock)
+        self._full_batch_or_close = threading.Condition(self._lock)
+        self._closed = False
+        self._running_rows = 0
+        self._idle_executors = 0
+        self._in_burst = False  # rows are arriving turn by turn; executors leave them alone
+        self._burst_over = False  # executors may take what has arrived
+        self._burst_rows = 0
+        self._turn_began = self._burst_ends = 0.0  # clock
+        work = [self._next] * executors + [self._next_full] * helpers
+        self._threads = [
+            threading.Thread(target=self._execute, args=(next_batch,), name=f"{name}-{i}", daemon=True)
+            for i, next_batch in enumerate(work)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def alive(self) -> bool:
+        return all(thread.is_alive() for thread in self._threads)
+
+    @property
+    def queued_rows(self) -> int:
+        return self._scheduler.queued_rows
+
+    @property
+    def queued_bytes(self) -> int:
+        return self._scheduler.queued_bytes
+
+    @property
+    def running_rows(self) -> int:
+        return self._running_rows
+
+    def submit(self, rows: Rows, caller: Caller) -> Ticket[tuple[Floats, ...]]:
+        """Queue rows [rows, ...], or noise yet to be drawn; the ticket brings one array [rows, ...] for each output.
+
+        Raises QueueFull, DeadlineExceeded or Unavailable at once where the job cannot be kept. The ticket fails with
+        DeadlineExceeded, Cancelled or EngineFailure.
+        """
+        job = Job(rows, caller, submitted=self._clock())
+        job.ticket = Ticket(on_cancel=lambda: self._withdraw(job))
+        try:
+            with self._lock:
+                if self._closed:
+                    raise Unavailable("the model is being shut down")
+                expired = self._scheduler.admit(job, now=job.submitted)
+                burst_begins = self._idle_executors > 0 and not self._in_burst
+                if burst_begins:
+                    self._begin_burst(job.submitted)
+                if self._full:
+                    self._full_batch_or_close.notify()
+        except QueueFull as full:
+            self._observe(JobRefused(len(rows), "rows" if full.reason == "rows" else "bytes"))
+            raise
+        except DeadlineExceeded:
+            self._observe(JobRefused(len(rows), "deadline"))
+            raise
+        if burst_begins:
+            self._soon(self._end_of_turn)
+        self._fail_expired(expired)
+        return job.ticket
+
+    def close(self) -> None:
+        """Take nothing more, finish what was accepted, and stop the executors."""
+        with self._lock:
+            self._close()
+        for thread in self._threads:
+            thread.join()
+
+    def _end_of_turn(self) -> None:
+        """Let executors take the burst once the callers' thread has had a quiet turn: no new rows, little to do."""
+        with self._lock:
+            now, rows = self._clock(), self._scheduler.queued_rows
+            quiet = rows == self._burst_rows and now - self._turn_began < QUIET_TURN
+            over = quiet or rows >= self._scheduler.max_batch_rows or now >= self._burst_ends
+            self._burst_rows, self._turn_began = rows, now
+            if over:
+                self._in_burst, self._burst_over = False, True
+                self._work_or_close.notify()
+        if not over:
+            self._soon(self._end_of_turn)
+
+    def _begin_burst(self, now: float) -> None:
+        self._in_burst, self._turn_began, self._burst_ends = True, now, now + LONGEST_BURST
+        self._burst_rows = self._scheduler.queued_rows
+
+    @property
+    def _full(self) -> bool:
+        return self._scheduler.queued_rows >= self._scheduler.max_batch_rows
+
+    def _close(self) -> None:
+        self._closed = True
+        self._work_or_close.notify_all()
+        self._full_batch_or_close.notify_all()
+
+    def _execute(self, next_batch: Callable[[], Batch | None]) -> None:
+        batch: Batch | None = None
+        try:
+            while (batch := next_batch()) is not None:
+                self._serve(batch)
+        except BaseException as error:
+            self._die(error, batch)
+            raise
+
+    def _next(self) -> Batch | None:
+        while True:
+            batch: Batch | None = None
+            expired: list[Job] = []
+            burst_begins = False
+            with self._lock:
+                now = self._clock()
+                if self._full or self._burst_over or self._closed:
+                    batch, expired = self._take(now, idle=self._idle_executors)
+                if batch is not None:
+                    self._burst_over = self._scheduler.queued_rows > 0
+                    if self._burst_over:
+                        self._work_or_close.notify()
+                elif not expired:
+                    self._burst_over = False
+                    if self._closed:
+                        return None
+                    burst_begins = self._scheduler.queued_rows > 0 and not self._in_burst
+                    if burst_begins:
+                        self._begin_burst(now)
+                    else:
+                        self._idle_executors += 1
+                        self._work_or_close.wait()
+                        self._idle_executors -= 1
+            if burst_begins:
+                self._deliver(self._end_of_turn)
+            self._deliver_expired(expired)
+            if batch is not None:
+                return batch
+
+    def _next_full(self) -> Batch | None:
+        while True:
+            with self._lock:
+                while not self._full and not self._closed:
+                    self._full_batch_or_close.wait()
+                if self._closed:
+                    return None  # the executors finish what is left
+                batch, expired = self._take(self._clock(), idle=0)  # whoever else is: helpers run full batches
+            self._deliver_expired(expired)
+            if batch is not None:
+                return batch
+
+    def _take(self, now: float, *, idle: int) -> tuple[Batch | None, list[Job]]:
+        batch, expired = self._scheduler.take(now=now, idle=idle)
+        if batch is not None:
+            self._running_rows += batch.rows
+        if self._full:
+            self._full_batch_or_close.notify()
+        return batch, expired
+
+    def _serve(self, batch: Batch) -> None:
+        started = self._clock()
+        results = run_parts(batch.parts, self._run, self._observe)
+        ended = self._clock()
+        seconds = ended - started
+        settled: list[Callable[[], object]] = []
+        failed = 0
+        unwanted = sum(len(part) for part in batch.parts if part.job.ticket.done)
+        with self._lock:
+            self._running_rows -= batch.rows
+            self._scheduler.learn(rows=batch.rows, seconds=seconds)
+            for part, result in results:
+                job = part.job
+                job.run_seconds += seconds
+                job.batch_rows = max(job.batch_rows, batch.rows)
+                if isinstance(result, EngineFailure):
+                    failed += len(part)
+                    self._scheduler.withdraw(job)
+                    settled.append(_failure(job, job.served(self._name, now=ended), result))
+                elif (outputs := job.put(part, result)) is not None:
+                    settled.append(_success(job, job.served(self._name, now=ended), outputs))
+        self._deliver(partial(_call_all, settled))
+        self._observe(
+            BatchDone(
+                rows=batch.rows,
+                failed_rows=failed,
+                reason=batch.reason,
+                run_seconds=seconds,
+                queue_seconds=tuple(part.job.queue_seconds for part in batch.parts if part.start == 0),
+            )
+        )
+        if unwanted:
+            self._observe(RowsDropped(unwanted, "running", "cancelled"))
+
+    def _withdraw(self, job: Job) -> None:
+        with self._lock:
+            rows = self._scheduler.withdraw(job)
+        if rows:
+            self._observe(RowsDropped(rows, "queued", "cancelled"))
+
+    def _deliver_expired(self, expired: list[Job]) -> None:
+        if expired:
+            self._deliver(lambda: self._fail_expired(expired))
+
+    def _fail_expired(self, expired: list[Job]) -> None:
+        for job in expired:
+            self._observe(RowsDropped(job.waiting, "queued", "expired"))
+            job.caller.served.append(job.served(self._name, now=self._clock()))
+            job.ticket.fail(DeadlineExceeded("the deadline passed while the request was queued"))
+
+    def _die(self, error: BaseException, batch: Batch | None) -> None:
+        with self._lock:
+            self._close()
+            jobs = self._scheduler.withdraw_all()
+            jobs += [part.job for part in batch.parts] if batch else []
+        failure = EngineFailure("the model's executor died")
+        failure.__cause__ = error
+        self._deliver(partial(_call_all, [partial(job.ticket.fail, failure) for job in jobs]))
+        self._observe(ExecutorDied(error))
+
+
+def _call_all(calls: Sequence[Callable[[], object]]) -> None:
+    for call in calls:
+        call()
+
+
+def _success(job: Job, served: Served, outputs: tuple[Floats, ...]) -> Callable[[], object]:
+    def settle() -> None:
+        job.caller.served.append(served)
+        job.ticket.succeed(outputs)
+
+    return settle
+
+
+def _failure(job: Job, served: Served, failure: EngineFailure) -> Callable[[], object]:
+    def settle() -> None:
+        job.caller.served.append(served)
+        job.ticket.fail(failure)
+
+    return settle

@@ -1,0 +1,198 @@
+"""Decides which waiting rows run next. Pure: no thread, no event loop, and the time is an argument.
+
+The unit is the row. A job is a range of rows that one caller waits for; a batch may hold parts of many jobs, and a
+job may be spread over many batches. Who goes first among the waiting: see waiting.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from server.core.arrays import Floats
+from server.core.batching.fair_queue import FairQueue
+from server.core.batching.ticket import Ticket
+from server.core.call import Caller, Priority, Served
+from server.core.events import Reason
+from server.core.noise import Rows
+from server.core.values import value
+from server.errors import DeadlineExceeded, QueueFull
+
+SMALLEST_SHARE = 8  # rows are not shared among executors in parts smaller than this part of a full batch
+BULK_BATCHES = 4  # a job that fills more batches than this is bulk, whatever its caller says
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """Rows that one caller waits for, and what has become of them."""
+
+    rows: Rows
+    caller: Caller
+    submitted: float  # clock, seconds
+    ticket: Ticket[tuple[Floats, ...]] = field(init=False)  # its batcher's promise
+    priority: Priority = "interactive"  # decided when admitted
+    taken: int = 0  # rows handed to batches
+    finished: int = 0  # rows that came back
+    first_taken: float | None = None
+    run_seconds: float = 0.0
+    batch_rows: int = 0
+    outputs: tuple[Floats, ...] | None = None  # filled part by part if the job was split
+
+    @property
+    def waiting(self) -> int:
+        return len(self.rows) - self.taken
+
+    def put(self, part: "Part", outputs: tuple[Floats, ...]) -> tuple[Floats, ...] | None:
+        """Take in the outputs of one part; the whole job's outputs once all parts are in."""
+        if len(part) == len(self.rows):
+            self.finished = len(part)
+            return outputs
+        if self.outputs is None:
+            self.outputs = tuple(np.empty((len(self.rows), *o.shape[1:]), o.dtype) for o in outputs)
+        for whole, piece in zip(self.outputs, outputs, strict=True):
+            whole[part.start : part.stop] = piece
+        self.finished += len(part)
+        return self.outputs if self.finished == len(self.rows) else None
+
+    @property
+    def queue_seconds(self) -> float:
+        """From submission to the first batch that held one of its rows."""
+        return 0.0 if self.first_taken is None else self.first_taken - self.submitted
+
+    def served(self, graph: str, *, now: float) -> Served:
+        """What it took until now, also if it never ran."""
+        queue_seconds = now - self.submitted if self.first_taken is None else self.queue_seconds
+        return Served(queue_seconds, self.run_seconds, self.batch_rows, graph, self.submitted, now)
+
+
+@value
+class Part:
+    """Rows start..stop of a job, inside a batch."""
+
+    job: Job
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def rows(self) -> Rows:
+        whole = self.job.rows
+        return whole if len(self) == len(whole) else whole[self.start : self.stop]
+
+
+@value
+class Batch:
+    """What one run of the graph shall compute."""
+
+    parts: tuple[Part, ...]
+    rows: int  # of all parts
+    reason: Reason
+
+
+class Scheduler:
+    """A bounded queue of rows. The caller brings the lock."""
+
+    def __init__(self, *, max_batch_rows: int, max_queued_rows: int, max_queued_bytes: int) -> None:
+        self.max_batch_rows = max_batch_rows
+        self.max_queued_rows = max_queued_rows
+        self.max_queued_bytes = max_queued_bytes
+        self.queued_rows = 0
+        self.queued_bytes = 0
+        self._queue = FairQueue()
+        self._seconds_per_row = 1e-4  # a first guess; learned from every batch
+
+    def admit(self, job: Job, *, now: float) -> list[Job]:
+        """Queue a job, or refuse it at once; returns the expired jobs that made room, for the caller to fail.
+
+        Raises DeadlineExceeded if the job's time is over already, QueueFull if its rows or bytes do not fit.
+        """
+        if job.caller.deadline <= now:
+            raise DeadlineExceeded("the deadline passed before the request was queued")
+        expired: list[Job] = []
+        reason = self._no_room(job)
+        if reason is not None:
+            expired = [waiting for waiting in self._queue if waiting.caller.deadline <= now]
+            for waiting in expired:
+                self.withdraw(waiting)
+            reason = self._no_room(job)
+        if reason is not None:
+            raise QueueFull(
+                f"the queue is full: {self.queued_rows} rows ({self.queued_bytes} bytes) wait, "
+                f"{len(job.rows)} more do not fit",
+                reason=reason,
+                retry_after=min(max(self.queued_rows * self._seconds_per_row, 0.001), 10.0),
+            )
+        job.priority = "bulk" if len(job.rows) > BULK_BATCHES * self.max_batch_rows else job.caller.priority
+        self._queue.add(job)
+        self.queued_rows += len(job.rows)
+        self.queued_bytes += job.rows.nbytes
+        return expired
+
+    def take(self, *, now: float, idle: int = 0) -> tuple[Batch | None, list[Job]]:
+        """The next batch, if any row waits; and the jobs whose time ran out, for the caller to fail.
+
+        `idle` others could run a batch now: each is left as many rows as this batch takes, as far as they pay.
+        """
+        expired: list[Job] = []
+        begun: dict[Job, int] = {}  # each job's first row in this batch, in the order of their turns
+        most = room = self._fair_rows(1 + idle)
+        while room and self._queue:
+            job, quantum = self._queue.next()
+            if job.caller.deadline <= now:
+                self.withdraw(job)
+                expired.append(job)
+                continue
+            if job.first_taken is None:
+                job.first_taken = now
+            begun.setdefault(job, job.taken)
+            rows = min(quantum, room, job.waiting)
+            job.taken += rows
+            room -= rows
+            self._leave(job, rows)
+            self._queue.took(job, rows)
+            if not job.waiting:
+                self._queue.remove(job)
+        if not begun:
+            return None, expired
+        parts = tuple(Part(job, first, job.taken) for job, first in begun.items())
+        rows = most - room
+        return Batch(parts, rows, "full" if rows == self.max_batch_rows else "idle"), expired
+
+    def _fair_rows(self, executors: int) -> int:
+        """The most rows of a batch while so many executors have nothing else to do."""
+        share = -(-self.queued_rows // executors)
+        return min(self.max_batch_rows, max(share, self.max_batch_rows // SMALLEST_SHARE))
+
+    def withdraw(self, job: Job) -> int:
+        """Forget a job's waiting rows; how many they were."""
+        if job not in self._queue:
+            return 0
+        self._queue.remove(job)
+        waiting = job.waiting
+        self._leave(job, waiting)
+        return waiting
+
+    def withdraw_all(self) -> list[Job]:
+        jobs = list(self._queue)
+        for job in jobs:
+            self.withdraw(job)
+        return jobs
+
+    def learn(self, *, rows: int, seconds: float) -> None:
+        """Note how long a batch took: the measure of how soon a refused caller may come back."""
+        self._seconds_per_row += 0.1 * (seconds / rows - self._seconds_per_row)
+
+    def _no_room(self, job: Job) -> Literal["rows", "bytes"] | None:
+        if job.caller.is_probe:
+            return None
+        if self.queued_rows + len(job.rows) > self.max_queued_rows:
+            return "rows"
+        if self.queued_bytes + job.rows.nbytes > self.max_queued_bytes:
+            return "bytes"
+        return None
+
+    def _leave(self, job: Job, rows: int) -> None:
+        self.queued_rows -= rows
+        self.queued_bytes -= rows * (job.rows.nbytes // len(job.rows))

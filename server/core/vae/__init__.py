@@ -1,0 +1,1 @@
+"""The mathematics of a variational autoencoder over the batchers of its graphs."""

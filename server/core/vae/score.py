@@ -1,0 +1,119 @@
+"""log p(x) of items by importance sampling with q(z | x) as proposal (Eq. 6, 7; docs/theory.md)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from server.core.arrays import Doubles, Floats
+from server.core.batching.offload import Offload
+from server.core.batching.ticket import Steps
+from server.core.call import Caller
+from server.core.likelihood import DecoderOutput, Likelihood
+from server.core.noise import Noise, Purpose, draw
+from server.core.vae.vae import Posterior, Vae
+
+DECODES_AT_ONCE = 512  # fill several batches, and stay small beside a request's own rows
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How probable items are."""
+
+    log_evidence: Floats  # [rows], nats: the estimate of log p(x)
+    elbo: Floats  # [rows], nats: the mean log weight
+    elbo_percentile: Floats  # [rows], 0..100
+    effective_samples: Floats  # [rows], 1..samples
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some draws for some rows: what is decoded at once."""
+
+    rows: slice
+    draws: range
+
+
+def score(
+    vae: Vae, items: Floats, *, samples: int, seed: int, first_row: int, caller: Caller, offload: Offload
+) -> Steps[Scores]:
+    """Score items [rows, *item] by `samples` draws from each one's posterior.
+
+    Draw d of a row is draw d of Encode under the same seed, and a row's weights are summed in the order of its draws,
+    all at once: nothing depends on the company of a row, nor on how rows and draws are cut into blocks.
+    """
+    posterior = yield from vae.encode(items, caller=caller)
+    weights: Doubles = np.empty((len(items), samples))  # log w, nats
+    for block in blocks(rows=len(items), draws=samples):
+        here = Posterior(posterior.mean[block.rows], posterior.log_var[block.rows])
+        noise = _noise(here, block.draws, seed=seed, first_row=first_row + block.rows.start)
+        repeated = Posterior(*(np.tile(part, (len(block.draws), 1)) for part in (here.mean, here.log_var)))
+        z = repeated.at(noise)
+        log_prior = yield from vae.log_prior(z, caller=caller)
+        decoded = yield from vae.decode(z, caller=caller)
+        # Beside the callers' thread: a likelihood costs a good part of its decoding.
+        block_weights = yield offload.run(
+            partial(
+                _log_weights,
+                items[block.rows],
+                vae.spec.likelihood,
+                decoded,
+                log_prior=log_prior,
+                log_posterior=repeated.log_density(noise),
+            )
+        )
+        weights[block.rows, block.draws.start : block.draws.stop] = block_weights
+    elbo = weights.mean(axis=1).astype(np.float32)
+    return Scores(
+        log_evidence=importance_weighted(weights).astype(np.float32),
+        elbo=elbo,
+        elbo_percentile=vae.percentile(elbo, "draw"),
+        effective_samples=effective_samples(weights).astype(np.float32),
+    )
+
+
+def blocks(*, rows: int, draws: int) -> Iterator[Block]:
+    """Every draw of every row once, at most DECODES_AT_ONCE together."""
+    for first in range(0, rows, DECODES_AT_ONCE):
+        some = slice(first, min(first + DECODES_AT_ONCE, rows))
+        step = DECODES_AT_ONCE // (some.stop - some.start)
+        for start in range(0, draws, step):
+            yield Block(some, range(start, min(start + step, draws)))
+
+
+def importance_weighted(weights: Doubles) -> Doubles:
+    """log (1/k) sum_i w_i from log weights [rows, k]; [rows] (Burda et al. 2016, arXiv 1509.00519)."""
+    greatest = _greatest(weights)
+    with np.errstate(divide="ignore"):  # a row that no draw can explain
+        return np.asarray(np.log(np.exp(weights - greatest).mean(axis=1)) + greatest[:, 0])
+
+
+def effective_samples(weights: Doubles) -> Doubles:
+    """(sum w)^2 / sum w^2 from log weights [rows, k]; [rows], 1..k, or 0 where all w are 0 (Kish 1965)."""
+    relative = np.exp(weights - _greatest(weights))
+    squares = (relative**2).sum(axis=1)
+    return np.asarray(relative.sum(axis=1) ** 2 / np.where(squares > 0.0, squares, 1.0))
+
+
+def _greatest(weights: Doubles) -> Doubles:
+    """The greatest log weight of each row, 0 where all are minus infinity; [rows, 1]."""
+    greatest = weights.max(axis=1, keepdims=True)
+    return np.where(np.isfinite(greatest), greatest, 0.0)
+
+
+def _noise(posterior: Posterior, draws: range, *, seed: int, first_row: int) -> Floats:
+    """The noise of some draws for every row, draw after draw; [draws * rows, latent]."""
+    rows, size = posterior.mean.shape
+    first = Noise(seed=seed, purpose=Purpose.POSTERIOR, first_row=first_row, rows=rows, size=size)
+    return draw([first.of_draw(number) for number in draws])
+
+
+def _log_weights(
+    items: Floats, likelihood: Likelihood, decoded: DecoderOutput, *, log_prior: Floats, log_posterior: Floats
+) -> Doubles:
+    """log p(x | z) + log p(z) - log q(z | x) in nats, of draw after draw of all items; [rows, draws]."""
+    draws = len(log_prior) // len(items)
+    nll = likelihood.nll(np.tile(items, (draws, *(1 for _ in items.shape[1:]))), decoded)
+    weights = log_prior.astype(np.float64) - nll - log_posterior
+    return np.asarray(weights.reshape(draws, len(items)).T)

@@ -1,0 +1,140 @@
+"""The variational autoencoder as a computation: which graph runs on what, and the mathematics in between.
+
+Every method is a generator of steps (see ticket): it yields the tickets it waits for and returns its result.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from server.core.arrays import Floats, row_sums
+from server.core.batching.batcher import Batcher
+from server.core.batching.ticket import Steps
+from server.core.call import Caller
+from server.core.likelihood import DecoderOutput
+from server.core.noise import Noise, Purpose, Rows, concatenate, normals
+from server.core.spec import LatentMode, Spec
+from server.core.values import value
+
+
+@value
+class Posterior:
+    """q(z | x): a diagonal Gaussian for each row (Eq. 10)."""
+
+    mean: Floats  # [rows, latent]
+    log_var: Floats  # [rows, latent]
+
+    def at(self, noise: Floats) -> Floats:
+        """z = mean + std * noise with std = exp(log_var / 2), by reparameterisation (Eq. 11); [rows, latent]."""
+        return np.asarray(self.mean + np.exp(0.5 * self.log_var) * noise, np.float32)
+
+    def kl_to_standard_normal(self) -> Floats:
+        """KL(q || N(0, I)) in nats, in closed form (Eq. 14); [rows]."""
+        return 0.5 * row_sums(np.exp(self.log_var) + self.mean**2 - 1.0 - self.log_var)
+
+    def log_density(self, noise: Floats) -> Floats:
+        """log q(z | x) in nats at z = mean + std * noise; [rows]."""
+        return -0.5 * row_sums(noise**2 + self.log_var + math.log(2 * math.pi))
+
+
+@value
+class Samples:
+    """Rows drawn from the model."""
+
+    z: Rows
+    decoded: DecoderOutput
+
+    def latents(self) -> Floats:
+        """What was decoded, [rows, latent]; noise, which comes out the same every time, is drawn once more."""
+        return concatenate([self.z])
+
+
+@dataclass(frozen=True, slots=True)
+class Reconstructions:
+    """Items that went through the latent and back, and how well that explains them."""
+
+    decoded: DecoderOutput
+    reconstruction_nll: Floats  # [rows], nats
+    kl: Floats  # [rows], nats
+    elbo: Floats  # [rows], nats
+    elbo_percentile: Floats  # [rows], 0..100
+
+
+class Vae:
+    """One model version: its mathematics over the batchers of its graphs."""
+
+    def __init__(self, spec: Spec, batchers: Mapping[str, Batcher]) -> None:
+        """`batchers` by graph name: encoder, decoder and, under a learned prior, prior and prior_log_density."""
+        self.spec = spec
+        self._batchers = batchers
+
+    def sample(self, *, rows: int, seed: int, first_row: int, temperature: float, caller: Caller) -> Steps[Samples]:
+        """Draw z from the prior and decode it (Eq. 5)."""
+        z: Rows = Noise(
+            seed=seed,
+            purpose=Purpose.PRIOR,
+            first_row=first_row,
+            rows=rows,
+            size=self.spec.latent_size,
+            deviation=temperature,
+        )
+        if self.spec.learned_prior:
+            (z,) = yield self._batchers["prior"].submit(z, caller)
+        decoded = yield from self.decode(z, caller=caller)
+        return Samples(z, decoded)
+
+    def decode(self, latents: Rows, *, caller: Caller) -> Steps[DecoderOutput]:
+        """The parameters of p(x | z) for latents [rows, latent]."""
+        mean, *logits = yield self._batchers["decoder"].submit(latents, caller)
+        return DecoderOutput(mean, logits[0] if logits else None)
+
+    def encode(self, items: Floats, *, caller: Caller) -> Steps[Posterior]:
+        """q(z | x) for items [rows, *item]."""
+        mean, log_var = yield self._batchers["encoder"].submit(items, caller)
+        return Posterior(mean, log_var)
+
+    def draws(self, posterior: Posterior, *, draws: int, seed: int, first_row: int) -> Floats:
+        """Draws from q(z | x): [rows, draws, latent]."""
+        noises = (self._noise(posterior, seed=seed, first_row=first_row, draw=draw) for draw in range(draws))
+        return np.stack([posterior.at(noise) for noise in noises], axis=1)
+
+    def kl(self, posterior: Posterior, *, seed: int, first_row: int, caller: Caller) -> Steps[Floats]:
+        """KL(q(z | x) || p(z)) in nats [rows]: in closed form, or at the row's first draw under a learned prior."""
+        if not self.spec.learned_prior:
+            return posterior.kl_to_standard_normal()
+        noise = self._noise(posterior, seed=seed, first_row=first_row)
+        log_prior = yield from self.log_prior(posterior.at(noise), caller=caller)
+        return np.asarray(posterior.log_density(noise) - log_prior, np.float32)
+
+    def log_prior(self, latents: Floats, *, caller: Caller) -> Steps[Floats]:
+        """log p(z) in nats of latents [rows, latent]; [rows]."""
+        if not self.spec.learned_prior:
+            with np.errstate(over="ignore"):  # the wildest latents are infinitely unlikely
+                return -0.5 * row_sums(latents**2 + np.float32(math.log(2 * math.pi)))
+        (log_density,) = yield self._batchers["prior_log_density"].submit(latents, caller)
+        return np.asarray(log_density, np.float32)
+
+    def reconstruct(
+        self, items: Floats, *, latent: LatentMode, seed: int, first_row: int, caller: Caller
+    ) -> Steps[Reconstructions]:
+        """Encode items [rows, *item], decode one latent of each, and score it: ELBO = log p(x | z) - KL (Eq. 9)."""
+        posterior = yield from self.encode(items, caller=caller)
+        z = posterior.mean
+        if latent == "draw":
+            z = posterior.at(self._noise(posterior, seed=seed, first_row=first_row))
+        decoded = yield from self.decode(z, caller=caller)
+        kl = yield from self.kl(posterior, seed=seed, first_row=first_row, caller=caller)
+        nll = self.spec.likelihood.nll(items, decoded)
+        elbo = -nll - kl
+        return Reconstructions(decoded, nll, kl, elbo, self.percentile(elbo, latent))
+
+    def percentile(self, elbo: Floats, latent: LatentMode) -> Floats:
+        """Where ELBOs [rows] stand among those of held-out rows scored at the same latent; [rows], 0..100."""
+        table = self.spec.elbo_percentiles[latent]
+        return np.interp(elbo, table, np.linspace(0.0, 100.0, len(table))).astype(np.float32)
+
+    def _noise(self, posterior: Posterior, *, seed: int, first_row: int, draw: int = 0) -> Floats:
+        rows, size = posterior.mean.shape
+        return normals(seed=seed, purpose=Purpose.POSTERIOR, first_row=first_row, rows=rows, size=size, draw=draw)

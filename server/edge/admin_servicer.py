@@ -1,0 +1,33 @@
+"""vaeserve.admin.v1.AdminService: what only those who run the server may ask of it."""
+
+from collections.abc import Callable
+
+from google.protobuf.message import Message
+
+from server.core.batching.ticket import Steps, Ticket
+from server.core.call import Caller
+from server.core.model import Models
+from server.edge.methods import Method, Unary
+from server.edge.servicer import summary
+from vaeserve.admin.v1 import admin_pb2 as pb
+
+SERVICE = pb.DESCRIPTOR.services_by_name["AdminService"].full_name
+
+
+class AdminServicer:
+    """The handlers of AdminService."""
+
+    def __init__(self, models: Models, *, rescan: Callable[[], Ticket[None]], complaint: Callable[[], str]) -> None:
+        """`rescan` settles once everything is as the folder says; `complaint` tells what cannot be followed."""
+        self._models = models
+        self._rescan = rescan
+        self._complaint = complaint
+
+    def methods(self) -> tuple[Method, ...]:
+        return (Unary(f"/{SERVICE}/Reload", pb.ReloadRequest, self.reload),)
+
+    def reload(self, request: pb.ReloadRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
+        yield self._rescan()
+        return pb.ReloadResponse(
+            models=[summary(entry) for entry in self._models.entries()], complaint=self._complaint()
+        )

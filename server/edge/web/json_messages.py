@@ -1,0 +1,114 @@
+"""A method whose messages are JSON: the same handler behind the same boundary, read and written otherwise.
+
+The mapping is protobuf's own (https://protobuf.dev/programming-guides/json/), with one addition: an enum's value may be
+given without the prefix that all its values share, so that ENCODING_PNG is "PNG" too.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeAlias, cast
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from server.core.batching.ticket import Steps
+from server.core.call import Caller
+from server.edge.methods import Unary
+from server.errors import InvalidInput
+
+# Protobuf reads JSON value by value in Python, on the thread that carries all calls. Tensors are one string each, so
+# that an honest request has few values, however many bytes.
+MAX_VALUES = 16_384
+_PROBLEM_CHARACTERS = 300
+_Object: TypeAlias = dict[str, Any]
+
+
+def in_json(method: Unary) -> Unary:
+    """The method with its request and its response in JSON."""
+    request = cast("type[Message]", _Request(method.request))
+    return replace(method, request=request, handler=_answering_in_json(method.handler))
+
+
+class _Request:
+    """What the boundary takes for a type of messages, and which reads JSON."""
+
+    def __init__(self, message: type[Message]) -> None:
+        self._message = message
+        self.DESCRIPTOR = message.DESCRIPTOR
+
+    def FromString(self, payload: bytes) -> Message:  # noqa: N802  # as protobuf has it
+        """The request in its JSON form as a message. Raises InvalidInput."""
+        values = sum(payload.count(mark) for mark in (b",", b"[", b"{"))
+        if values > MAX_VALUES:
+            raise InvalidInput("request", f"must hold at most {MAX_VALUES} values, got {values}; tensors are base64")
+        try:
+            value = json.loads(payload or b"{}", object_pairs_hook=_without_duplicates)
+            if not isinstance(value, dict):
+                raise InvalidInput("request", f"must be a JSON object, got {_kind(value)}")
+            _lengthen_enums(value, self._message.DESCRIPTOR)
+            return json_format.ParseDict(value, self._message())
+        except json_format.ParseError as error:
+            raise InvalidInput("request", _short(f"cannot be read as {self.DESCRIPTOR.name}: {error}")) from None
+        except (ValueError, RecursionError) as error:  # UnicodeDecodeError is one
+            raise InvalidInput("request", _short(f"is not JSON: {error}")) from None
+
+
+class _Response:
+    """What the boundary takes for a message, and which writes JSON."""
+
+    def __init__(self, message: Message) -> None:
+        self._message = message
+
+    def SerializeToString(self) -> bytes:  # noqa: N802  # as protobuf has it
+        return json_format.MessageToJson(self._message, indent=None).encode()
+
+
+def _answering_in_json(handler: Callable[[Any, Caller], Steps[Message]]) -> Callable[[Any, Caller], Steps[Message]]:
+    def answer(request: Any, caller: Caller) -> Steps[Message]:
+        response = yield from handler(request, caller)
+        return cast("Message", _Response(response))
+
+    return answer
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> _Object:
+    made: _Object = {}
+    for name, value in pairs:
+        if name in made:
+            raise ValueError(f"{name!r} is there twice")
+        made[name] = value
+    return made
+
+
+def _lengthen_enums(value: _Object, message: Any) -> None:
+    """Give enum values, wherever they stand in the message of this descriptor, their full names."""
+    for name, inner in value.items():
+        field = message.fields_by_camelcase_name.get(name) or message.fields_by_name.get(name)
+        if field is None:
+            continue  # ParseDict has a better word for it
+        if field.enum_type is not None:
+            value[name] = (
+                [_full(i, field.enum_type) for i in inner] if isinstance(inner, list) else _full(inner, field.enum_type)
+            )
+        elif field.message_type is not None and not field.message_type.GetOptions().map_entry:
+            for part in inner if isinstance(inner, list) else (inner,):
+                if isinstance(part, dict):
+                    _lengthen_enums(part, field.message_type)
+
+
+def _full(value: Any, enum: Any) -> Any:
+    if not isinstance(value, str) or value in enum.values_by_name:
+        return value
+    prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", enum.name).upper()
+    full = f"{prefix}_{value.upper()}"
+    return full if full in enum.values_by_name else value
+
+
+def _kind(value: Any) -> str:
+    return {list: "a list", str: "a string", bool: "a boolean", type(None): "null"}.get(type(value), "a number")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _PROBLEM_CHARACTERS else text[:_PROBLEM_CHARACTERS] + "..."

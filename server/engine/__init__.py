@@ -1,0 +1,1 @@
+"""Graphs in onnxruntime: the only part that knows it."""

@@ -1,0 +1,1 @@
+"""How a graph runs on this machine: measured, chosen, and kept for the next start."""

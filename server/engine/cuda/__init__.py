@@ -1,0 +1,1 @@
+"""Graphs on an NVIDIA GPU: fixed sizes in memory that stays where it is."""

@@ -1,0 +1,1 @@
+"""The process becomes Envoy, and Envoy holds the server."""

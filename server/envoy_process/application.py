@@ -1,0 +1,140 @@
+"""What Envoy runs: the server as an ASGI application, in the interpreter that pyvoy embeds.
+
+Imported by Envoy on its main thread, which is not Python's to use: the event loop lives on another.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from server.app import app
+from server.edge.boundary import Boundary
+from server.edge.methods import MethodTable
+from server.edge.transports.connections import Connections
+from server.edge.transports.envoy import client_certificate
+from server.edge.transports.envoy.admin import Admin
+from server.edge.transports.envoy.hangups import Hangups
+from server.edge.transports.envoy.listener import Listener
+from server.edge.transports.envoy.sds import Secrets
+from server.edge.transports.envoy.transport import EnvoyTransport
+from server.edge.web.app import WebApp
+from server.edge.web.cors import CorsPolicy
+from server.errors import StartFailed
+from server.process import signals
+from server.process.handover import ENVOY_HANDOVER, EnvoyHandover, Worker
+from server.settings import read
+from server.telemetry import logs
+
+
+class Application:
+    """Serves from the lifespan call, which ends with the process; answers every other call through the transport."""
+
+    _asgi_single_callable = True  # what pyvoy looks for, since __call__ is a plain function
+
+    def __init__(self) -> None:
+        self._transport: EnvoyTransport | None = None
+
+    def __call__(
+        self, scope: Mapping[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+    ) -> Coroutine[Any, Any, None]:
+        if scope["type"] == "lifespan":
+            return self._live(send)
+        assert self._transport is not None
+        return self._transport(scope, receive, send)
+
+    async def _live(self, send: Callable[[Any], Awaitable[None]]) -> NoReturn:
+        waiting = SignalThread()
+        try:
+            code = await self._serve(send, waiting)
+        except BaseException:
+            traceback.print_exc()
+            code = 1
+        # Past Envoy's own way out, which waits for nobody and knows no exit codes.
+        sys.stderr.flush()
+        os._exit(code)
+
+    async def _serve(self, send: Callable[[Any], Awaitable[None]], waiting: "SignalThread") -> int:
+        sys.path.remove(".")  # pyvoy lets the working directory come before everything that launch hands over
+        handover = EnvoyHandover.from_json(os.environ.pop(ENVOY_HANDOVER))
+        settings = read(handover.arguments, os.environ)
+        worker = Worker.from_json(handover.worker) if handover.worker else None
+        log = logs.configure(
+            log_format=settings.log_format, level=settings.log_level, worker=worker.number if worker else None
+        )
+        listener = Listener(
+            admin=Admin(Path(handover.admin)),
+            let_listen=lambda: send({"type": "lifespan.startup.complete"}),
+            shared=worker is not None,
+        )
+        hangups = Hangups(handover.hangups)
+
+        secrets = Secrets(Path(handover.secrets)) if handover.secrets else None
+
+        def make_transport(
+            methods: MethodTable, boundary: Boundary, *, max_request_bytes: int, connections: Connections
+        ) -> EnvoyTransport:
+            if connections.current_certificate is not None and secrets is not None:
+                connections.current_certificate.when_changed(secrets.read_again)
+            web_app = (
+                WebApp(
+                    methods,
+                    boundary,
+                    max_request_bytes=max_request_bytes,
+                    cors=CorsPolicy(*settings.origins),
+                    certificate_names=client_certificate.of_headers,
+                )
+                if settings.web == "on"
+                else None
+            )
+            self._transport = EnvoyTransport(
+                methods,
+                boundary,
+                max_request_bytes=max_request_bytes,
+                listener=listener,
+                hangups=hangups,
+                web_app=web_app,
+            )
+            return self._transport
+
+        try:
+            return await app.serve(
+                settings, log, make_transport=make_transport, subscribe_to_signals=waiting.subscribe, worker=worker
+            )
+        except StartFailed as error:
+            log.error("cannot start", reason=str(error))
+            return 2
+        finally:
+            if secrets is not None:
+                secrets.remove()
+
+
+class SignalThread:
+    """Waits for the signals that every thread of this process blocks."""
+
+    def __init__(self) -> None:
+        self._on_signal: signals.OnSignal = _while_loading
+        threading.Thread(target=self._wait, name="signals", daemon=True).start()
+
+    def subscribe(self, on_signal: signals.OnSignal) -> None:
+        """From now on call back on the running loop."""
+        loop = asyncio.get_running_loop()
+        self._on_signal = lambda number: loop.call_soon_threadsafe(on_signal, number)
+
+    def _wait(self) -> None:
+        while True:
+            number = signal.sigwait(signals.HANDLED)
+            self._on_signal(signal.Signals(number))  # who is to be told may have changed while waiting
+
+
+def _while_loading(number: signal.Signals) -> None:
+    if number != signals.RELOADING:  # what it asks for is being done
+        os._exit(128 + number)  # there is nothing to drain
+
+
+application = Application()

@@ -1,0 +1,113 @@
+"""The channel between the supervisor and one worker: the worker says that it serves, and is asked for its metrics.
+
+Two connected sockets, one of which the worker inherits: nothing lies in a folder, and nobody else can call. Each
+question brings the socket for its answer along, so that a late answer is not taken for that of the next question.
+"""
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+_READY, _QUESTION = b"r", b"q"
+_WHOLE = b"\0"  # after an answer: its writer did not die on the way
+
+
+class SupervisorEndpoint:
+    """The supervisor's end. Questions may be asked from any thread."""
+
+    def __init__(self, end: socket.socket) -> None:
+        end.setblocking(False)
+        self._end = end
+        self._open = threading.Lock()  # held by who needs the descriptor to stay what it is
+
+    async def ready(self) -> bool:
+        """Wait until the worker serves; False if it ended instead."""
+        try:
+            return await asyncio.get_running_loop().sock_recv(self._end, 1) == _READY
+        except ConnectionError:  # it ended and left a question unread
+            return False
+
+    def ask(self) -> socket.socket:
+        """Ask for the metrics; the socket that they will come from. Raises OSError."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                with self._open:
+                    socket.send_fds(self._end, [_QUESTION], [theirs.fileno()])
+            except OSError:
+                ours.close()
+                raise
+        return ours
+
+    def close(self) -> None:
+        with self._open:
+            self._end.close()
+
+
+class WorkerEndpoint:
+    """The worker's end."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._end = socket.socket(fileno=descriptor)
+        self._answers: threading.Thread | None = None
+
+    def tell_ready(self) -> None:
+        """Say that this worker serves."""
+        self._end.send(_READY, socket.MSG_NOSIGNAL)
+
+    def answer(self, reading: Callable[[], bytes]) -> None:
+        """From now on, answer questions with the reading, on a thread of their own."""
+        self._answers = threading.Thread(target=self._answer, args=(reading,), name="metrics", daemon=True)
+        self._answers.start()
+
+    def join(self, *, seconds: float) -> None:
+        """Wait, so long at most, until the supervisor has closed its end and no more answers are written."""
+        if self._answers:
+            self._answers.join(seconds)
+
+    def _answer(self, reading: Callable[[], bytes]) -> None:
+        while True:
+            try:
+                question, descriptors, *_ = socket.recv_fds(self._end, 1, 1)
+            except ConnectionError:  # the supervisor is gone and had not read everything
+                return
+            if not question:
+                return
+            for descriptor in descriptors:
+                # Who asked may have stopped waiting.
+                with contextlib.suppress(ConnectionError), socket.socket(fileno=descriptor) as asker:
+                    asker.sendall(reading() + _WHOLE, socket.MSG_NOSIGNAL)
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """The supervisor's and the worker's socket of a new channel."""
+    return socket.socketpair()
+
+
+def ask_all(ends: Mapping[int, SupervisorEndpoint], *, seconds: float) -> dict[int, bytes]:
+    """The metrics of all workers that answer in time. They write side by side."""
+    by = time.monotonic() + seconds
+    askers: dict[int, socket.socket] = {}
+    for name, end in ends.items():
+        with contextlib.suppress(OSError):
+            askers[name] = end.ask()
+    answers: dict[int, bytes] = {}
+    for name, asker in askers.items():
+        with asker, contextlib.suppress(OSError):
+            if (answer := _read(asker, by=by)).endswith(_WHOLE):
+                answers[name] = answer.removesuffix(_WHOLE)
+    return answers
+
+
+def _read(asker: socket.socket, *, by: float) -> bytes:
+    """All that comes until the worker closes. Raises OSError when it takes too long."""
+    parts: list[bytes] = []
+    while True:
+        asker.settimeout(max(by - time.monotonic(), 0.001))
+        part = asker.recv(1 << 16)
+        if not part:
+            return b"".join(parts)
+        parts.append(part)

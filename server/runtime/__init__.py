@@ -1,1 +1,0 @@
-"""onnxruntime and model files: the only part that knows either."""

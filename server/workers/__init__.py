@@ -1,1 +1,0 @@
-"""Several server processes on one port: what `server.supervisor` drives them with."""

@@ -1,0 +1,199 @@
+"""What decides a run, as frozen values; `presets` holds named ones and a checkpoint keeps the one it was made with."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from training.config.mapping import from_mapping
+from training.errors import TrainingError
+
+Activation = Literal["silu", "relu"]
+Upsampling = Literal["transposed", "subpixel"]
+Gradient = Literal["total", "path"]
+Bound = Literal["elbo", "iwae", "dreg"]
+TrainOn = Literal["train", "all"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvArchitecture:
+    """Convolutions that halve the image once per width, and a decoder that doubles it again; images of any size."""
+
+    kind: Literal["conv"] = "conv"
+    widths: tuple[int, ...] = (32, 64)  # channels after each halving
+    residual_blocks: tuple[int, ...] = (0, 0)  # at each of these resolutions
+    decoder_widths: tuple[int, ...] = ()  # likewise, listed in the encoder's order; empty: the encoder's
+    decoder_blocks: tuple[int, ...] = ()
+    block_convolutions: int = 2  # in one residual block
+    hidden: int = 256  # width of the dense layer between image and latent
+    upsampling: Upsampling = "transposed"
+    last_kernel: int = 4  # of the transposed convolution that makes the pixels; 4 or 6
+    activation: Activation = "silu"
+
+    def __post_init__(self) -> None:
+        require(len(self.widths) >= 1 and min(self.widths) >= 1, f"architecture.widths is {self.widths}")
+        require(
+            len(self.residual_blocks) == len(self.widths) and min(self.residual_blocks) >= 0,
+            f"architecture.residual_blocks is {self.residual_blocks}; it needs one count per width {self.widths}",
+        )
+        for name, values in (("widths", self.decoder_widths), ("blocks", self.decoder_blocks)):
+            require(
+                len(values) in (0, len(self.widths)) and min(values, default=0) >= 0,
+                f"architecture.decoder_{name} is {values}; it needs one number per width {self.widths}, or none at all",
+            )
+        require(
+            self.block_convolutions >= 1,
+            f"architecture.block_convolutions is {self.block_convolutions}; it must be at least 1",
+        )
+        require(self.hidden >= 1, f"architecture.hidden is {self.hidden}; it must be at least 1")
+        require(self.last_kernel in (4, 6), f"architecture.last_kernel is {self.last_kernel}; allowed: 4, 6")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MlpArchitecture:
+    """Dense layers only; the decoder takes the widths in reverse."""
+
+    kind: Literal["mlp"] = "mlp"
+    hidden: tuple[int, ...] = (256, 128)
+    activation: Activation = "silu"
+
+    def __post_init__(self) -> None:
+        require(len(self.hidden) >= 1 and min(self.hidden) >= 1, f"architecture.hidden is {self.hidden}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TutorialArchitecture:
+    """The tutorial's network, layer by layer (networks/tutorial.py)."""
+
+    kind: Literal["tutorial"] = "tutorial"
+    filters: int = 64
+    hidden: int = 128
+
+    def __post_init__(self) -> None:
+        require(
+            self.filters >= 1 and self.hidden >= 1, f"architecture has filters {self.filters}, hidden {self.hidden}"
+        )
+
+
+Architecture = ConvArchitecture | MlpArchitecture | TutorialArchitecture
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowPrior:
+    """A RealNVP prior on z, trained with the rest (flow.py)."""
+
+    couplings: int = 6
+    hidden: int = 256
+
+    def __post_init__(self) -> None:
+        require(self.couplings >= 2, f"prior.couplings is {self.couplings}; fewer than 2 leave half of z untouched")
+        require(self.hidden >= 1, f"prior.hidden is {self.hidden}; it must be at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimisation:
+    """AdamW with cosine decay, KL warm-up, gradient clipping and an average of the weights."""
+
+    epochs: int = 40
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 1e-5
+    betas: tuple[float, ...] = (0.9, 0.999)
+    weight_decay: float = 1e-4
+    beta: float = (
+        1.0  # the weight of KL after warm-up; only with 1 is a bound of log p(x) climbed (Higgins et al. 2017)
+    )
+    kl_warmup: float = 0.1  # the fraction of all steps over which the weight of KL rises from 0 to beta
+    free_bits: float = (
+        0.0  # nats of KL per latent, averaged over a minibatch, that cost nothing (objective.free_bits_kl)
+    )
+    bound: Bound = (
+        "elbo"  # what is climbed: the ELBO or, by its own or its DReG gradient, the importance-weighted bound
+    )
+    importance_draws: int = 1  # z per row and step, for iwae and dreg
+    bound_fraction: float = 1.0  # of the epochs, the last ones: they climb `bound`, those before the ELBO
+    gradient_norm: float = 100.0  # gradients of a loss in nats per row; their norm is clipped here
+    gradient: Gradient = "total"  # of the ELBO, or of its path through z alone (objective.kl_along_path)
+    average: float = 0.999  # decay of the exponential moving average that is validated and exported
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, f"epochs is {self.epochs}; it must be at least 1")
+        require(self.batch_size >= 1, f"batch_size is {self.batch_size}; it must be at least 1")
+        require(0 < self.learning_rate <= 1, f"learning_rate is {self.learning_rate}; allowed: above 0, up to 1")
+        require(
+            0 <= self.final_learning_rate <= self.learning_rate,
+            f"final_learning_rate is {self.final_learning_rate}; allowed: 0 to learning_rate, {self.learning_rate}",
+        )
+        require(
+            len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas), f"betas is {self.betas}; two in [0, 1)"
+        )
+        require(self.weight_decay >= 0, f"weight_decay is {self.weight_decay}; it must not be negative")
+        require(0 <= self.kl_warmup <= 1, f"kl_warmup is {self.kl_warmup}; allowed: 0 to 1")
+        require(self.beta >= 0, f"beta is {self.beta}; it must not be negative")
+        require(self.free_bits >= 0, f"free_bits is {self.free_bits}; it must not be negative")
+        require(1 <= self.importance_draws <= 1000, f"importance_draws is {self.importance_draws}; allowed: 1 to 1000")
+        require(
+            self.bound != "elbo" or self.importance_draws == 1,
+            f"importance_draws is {self.importance_draws}, which bound elbo has no use for; give 1, or iwae or dreg",
+        )
+        require(0 < self.bound_fraction <= 1, f"bound_fraction is {self.bound_fraction}; allowed: above 0, up to 1")
+        require(
+            self.bound != "iwae" or self.gradient == "total",
+            "gradient path is biased for bound iwae (arXiv 1810.04152); take bound dreg, or gradient total",
+        )
+        require(
+            self.free_bits == 0 or (self.bound == "elbo" and self.gradient == "total"),
+            f"free_bits needs KL in closed form: bound elbo and gradient total, not {self.bound} and {self.gradient}",
+        )
+        require(self.gradient_norm > 0, f"gradient_norm is {self.gradient_norm}; it must be above 0")
+        require(0 <= self.average < 1, f"average is {self.average}; allowed: 0 up to, not including, 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """One run, but for its data and its machine."""
+
+    preset: str
+    architecture: Architecture
+    latent_size: int
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
+    sigma: float | None = None  # Gaussian only: fixed, in item units; None: learned
+    prior: FlowPrior | None = None  # None: N(0, I)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    train_on: TrainOn = "train"  # all: validation rows too, which then choose no epoch: the last one is exported
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(1 <= self.latent_size <= 4096, f"latent_size is {self.latent_size}; allowed: 1 to 4096")
+        require(
+            self.prior is None or self.latent_size >= 2, "latent_size is 1; a learned prior couples at least 2 latents"
+        )
+        require(
+            self.prior is None or self.optimisation.free_bits == 0,
+            "free_bits is defined for KL(q, N(0, I)) in closed form; a learned prior has none: drop one of the two",
+        )
+        require(0 <= self.seed < 2**63, f"seed is {self.seed}; allowed: 0 to 2^63 - 1")
+        require(self.sigma is None or self.sigma > 0, f"sigma is {self.sigma}; it must be above 0")
+        require(
+            self.sigma is None or self.likelihood == "gaussian", "sigma belongs to --likelihood gaussian; drop it here"
+        )
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain lists, numbers and texts, as JSON and TOML hold them."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> "Config":
+        """The inverse of to_mapping. Raises TrainingError naming what is unknown, missing or of the wrong type."""
+        return from_mapping(cls, facts)
+
+
+def require(truth: bool, problem: str) -> None:
+    """Raise TrainingError unless it is true."""
+    if not truth:
+        raise TrainingError(problem)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,71 @@
+"""Named configurations. A preset is only a value: a TOML file or a flag may change any part of it."""
+
+from training.config.config import (
+    Config,
+    ConvArchitecture,
+    FlowPrior,
+    MlpArchitecture,
+    Optimisation,
+    TutorialArchitecture,
+)
+from training.errors import TrainingError
+
+PRESETS = {
+    # Small enough for a CPU to serve: 2.7 million multiply-adds a decode for 28x28 (docs/decisions/0003).
+    "default": Config(
+        preset="default",
+        architecture=ConvArchitecture(
+            widths=(32, 64), decoder_widths=(24, 48), decoder_blocks=(0, 1), block_convolutions=1, last_kernel=6
+        ),
+        latent_size=50,
+        prior=FlowPrior(couplings=6, hidden=256),
+        optimisation=Optimisation(
+            epochs=80,
+            bound="dreg",
+            importance_draws=5,
+            bound_fraction=0.25,
+            gradient="path",
+            weight_decay=0.01,
+            gradient_norm=200.0,
+        ),
+    ),
+    # For tests, tiny images and first tries: seconds.
+    "tiny": Config(
+        preset="tiny",
+        architecture=MlpArchitecture(hidden=(128, 64)),
+        latent_size=8,
+        optimisation=Optimisation(epochs=60, batch_size=64, learning_rate=2e-3),
+    ),
+    # The tutorial's network, 3,450,502 parameters for 28x28, trained as it should have been.
+    "seed": Config(
+        preset="seed",
+        architecture=TutorialArchitecture(filters=64, hidden=128),
+        latent_size=64,
+        optimisation=Optimisation(epochs=40),
+    ),
+    # Residual and deeper, trained on a GPU: at most 60 million multiply-adds a decode for 28x28.
+    "quality": Config(
+        preset="quality",
+        architecture=ConvArchitecture(
+            widths=(48, 128), residual_blocks=(1, 2), hidden=512, upsampling="subpixel", activation="silu"
+        ),
+        latent_size=50,
+        prior=FlowPrior(couplings=8, hidden=512),
+        optimisation=Optimisation(epochs=300, learning_rate=5e-4, gradient="path"),
+    ),
+    # Rows of numbers in a file: dense, with a sigma that is learned.
+    "table": Config(
+        preset="table",
+        architecture=MlpArchitecture(hidden=(256, 128)),
+        latent_size=8,
+        likelihood="gaussian",
+        optimisation=Optimisation(epochs=200, learning_rate=2e-3),
+    ),
+}
+
+
+def preset(name: str) -> Config:
+    """Raises TrainingError for a name that is none."""
+    if name not in PRESETS:
+        raise TrainingError(f"unknown preset {name!r}; allowed: {', '.join(PRESETS)}")
+    return PRESETS[name]

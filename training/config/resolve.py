@@ -1,0 +1,82 @@
+"""From preset, TOML file and flags to one Config; what comes later overrides what came before."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from training.config.config import Config
+from training.config.presets import preset
+from training.errors import TrainingError
+
+Facts = Mapping[str, Any]
+PRIORS: Mapping[str, Facts | None] = {"normal": None, "flow": {}}  # no prior of its own; one as the preset has it
+
+
+def resolve(*, name: str | None, file: Path | None, flags: Facts, defaults: Facts | None = None) -> Config:
+    """The configuration of a new run. `flags` is nested like Config and holds only what was given.
+
+    `defaults` change the preset; file and flags win over them. Raises TrainingError naming the setting that is unknown
+    or out of bounds.
+    """
+    written = {} if file is None else _tables(_read(file))
+    chosen = name or written.get("preset", "default")
+    if not isinstance(chosen, str):
+        raise TrainingError(f"{file}: preset is {chosen!r}; it must be a text")
+    facts = preset(chosen).to_mapping()
+    for changes in (defaults or {}, written, _tables(flags)):
+        facts = merged(facts, changes)
+    return Config.of({**facts, "preset": chosen})
+
+
+def unchanged(config: Config, flags: Facts) -> None:
+    """Raises TrainingError if `flags` ask for something else than `config`, naming the first difference."""
+    wanted = Config.of(merged(config.to_mapping(), _tables(flags))).to_mapping()
+    for name, (was, asked) in differences(config.to_mapping(), wanted).items():
+        raise TrainingError(
+            f"--resume: the run has {name} = {was}, the command line says {asked}; drop that flag, or start a new run"
+        )
+
+
+def merged(base: Facts, changes: Facts) -> dict[str, Any]:
+    """`base` with `changes`, table by table; a table of another kind replaces the old one whole."""
+    result = dict(base)
+    for name, value in changes.items():
+        old = result.get(name)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        if both and value.get("kind", old.get("kind")) == old.get("kind"):  # type: ignore[union-attr]  # both are tables
+            result[name] = merged(old, value)  # type: ignore[arg-type]
+        else:
+            result[name] = value
+    return result
+
+
+def differences(old: Facts, new: Facts, where: str = "") -> dict[str, tuple[Any, Any]]:
+    """What differs between two configurations as plain mappings: dotted names, with the values of both."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for name in {**old, **new}:
+        was, asked = old.get(name), new.get(name)
+        if isinstance(was, Mapping) and isinstance(asked, Mapping):
+            found |= differences(was, asked, f"{where}{name}.")
+        elif was != asked:
+            found[f"{where}{name}"] = (was, asked)
+    return found
+
+
+def _tables(facts: Facts) -> Facts:
+    """`facts` with the words for a prior as what they stand for. Raises TrainingError where a table is none."""
+    read = dict(facts)
+    if isinstance(read.get("prior"), str) and read["prior"] in PRIORS:
+        read["prior"] = PRIORS[read["prior"]]
+    for name in ("architecture", "optimisation", "prior"):
+        if not isinstance(read.get(name, {}), Mapping) and read[name] is not None:
+            words = f"{', '.join(PRIORS)}, or " if name == "prior" else ""
+            raise TrainingError(f"setting {name} is {read[name]!r}; allowed: {words}a table of settings")
+    return read
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TrainingError(f"{file}: is not TOML: {error}") from None

@@ -1,0 +1,1 @@
+"""What an exported model is worth: estimates on held-out rows, baselines, samples judged."""

@@ -1,0 +1,113 @@
+"""What an artifact says about rows it was not trained on: figures, percentiles and the spread of latents."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from server.artifact import PERCENTILES
+from training.config.config import Config
+from training.evaluation import estimate
+from training.evaluation.estimate import Bound
+from training.evaluation.exported_model import ExportedModel
+from training.evaluation.mean_and_error import MeanAndError
+from training.model.objective import Posterior, kl_per_latent
+from training.randomness import generator
+from training.run.minibatches import observed, sent
+
+MOST_ROWS = 10_000  # measured, at random
+ROWS_AT_ONCE = 500
+NLL_ROWS = 500
+NLL_SAMPLES = 64
+ACTIVE = 0.01  # a latent is active if its posterior mean varies by more over the data (Burda et al. 2016)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutStatistics:
+    """Measured on rows that were not trained on, or the nearest there is to them."""
+
+    metrics: dict[str, float]
+    percentiles: Mapping[str, Mapping[str, tuple[float, ...]]]  # by latent mode and quantity, as in the manifest
+    latent_mean: tuple[float, ...]
+    latent_covariance: tuple[tuple[float, ...], ...]
+    kl_per_latent: tuple[float, ...]
+
+
+def measure(model: ExportedModel, rows: Tensor, config: Config) -> HeldOutStatistics:
+    """rows [N, *item] of a data set.
+
+    Metrics are of what the likelihood is about (binarised for a Bernoulli); percentiles and latents are of the rows as
+    a client would send them (images grey). Everything is drawn from fixed seeds.
+    """
+    draws = generator(0, "held_out")
+    rows = rows[torch.randperm(len(rows), generator=draws)[:MOST_ROWS]]
+    seen = observed(rows, config, draws)
+    drawn = _pass(model, seen, draws).drawn
+    metrics = {
+        "elbo": float(drawn.elbo.double().mean()),
+        "reconstruction_nll": float(drawn.reconstruction_nll.double().mean()),
+        "kl": float(drawn.kl.double().mean()),
+        "active_units": float((model.encode(seen).mean.var(0) > ACTIVE).sum()),
+        "rows": float(len(rows)),
+        **_nll(model, seen[:NLL_ROWS]),
+    }
+    shown = _pass(model, sent(rows), draws)
+    means = shown.posterior.mean.double().numpy()  # [N, latent]
+    return HeldOutStatistics(
+        metrics=metrics,
+        percentiles={"mean": _percentiles(shown.at_mean), "draw": _percentiles(shown.drawn)},
+        latent_mean=tuple(means.mean(0).tolist()),
+        latent_covariance=tuple(tuple(row) for row in np.atleast_2d(np.cov(means, rowvar=False)).tolist()),
+        kl_per_latent=tuple(kl_per_latent(shown.posterior).double().mean(0).tolist()),
+    )
+
+
+class _Pass(NamedTuple):
+    """Rows through encoder and decoder, once from the posterior's mean and once from a draw."""
+
+    posterior: Posterior
+    at_mean: Bound
+    drawn: Bound
+
+
+def _pass(model: ExportedModel, x: Tensor, draws: torch.Generator) -> _Pass:
+    posteriors, at_mean, drawn = [], [], []
+    for part in torch.split(x, ROWS_AT_ONCE):
+        posterior = model.encode(part)
+        z = estimate.draw(posterior, draws)
+        posteriors.append(posterior)
+        at_mean.append(estimate.bound(model, part, posterior, z=posterior.mean, draw=z))
+        drawn.append(estimate.bound(model, part, posterior, z=z, draw=z))
+    return _Pass(
+        Posterior(*map(torch.cat, zip(*posteriors, strict=True))),
+        Bound(*map(torch.cat, zip(*at_mean, strict=True))),
+        Bound(*map(torch.cat, zip(*drawn, strict=True))),
+    )
+
+
+def _nll(model: ExportedModel, x: Tensor) -> dict[str, float]:
+    """A quick importance-weighted figure; `evaluate` gives the published one."""
+    nll = MeanAndError.of(-estimate.log_evidence(model, x, model.encode(x), samples=NLL_SAMPLES, seed=0))
+    return {
+        "nll": nll.mean,
+        "nll_standard_error": nll.standard_error,
+        "nll_rows": float(len(x)),
+        "nll_importance_samples": float(NLL_SAMPLES),
+    }
+
+
+def _percentiles(bound: Bound) -> dict[str, tuple[float, ...]]:
+    return {
+        "elbo": _of(bound.elbo),
+        "reconstruction_nll": _of(bound.reconstruction_nll),
+        "kl": _of(bound.kl),
+    }
+
+
+def _of(values: Tensor) -> tuple[float, ...]:
+    # numpy interpolates; rounding may then make a percentile an ulp smaller than the one before it.
+    quantiles = np.percentile(values.double().numpy(), PERCENTILES)
+    return tuple(np.maximum.accumulate(quantiles).tolist())

@@ -1,0 +1,19 @@
+"""A figure as it is reported: the mean over rows, and how far it may be off."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class MeanAndError:
+    """A mean over rows and its standard error, in the unit of the rows' values."""
+
+    mean: float
+    standard_error: float
+
+    @classmethod
+    def of(cls, values: Tensor) -> "MeanAndError":
+        """values [rows], at least two; in float64."""
+        values = values.double()
+        return cls(float(values.mean()), float(values.std() / len(values) ** 0.5))

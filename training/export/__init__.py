@@ -1,0 +1,1 @@
+"""A trained model becomes an artifact: graphs, proofs, pictures and a model card."""

@@ -1,0 +1,131 @@
+"""A trained model becomes an artifact: written beside its place, proven there, and only then moved in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from server import artifact
+from server.artifact import GOLDEN, GRAPH_INPUT, MANIFEST, PERCENTILES, Graph, Item, Likelihood, Manifest, graph_outputs
+from training.atomic import placed
+from training.datasets import Dataset
+from training.datasets.dataset import kind_of
+from training.evaluation import exported_model, held_out
+from training.export import card, golden, graphs, parity, pictures
+from training.export.measurements import Measurements
+from training.model.vae import Vae
+from training.run.provenance import libraries
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """What was written."""
+
+    path: Path
+    manifest: Manifest
+
+
+def export(
+    model: Vae,
+    dataset: Dataset,
+    *,
+    provenance: Mapping[str, Any],
+    out: Path,
+) -> ExportResult:
+    """Write `model` (fp32, on the CPU) as an artifact at `out`, which must not exist.
+
+    The same model and data give the same bytes. What appears at `out` has been read back by the server's own reader,
+    run by its loader and compared with torch. Raises TrainingError or OSError; `out` then does not exist.
+    """
+    model = model.eval()
+    with placed(out) as folder:
+        manifest = _fill(folder, model, dataset, provenance=provenance)
+    return ExportResult(out, manifest)
+
+
+def decode_macs(model: Vae) -> int:
+    """Multiply-adds of decoding one row."""
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        model.decoder(torch.zeros(1, model.config.latent_size))
+    return int(counter.get_total_flops()) // 2
+
+
+def _fill(
+    folder: Path,
+    model: Vae,
+    dataset: Dataset,
+    *,
+    provenance: Mapping[str, Any],
+) -> Manifest:
+    modules = graphs.modules(model)
+    chosen = dataset.held_out(model.config.train_on)
+    unseen = dataset.split(chosen).rows
+    rows = golden.inputs(model, unseen, count=max(parity.BATCHES))
+    for name in modules:
+        (folder / f"{name}.onnx").write_bytes(graphs.to_onnx(model, name))
+    np.savez(folder / GOLDEN, **golden.arrays(modules, rows, model.config.likelihood))  # type: ignore[arg-type]
+    # First a draft, so that the server's loader can run the graphs; then what they were measured to do.
+    facts = {
+        "libraries": libraries(),
+        "parameters": model.parameters_count,
+        "decode_macs": decode_macs(model),
+        "held_out": chosen,
+        "measured": Measurements().to_mapping(),
+    }
+    draft = _draft(folder, model, {**provenance, **facts})
+    write_manifest(folder, draft)
+    proof = parity.prove(folder, modules, rows)
+    measured = exported_model.load(folder)
+    figures = held_out.measure(measured, unseen, model.config)
+    manifest = replace(
+        draft,
+        provenance={**draft.provenance, "parity": proof.to_mapping()},
+        metrics=figures.metrics,
+        held_out=figures.percentiles,
+        latent_mean=figures.latent_mean,
+        latent_covariance=figures.latent_covariance,
+    )
+    pictures.draw(folder, measured, dataset, unseen, figures)
+    write_facts(folder, manifest)
+    exported_model.load(folder)
+    return manifest
+
+
+def _draft(folder: Path, model: Vae, provenance: Mapping[str, Any]) -> Manifest:
+    size, likelihood, kind = model.config.latent_size, model.config.likelihood, kind_of(model.item_shape)
+    unknown = (0.0,) * len(PERCENTILES)
+    return Manifest(
+        item=Item(kind=kind, shape=model.item_shape, range=(0.0, 1.0) if kind == "image" else None),
+        latent_size=size,
+        likelihood=Likelihood(likelihood, model.sigma, model.scale),
+        graphs={
+            name: Graph(
+                file=f"{name}.onnx",
+                sha256=artifact.sha256_of(folder / f"{name}.onnx"),
+                inputs=(GRAPH_INPUT[name],),
+                outputs=graph_outputs(name, likelihood),
+            )
+            for name in graphs.modules(model)
+        },
+        opset=graphs.OPSET,
+        provenance=provenance,
+        metrics={},
+        held_out={mode: dict.fromkeys(("elbo", "reconstruction_nll", "kl"), unknown) for mode in ("mean", "draw")},
+        latent_mean=(0.0,) * size,
+        latent_covariance=((0.0,) * size,) * size,
+    )
+
+
+def write_facts(folder: Path, manifest: Manifest) -> None:
+    """The manifest, the card that it makes, and the digests of all files."""
+    (folder / "MODEL_CARD.md").write_text(card.text(manifest))
+    write_manifest(folder, manifest)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    (folder / MANIFEST).write_text(manifest.to_json())
+    artifact.write_sums(folder)

@@ -1,0 +1,215 @@
+"""The variational autoencoder: q(z | x), p(x | z), p(z), and how they begin."""
+
+import math
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from training.config.config import Config, require
+from training.datasets.dataset import kind_of
+from training.model.flow import Coupling, RealNvp
+from training.model.likelihood import SMALLEST_LOG_SIGMA, bernoulli_log_likelihood, gaussian_log_likelihood
+from training.model.networks import build
+from training.model.networks.layers import ResidualBlock
+from training.model.objective import (
+    Posterior,
+    Terms,
+    kl_along_path,
+    kl_to_learned_prior,
+    kl_to_standard_normal,
+    log_standard_normal,
+    reparameterise,
+)
+
+LOG_VAR_LIMITS = (-12.0, 8.0)
+# What lies further from the mean of a column is encoded as if it lay here: no finite number may make a NaN. None of N
+# training rows is more than the root of N deviations away.
+MOST_DEVIATIONS = 1e6
+
+
+class Standardisation(nn.Module):
+    """Between a table's units and those the networks see: standard deviations from the mean of the training rows.
+
+    Part of the graphs, so that whoever serves or calls a model knows its own units only.
+    """
+
+    def __init__(self, item_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.mean: Tensor
+        self.scale: Tensor
+        self.register_buffer("mean", torch.zeros(item_shape))
+        self.register_buffer("scale", torch.ones(item_shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ((x - self.mean) / self.scale).clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS)
+
+    def inverse(self, x: Tensor) -> Tensor:
+        return x * self.scale + self.mean
+
+
+class Encoder(nn.Module):
+    """q(z | x): a network gives the mean and log-variance of a diagonal Gaussian (Eq. 10)."""
+
+    def __init__(
+        self, body: nn.Module, features: int, latent_size: int, *, standardisation: Standardisation | None
+    ) -> None:
+        super().__init__()
+        self.standardisation = standardisation
+        self.body = body
+        self.mean = nn.Linear(features, latent_size)
+        self.log_var = nn.Linear(features, latent_size)
+
+    def forward(self, x: Tensor) -> Posterior:
+        """x [rows, *item] in item units -> mean and log_var [rows, latent], log_var within LOG_VAR_LIMITS."""
+        features = self.body(x if self.standardisation is None else self.standardisation(x))
+        return Posterior(self.mean(features).float(), self.log_var(features).float().clamp(*LOG_VAR_LIMITS))
+
+
+class Decoder(nn.Module):
+    """g(z) of Eq. 5: the logits of a Bernoulli, or the mean of a Gaussian, per dimension of an item."""
+
+    def __init__(
+        self,
+        body: nn.Module,
+        item_shape: tuple[int, ...],
+        *,
+        item_bias: bool,
+        standardisation: Standardisation | None,
+    ) -> None:
+        super().__init__()
+        self.standardisation = standardisation
+        self.body = body
+        self.bias = nn.Parameter(torch.zeros(item_shape)) if item_bias else None
+
+    def forward(self, z: Tensor) -> Tensor:
+        """z [rows, latent] -> [rows, *item], a Gaussian's mean in item units."""
+        out = cast(Tensor, self.body(z)).float()
+        out = out if self.bias is None else out + self.bias
+        return out if self.standardisation is None else self.standardisation.inverse(out)
+
+
+class PosteriorDraw(NamedTuple):
+    """Items, k draws of z ~ q(z | x) for each, and how well these explain them."""
+
+    posterior: Posterior  # [rows, latent]
+    z: Tensor  # [rows, k, latent]
+    log_likelihood: Tensor  # log p(x | z), [rows, k]
+
+
+class Vae(nn.Module):
+    """Encoder, decoder, prior and likelihood of one configuration, for items of one shape."""
+
+    def __init__(self, config: Config, item_shape: tuple[int, ...]) -> None:
+        """Raises TrainingError if the configuration is not for such items."""
+        super().__init__()
+        bodies = build(config.architecture, item_shape, config.latent_size)
+        table = kind_of(item_shape) == "table"
+        require(
+            not table or config.likelihood == "gaussian",
+            "the rows of a table need --likelihood gaussian; use --preset table",
+        )
+        self.config = config
+        self.item_shape = item_shape
+        units = Standardisation(item_shape) if table else None
+        self.encoder = Encoder(bodies.encoder, bodies.features, config.latent_size, standardisation=units)
+        self.decoder = Decoder(bodies.decoder, item_shape, item_bias=bodies.item_bias, standardisation=units)
+        self.prior = RealNvp(config.latent_size, config.prior) if config.prior else None
+        # One sigma for all dimensions, of a table in standard deviations; meaningless, and absent, for a Bernoulli.
+        self.log_sigma = (
+            nn.Parameter(torch.tensor(math.log(config.sigma or 0.3)), requires_grad=config.sigma is None)
+            if config.likelihood == "gaussian"
+            else None
+        )
+
+    def terms(self, x: Tensor, noise: Tensor, *, autocast: torch.autocast) -> Terms:
+        """The parts of the ELBO of x [rows, *item] at the draw that `noise` [rows, latent] makes."""
+        return self.parts(self.drawn(x, noise[:, None], autocast=autocast))
+
+    def drawn(self, x: Tensor, noise: Tensor, *, autocast: torch.autocast) -> PosteriorDraw:
+        """x [rows, *item] explained by the draws that `noise` [rows, k, latent] makes."""
+        rows, draws, _ = noise.shape
+        with autocast:
+            posterior: Posterior = self.encoder(x)
+        z = reparameterise(Posterior(posterior.mean[:, None], posterior.log_var[:, None]), noise)
+        with autocast:
+            output: Tensor = self.decoder(z.flatten(0, 1))
+        log_likelihood = self.log_likelihood(x if draws == 1 else x.repeat_interleave(draws, 0), output)
+        return PosteriorDraw(posterior, z, log_likelihood.view(rows, draws))
+
+    def parts(self, drawn: PosteriorDraw) -> Terms:
+        """The parts of the ELBO, averaged over the draws."""
+        return Terms(drawn.log_likelihood.mean(1), self.kl(drawn.posterior, drawn.z))
+
+    def log_likelihood(self, x: Tensor, output: Tensor) -> Tensor:
+        """log p(x | z) from the decoder's output; [rows]."""
+        if self.log_sigma is None:
+            return bernoulli_log_likelihood(x, output)
+        scale = None if self.standardisation is None else self.standardisation.scale
+        return gaussian_log_likelihood(x, output, self.log_sigma.clamp(min=SMALLEST_LOG_SIGMA), scale)
+
+    def kl(self, posterior: Posterior, z: Tensor) -> Tensor:
+        """KL(q(z | x), p(z)): closed form for N(0, I), at the draws z [rows, k, latent] for a learned prior; [rows].
+
+        In training with the path gradient always at the draws: the same mean, another gradient.
+        """
+        if self.training and self.config.optimisation.gradient == "path":
+            here = Posterior(posterior.mean[:, None], posterior.log_var[:, None])
+            return kl_along_path(here, z, self.log_prior(z)).mean(1)
+        if self.prior is None:
+            return kl_to_standard_normal(posterior)
+        return kl_to_learned_prior(posterior, self.log_prior(z).mean(1))
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """log p(z); z [rows, k, latent], the result [rows, k]."""
+        if self.prior is None:
+            return log_standard_normal(z)
+        return self.prior.log_density(z.flatten(0, 1)).view(z.shape[:2])
+
+    @property
+    def standardisation(self) -> Standardisation | None:
+        """Of a table; the same one in encoder and decoder."""
+        return self.encoder.standardisation
+
+    @property
+    def sigma(self) -> float | None:
+        """The Gaussian's sigma: in item units, or in those of `scale`."""
+        if self.log_sigma is None:
+            return None
+        return math.exp(max(float(self.log_sigma.detach()), SMALLEST_LOG_SIGMA))
+
+    @property
+    def scale(self) -> tuple[float, ...] | None:
+        """A table's standard deviations by column, in item units."""
+        return None if self.standardisation is None else tuple(self.standardisation.scale.tolist())
+
+    @property
+    def parameters_count(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def initialise(model: Vae, *, mean_item: Tensor, deviation: Tensor | None = None, generator: torch.Generator) -> None:
+    """Draw the weights from `generator`, and let the decoder begin with the mean of the training items.
+
+    mean_item [*item] in item units, deviation [*item] for a table only. The distribution is torch's default (uniform
+    within 1 / sqrt(fan in)); blocks and couplings begin as the identity.
+    """
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+                fan_in = nn.init._calculate_correct_fan(module.weight, "fan_in")
+                module.weight.uniform_(-1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in), generator=generator)
+                if module.bias is not None:
+                    module.bias.uniform_(-1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in), generator=generator)
+        for module in model.modules():
+            if isinstance(module, (ResidualBlock, Coupling)):
+                module.start_as_identity()
+        if model.standardisation is not None:
+            assert deviation is not None
+            model.standardisation.mean.copy_(mean_item)
+            model.standardisation.scale.copy_(deviation)
+        elif model.decoder.bias is not None:
+            bernoulli = model.config.likelihood == "bernoulli"
+            # A pixel that is always black has no finite logit; 1/510 is half a grey value.
+            inside = mean_item.clamp(1 / 510, 1 - 1 / 510)
+            model.decoder.bias.copy_(torch.logit(inside) if bernoulli else mean_item)

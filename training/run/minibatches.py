@@ -1,0 +1,84 @@
+"""Which rows a step sees, and what is drawn for them: a function of seed and step alone."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from training.config.config import Config
+from training.randomness import generator
+from training.run.hardware import Hardware
+from training.run.schedule import objective
+
+
+@dataclass(frozen=True, slots=True)
+class Minibatch:
+    """This process's part of a minibatch."""
+
+    x: Tensor  # float32 [rows, *item]; images in 0..1
+    noise: Tensor  # float32 [rows, importance draws, latent], N(0, I)
+    weight: float  # its rows as a fraction of the whole minibatch's
+
+
+@dataclass(slots=True)
+class Minibatches:
+    """The steps of a run over a data set's `rows`, on the training device or, where they are too many, beside it.
+
+    Every epoch is a fresh permutation; the rows left over by its last full minibatch wait for the next epoch. Several
+    processes draw the same minibatch, rows and noise, and take a part each: what they see together is what one would.
+    """
+
+    rows: Tensor
+    config: Config
+    hardware: Hardware
+    _epoch: int = -1
+    _order: Tensor | None = None
+
+    @property
+    def batch_size(self) -> int:
+        return min(self.config.optimisation.batch_size, len(self.rows))
+
+    @property
+    def per_epoch(self) -> int:
+        return len(self.rows) // self.batch_size
+
+    @property
+    def total(self) -> int:
+        return self.per_epoch * self.config.optimisation.epochs
+
+    def at(self, step: int) -> Minibatch:
+        """The minibatch of step 0, 1, 2, ..."""
+        epoch, position = divmod(step, self.per_epoch)
+        if self._order is None or self._epoch != epoch:
+            order = torch.randperm(len(self.rows), generator=generator(self.config.seed, "order", epoch))
+            self._epoch, self._order = epoch, order.to(self.rows.device)
+        index = self._order[position * self.batch_size : (position + 1) * self.batch_size]
+        device, part = self.hardware.device, self.hardware.ranks.part(len(index))
+        draws = generator(self.config.seed, "step", step, device=device)
+        x = observed(self.rows[index].to(device), self.config, draws)
+        settings = objective(self.config.optimisation, epoch=epoch)
+        shape = len(index), settings.importance_draws, self.config.latent_size
+        noise = torch.randn(shape, generator=draws, device=device)
+        return Minibatch(self.hardware.rows(x[part]), noise[part], weight=(part.stop - part.start) / len(index))
+
+
+def observed(rows: Tensor, config: Config, draws: torch.Generator) -> Tensor:
+    """What the likelihood sees of rows: fresh black and white for a Bernoulli, else what a client sends; float32."""
+    return binarised(rows, draws) if config.likelihood == "bernoulli" else sent(rows)
+
+
+def sent(rows: Tensor) -> Tensor:
+    """Rows as a client sends them: images grey, 0..1, a table's numbers as they are; float32."""
+    return grey(rows) if rows.dtype == torch.uint8 else rows
+
+
+def grey(rows: Tensor) -> Tensor:
+    """0..255 as 0..1."""
+    return rows.float().div_(255)
+
+
+def binarised(rows: Tensor, draws: torch.Generator) -> Tensor:
+    """Each pixel 1 with probability value / 255, else 0: dynamic binarisation (Burda et al. 2016)."""
+    # r is uniform over 0..254, so P(r < value) = value / 255 exactly; 0 stays 0 and 255 stays 255.
+    r = torch.empty_like(rows).random_(0, 255, generator=draws)
+    return (r < rows).float()

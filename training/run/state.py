@@ -1,0 +1,118 @@
+"""Everything that changes while training: what a checkpoint keeps and `fit` moves forward."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from training.config.config import Config
+from training.errors import TrainingError
+from training.model.vae import Vae, initialise
+from training.randomness import generator
+from training.run.hardware import Hardware
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The averaged weights with the highest bound on the validation rows."""
+
+    epoch: int
+    bound: float  # nats; what the run climbs: the ELBO, or the importance-weighted bound
+    weights: dict[str, Tensor]
+
+
+@dataclass(slots=True)
+class State:
+    """A run between two steps."""
+
+    model: Vae
+    average: Vae  # the moving average of the model's weights: what is validated and exported
+    optimiser: torch.optim.AdamW
+    step: int  # steps done
+    sums: Tensor  # float64 [3] on the device: log-likelihood, KL and rows of this epoch so far
+    best: Best | None
+
+
+def begin(
+    config: Config,
+    *,
+    item_shape: tuple[int, ...],
+    mean_item: Tensor,
+    deviation: Tensor | None = None,
+    hardware: Hardware,
+) -> State:
+    """The state before step 0; see vae.initialise."""
+    model = Vae(config, item_shape)
+    initialise(model, mean_item=mean_item, deviation=deviation, generator=generator(config.seed, "weights"))
+    model.to(hardware.device)
+    if hardware.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+    average = copy.deepcopy(model).requires_grad_(False).eval()
+    settings = config.optimisation
+    optimiser = torch.optim.AdamW(
+        parameter_groups(model, settings.weight_decay),
+        lr=settings.learning_rate,
+        betas=(settings.betas[0], settings.betas[1]),
+        fused=True,
+    )
+    return State(model, average, optimiser, 0, torch.zeros(3, dtype=torch.float64, device=hardware.device), None)
+
+
+def parameter_groups(model: Vae, weight_decay: float) -> list[dict[str, Any]]:
+    """For an optimiser: the layers' weights, which decay, and what must not be drawn to 0: biases and log_sigma.
+
+    The decoder's offset per pixel is a bias too: 0 would be a grey pixel.
+    """
+    layers = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+    decaying = [module.weight for module in model.modules() if isinstance(module, layers)]
+    known = set(map(id, decaying))
+    others = [weight for weight in model.parameters() if weight.requires_grad and id(weight) not in known]
+    return [{"params": decaying, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def update_average(state: State, decay: float) -> None:
+    """average = decay * average + (1 - decay) * weights."""
+    with torch.no_grad():
+        for average, weight in zip(state.average.parameters(), state.model.parameters(), strict=True):
+            average.lerp_(weight, 1 - decay)
+
+
+def take_weights(state: State, model: Vae) -> None:
+    """Begin with the weights, and a table's units, of `model` instead of random ones."""
+    state.model.load_state_dict(model.state_dict())
+    state.average.load_state_dict(model.state_dict())
+
+
+def to_mapping(state: State) -> dict[str, Any]:
+    """Tensors and plain values, for torch.save."""
+    return {
+        "model": state.model.state_dict(),
+        "average": state.average.state_dict(),
+        "optimiser": state.optimiser.state_dict(),
+        "step": state.step,
+        "sums": state.sums,
+        "best": None
+        if state.best is None
+        else {"epoch": state.best.epoch, "bound": state.best.bound, "weights": state.best.weights},
+    }
+
+
+def restore(state: State, facts: dict[str, Any]) -> None:
+    """Put a mapping of to_mapping back into a fresh state of the same configuration.
+
+    Raises TrainingError if another version of training, with other groups of parameters, has written it.
+    """
+    if len(facts["optimiser"]["param_groups"]) != len(state.optimiser.param_groups):
+        raise TrainingError(
+            "the run was begun by another version of training, whose optimiser cannot be continued; "
+            "export it as it is, or start a new run"
+        )
+    state.model.load_state_dict(facts["model"])
+    state.average.load_state_dict(facts["average"])
+    state.optimiser.load_state_dict(facts["optimiser"])
+    state.step = int(facts["step"])
+    state.sums.copy_(facts["sums"])
+    best = facts["best"]
+    state.best = None if best is None else Best(best["epoch"], best["bound"], best["weights"])
