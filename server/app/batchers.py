@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import structlog
 
-from server.core.batching.batcher import Batcher, Deliver
+from server.core.batching.batcher import Batcher
 from server.core.batching.scheduler import Scheduler
+from server.core.batching.ticket import Deliver
 from server.core.events import Event, ExecutorDied, GraphFailed
 from server.core.model import Execution
 from server.edge.inference_v2.statistics import Statistics

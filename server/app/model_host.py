@@ -14,7 +14,7 @@ from server.catalog.catalog import Catalog
 from server.catalog.loader import Plan
 from server.catalog.rollout import Rollout
 from server.core.batching.offload import Offload
-from server.core.batching.ticket import Steps, Ticket, drive
+from server.core.batching.ticket import Ticket, drive
 from server.core.model import Entry
 from server.core.spec import Spec
 from server.edge.health import Health
@@ -139,12 +139,12 @@ class ModelHost:
         asked, self._asked = self._asked, []
         drive(self._round(forced=bool(asked))).add_done_callback(partial(self._end, asked))
 
-    def _round(self, *, forced: bool) -> Steps[None]:
+    async def _round(self, *, forced: bool) -> None:
         if forced or self._settings.watch_seconds:
-            scan = yield self._offload.run(self._rollout.scan)
-            yield from self._rollout.align(scan, forced=forced)
+            scan = await self._offload.run(self._rollout.scan)
+            await self._rollout.align(scan, forced=forced)
         else:
-            yield from self._rollout.retire_idle()
+            await self._rollout.retire_idle()
 
     def _end(self, asked: list[Ticket[None]], ticket: Ticket[None]) -> None:
         self._busy = False

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from server.core.batching.ticket import Steps, Ticket, drive
+from server.core.batching.ticket import Ticket, drive
 from server.core.call import Caller
 from server.core.model import Model, Models
 
@@ -36,11 +36,11 @@ class Readiness:
             self._last[name] = (self._clock(), answer)
         return _told_by(answer)
 
-    def _probe(self, name: str) -> Steps[bool]:
+    async def _probe(self, name: str) -> bool:
         rows = [self._row(lease) for lease in self._models.serving(name)]  # side by side
         ready = bool(rows)
         for row in rows:
-            ready &= yield row
+            ready &= await row
         return ready
 
     def _row(self, lease: AbstractContextManager[Model]) -> Ticket[bool]:
@@ -50,10 +50,10 @@ class Readiness:
             self._later(ANSWER_SECONDS, ticket.cancel)
         return _told_by(ticket)
 
-    def _sample(self, lease: AbstractContextManager[Model]) -> Steps[bool]:
+    async def _sample(self, lease: AbstractContextManager[Model]) -> bool:
         with lease as model:
             caller = Caller(self._clock() + ANSWER_SECONDS, tenant="readiness", is_probe=True)
-            yield from model.vae.sample(rows=1, seed=0, first_row=0, temperature=1.0, caller=caller)
+            await model.vae.sample(rows=1, seed=0, first_row=0, temperature=1.0, caller=caller)
             return True
 
 

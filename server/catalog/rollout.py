@@ -16,7 +16,7 @@ from server.catalog.loader import MakeBatcher, Plan, load_version
 from server.catalog.model_folder import Fingerprint, Scan, VersionOnDisk
 from server.catalog.models_toml import Policies
 from server.catalog.routing import Route, VersionState
-from server.core.batching.ticket import Steps, Ticket, drive
+from server.core.batching.ticket import Ticket, drive
 from server.core.model import Entry
 from server.engine.engine import DeviceUnavailable
 from server.errors import ArtifactError
@@ -96,7 +96,7 @@ class Rollout:
         """What there is now. Touches the disk and nothing else: for any thread."""
         return model_folder.scan(self._folder)
 
-    def align(self, seen: Scan, *, forced: bool) -> Steps[None]:
+    async def align(self, seen: Scan, *, forced: bool) -> None:
         """Load, flip and unload until everything is as the folder says.
 
         Unless `forced`, files are tried only if they were the same at the last look: they may be on their way.
@@ -119,12 +119,12 @@ class Rollout:
                 continue
             if name not in self._catalog.shelves:
                 self._observer.routed(name, Route())
-            yield from self._align(name, self._catalog.shelf(name), found, forced=forced)
+            await self._align(name, self._catalog.shelf(name), found, forced=forced)
         self._seen = {found.path: found.files for found in self._on_disk}
 
-    def retire_idle(self) -> Steps[None]:
+    async def retire_idle(self) -> None:
         """Unload what has not been needed for long enough; the folder is not looked at."""
-        yield from self.align(Scan(self._on_disk, self._policies, self.complaint), forced=False)
+        await self.align(Scan(self._on_disk, self._policies, self.complaint), forced=False)
 
     def idle_at(self) -> float | None:
         """When there will be something to unload if nothing else happens; None: never."""
@@ -148,7 +148,7 @@ class Rollout:
         shelf = self._catalog.shelves.get(name)
         return shelf.slots if shelf else {}
 
-    def _align(self, name: str, shelf: Shelf, found: Mapping[str, VersionOnDisk], *, forced: bool) -> Steps[None]:
+    async def _align(self, name: str, shelf: Shelf, found: Mapping[str, VersionOnDisk], *, forced: bool) -> None:
         shelf.policy = self._policies.of(name)
         for version in found:
             shelf.slot(name, version)
@@ -163,7 +163,7 @@ class Rollout:
             version = routing.next_to_load(shelf.policy, states, everything=everything)
             if not version:
                 return
-            yield from self._load(shelf.slots[version], found[version])
+            await self._load(shelf.slots[version], found[version])
 
     def _state(self, slot: Slot, found: VersionOnDisk | None, forced: bool) -> VersionState:
         tried = slot.files is not None and found is not None and slot.files == found.files
@@ -188,7 +188,7 @@ class Rollout:
         shelf.route = route
         self._observer.routed(name, route)
 
-    def _load(self, slot: Slot, found: VersionOnDisk) -> Steps[None]:
+    async def _load(self, slot: Slot, found: VersionOnDisk) -> None:
         slot.loading = True
         load = partial(
             load_version,
@@ -199,7 +199,7 @@ class Rollout:
             make_batcher=self._make_batcher,
         )
         try:
-            model, batchers = yield from self._do(load)
+            model, batchers = await self._do(load)
         except Exception as error:
             if self._starting and not isinstance(error, ArtifactError):
                 raise
@@ -213,10 +213,10 @@ class Rollout:
             self._let_go(slot, before)
         self._observer.ready(self._catalog.entry(slot))
 
-    def _do(self, work: Callable[[], T]) -> Steps[T]:
+    async def _do(self, work: Callable[[], T]) -> T:
         if self._starting:
             return work()
-        result: T = yield self._run(work)
+        result: T = await self._run(work)
         return result
 
     def _unload(self, slot: Slot) -> None:

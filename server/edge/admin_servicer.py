@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from google.protobuf.message import Message
 
-from server.core.batching.ticket import Steps, Ticket
+from server.core.batching.ticket import Ticket
 from server.core.call import Caller
 from server.core.model import Models
 from server.edge.methods import Method, Unary
@@ -26,8 +26,8 @@ class AdminServicer:
     def methods(self) -> tuple[Method, ...]:
         return (Unary(f"/{SERVICE}/Reload", pb.ReloadRequest, self.reload),)
 
-    def reload(self, request: pb.ReloadRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
-        yield self._rescan()
+    async def reload(self, request: pb.ReloadRequest, caller: Caller) -> Message:  # noqa: ARG002
+        await self._rescan()
         return pb.ReloadResponse(
             models=[summary(entry) for entry in self._models.entries()], complaint=self._complaint()
         )

@@ -16,7 +16,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
-from server.core.batching.ticket import Steps, Ticket, drive
+from server.core.batching.ticket import Ticket, drive
 from server.core.call import Asked, Caller, Trace
 from server.core.events import CallEvent, CallHandled, CallStarted, Rpc
 from server.core.values import value
@@ -124,23 +124,23 @@ class Boundary:
         """Open a call that answers every request it is given, each on its own account."""
         return DialogueCall(self, method, self.caller(method, peer, None), peer)
 
-    def _answer_and_end(self, method: Unary, payload: bytes, caller: Caller, peer: Peer) -> Steps[Reply]:
+    async def _answer_and_end(self, method: Unary, payload: bytes, caller: Caller, peer: Peer) -> Reply:
         since = self.started(method)
         self.calls += 1
         self.open_calls += 1
-        reply = yield from self.answer(method, payload, caller, peer)
+        reply = await self.answer(method, payload, caller, peer)
         assert reply.status is not None
         self.handled(method, reply.status.code, since, caller)
         self.open_calls -= 1
         return reply
 
-    def answer(self, method: Unary | Dialogue, payload: bytes, caller: Caller, peer: Peer) -> Steps[Reply]:
+    async def answer(self, method: Unary | Dialogue, payload: bytes, caller: Caller, peer: Peer) -> Reply:
         admitted = None
         try:
             self.refuse_if_draining()
             if (admitted := self.enter(method, peer)) is not None:
                 caller = admitted.caller(caller)
-            response = yield from method.handler(parse(method, payload), caller)
+            response = await method.handler(parse(method, payload), caller)
             if self._clock() > caller.deadline:
                 raise DeadlineExceeded("the deadline passed before the response was sent")
             return Reply(response.SerializeToString(), Status(trailers=_serving(caller)))
@@ -234,14 +234,14 @@ class StreamCall:
             self._awaited = False
             self._boundary.open_calls -= 1
 
-    def _next(self) -> Steps[Reply]:
+    async def _next(self) -> Reply:
         try:
             if self._messages is None:
                 self._refuse_if_draining()
                 if (admitted := self._boundary.enter(self._method, self._peer)) is not None:
                     self._admitted, self._caller = admitted, admitted.caller(self._caller)
                 self._messages = self._method.handler(parse(self._method, self._payload), self._caller)
-            message = yield from self._messages.next()
+            message = await self._messages.next()
             if message is not None:
                 self._refuse_if_draining()
         except Exception as error:

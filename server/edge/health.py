@@ -7,7 +7,7 @@ from typing import TypeAlias
 from google.protobuf.message import Message
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from server.core.batching.ticket import Steps, Ticket
+from server.core.batching.ticket import Ticket
 from server.core.call import Caller
 from server.edge.methods import Messages, Method, ServerStream, Unary
 from server.errors import NotFound
@@ -86,10 +86,10 @@ class Health:
         for watcher in watchers:
             watcher.changed()
 
-    def _check(self, request: HealthCheckRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
+    async def _check(self, request: HealthCheckRequest, caller: Caller) -> Message:  # noqa: ARG002
         service = request.service
         if self._serving.get(service) and not self._leaving:
-            self._probed(service, (yield self._probes[service]()))
+            self._probed(service, (await self._probes[service]()))
         status = self.status(service)
         if status == HealthCheckResponse.SERVICE_UNKNOWN:
             raise NotFound(f"service {service!r} is unknown")
@@ -120,14 +120,14 @@ class _Watch:
         self._told: int | None = None
         self._change: Ticket[None] = Ticket()
 
-    def next(self) -> Steps[Message | None]:
+    async def next(self) -> Message | None:
         while (status := self._health.status(self._service)) == self._told:
             # Made before the state is read again, so that no change falls between the two.
             self._change = Ticket()
             if self._health.closed:
                 return None
             if self._health.status(self._service) == self._told:
-                yield self._change
+                await self._change
         self._told = status
         response: Message = HealthCheckResponse(status=status)
         return response

@@ -1,13 +1,12 @@
 """The method table: everything a transport must know to serve an RPC."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, Protocol, TypeAlias
 
 from google.protobuf.message import Message
 
-from server.core.batching.ticket import Steps
 from server.core.call import Caller
 from server.core.events import Rpc
 
@@ -15,14 +14,14 @@ from server.core.events import Rpc
 class Messages(Protocol):
     """The answers of one streaming call, pulled one by one: whoever reads slowly makes nothing pile up."""
 
-    def next(self) -> Steps[Message | None]:
+    async def next(self) -> Message | None:
         """The next message; None at the end."""
 
     def close(self) -> None:
         """The caller is gone or has had enough."""
 
 
-UnaryHandler: TypeAlias = Callable[[Any, Caller], Steps[Message]]
+UnaryHandler: TypeAlias = Callable[[Any, Caller], Coroutine[Any, Any, Message]]
 StreamHandler: TypeAlias = Callable[[Any, Caller], Messages]
 
 

@@ -9,7 +9,6 @@ from google.protobuf.message import Message
 from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
-from server.core.batching.ticket import Steps
 from server.core.call import Caller
 from server.edge.inference_v2 import descriptors
 from server.edge.methods import Dialogue, Method
@@ -41,8 +40,7 @@ def methods(services: Iterable[str]) -> tuple[Method, ...]:
         (*services, reflection.SERVICE_NAME), pool=_Pools(descriptor_pool.Default(), descriptors.POOL)
     )
 
-    def answer(request: ServerReflectionRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG001
-        yield from ()
+    async def answer(request: ServerReflectionRequest, caller: Caller) -> Message:  # noqa: ARG001
         response: Message
         (response,) = servicer.ServerReflectionInfo(iter([request]), None)
         return response

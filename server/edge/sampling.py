@@ -1,13 +1,13 @@
 """Sample and SampleStream: one check of what was asked for, one way to fill a response, and the chunks of a stream."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import lru_cache, partial
 from typing import TypeAlias
 
 from google.protobuf.message import Message
 
 from server.core.arrays import Floats
-from server.core.batching.ticket import Steps, Ticket, drive
+from server.core.batching.ticket import Ticket, drive
 from server.core.call import Caller
 from server.core.likelihood import DecoderOutput
 from server.core.model import Model
@@ -19,7 +19,7 @@ from vaeserve.v1 import vaeserve_pb2 as pb
 Request: TypeAlias = pb.SampleRequest | pb.SampleStreamRequest
 Response: TypeAlias = pb.SampleResponse | pb.SampleStreamResponse
 # Sets a response's items: (response, its values, the model's, output mode, encoding).
-PutItems: TypeAlias = Callable[[Message, Callable[[], Floats], Spec, int, int], Steps[None]]
+PutItems: TypeAlias = Callable[[Message, Callable[[], Floats], Spec, int, int], Awaitable[None]]
 
 CHUNK_ROWS, CHUNK_BYTES = 256, 1 << 20  # of float32 items: gRPC's clients take messages of 4 MiB unless told otherwise
 
@@ -37,18 +37,16 @@ class Sampling:
     encoding: int  # pb.Encoding
     want_latents: bool
 
-    def fill(
-        self, response: Response, *, first_row: int, rows: int, caller: Caller, put_items: PutItems
-    ) -> Steps[None]:
+    async def fill(self, response: Response, *, first_row: int, rows: int, caller: Caller, put_items: PutItems) -> None:
         """Draw these rows into a response."""
         spec, seed = self.model.spec, self.seed
-        sampled = yield from self.model.vae.sample(
+        sampled = await self.model.vae.sample(
             rows=rows, seed=seed, first_row=first_row, temperature=self.temperature, caller=caller
         )
         response.seed = seed
         response.model.CopyFrom(ref(self.model))
         values = partial(output_of, sampled.decoded, spec, output=self.output, seed=seed, first_row=first_row)
-        yield from put_items(response, values, spec, self.output, self.encoding)
+        await put_items(response, values, spec, self.output, self.encoding)
         if self.want_latents:
             wire.put(response.latents, sampled.latents())
 
@@ -101,12 +99,12 @@ class Chunks:
         self._begun = 0  # rows
         self._ahead: Ticket[Message] | None = None
 
-    def next(self) -> Steps[Message | None]:
+    async def next(self) -> Message | None:
         if self._ahead is None:
             self._begin()
         if self._ahead is None:
             return None
-        chunk: Message = yield self._ahead
+        chunk: Message = await self._ahead
         self._ahead = None
         self._begin()
         return chunk
@@ -122,11 +120,11 @@ class Chunks:
         if start < self._begun:
             self._ahead = drive(self._chunk(self._sampling.first_row + start, self._begun - start))
 
-    def _chunk(self, first_row: int, rows: int) -> Steps[Message]:
+    async def _chunk(self, first_row: int, rows: int) -> Message:
         response = pb.SampleStreamResponse(first_row=first_row)
         part = self._caller.for_a_part()
         part.allowance.charge(rows, field="chunk_rows")
-        yield from self._sampling.fill(response, first_row=first_row, rows=rows, caller=part, put_items=self._put_items)
+        await self._sampling.fill(response, first_row=first_row, rows=rows, caller=part, put_items=self._put_items)
         self._caller.took(part)
         return response
 

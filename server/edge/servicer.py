@@ -9,7 +9,6 @@ from google.protobuf.message import Message
 
 from server.core.arrays import Floats
 from server.core.batching.offload import Offload
-from server.core.batching.ticket import Steps
 from server.core.call import Caller
 from server.core.events import RowsScored
 from server.core.model import Entry, Execution, Model, Models, Source, State
@@ -69,14 +68,14 @@ class VaeServicer:
             Unary(f"/{SERVICE}/GetModel", pb.GetModelRequest, self.get_model),
         )
 
-    def sample(self, request: pb.SampleRequest, caller: Caller) -> Steps[Message]:
+    async def sample(self, request: pb.SampleRequest, caller: Caller) -> Message:
         with self._lease(request.model) as model:
             _admit(model, caller)
             wanted = sampling.check(request, model, most_rows=self._max_rows, seed=self._drawn_seed)
             caller.asked.rows = wanted.rows
             caller.allowance.charge(wanted.rows, field="count")
             response = pb.SampleResponse()
-            yield from wanted.fill(
+            await wanted.fill(
                 response, first_row=wanted.first_row, rows=wanted.rows, caller=caller, put_items=self._put_items
             )
             return response
@@ -92,7 +91,7 @@ class VaeServicer:
             let_go = lease.pop_all().close
         return Chunks(wanted, chunk_rows=rows, caller=caller.in_bulk(), put_items=self._put_items, let_go=let_go)
 
-    def encode(self, request: pb.EncodeRequest, caller: Caller) -> Steps[Message]:
+    async def encode(self, request: pb.EncodeRequest, caller: Caller) -> Message:
         with self._lease(request.model) as model:
             _admit(model, caller)
             space = model.spec.embedding_space
@@ -107,7 +106,7 @@ class VaeServicer:
             first_row = wire.rows_at(request.first_row, rows=len(items))
             seed = self._seed(request, draws=draws > 0)
             caller.allowance.charge(len(items), field="items.shape")
-            posterior = yield from model.vae.encode(items, caller=caller)
+            posterior = await model.vae.encode(items, caller=caller)
             response = pb.EncodeResponse(embedding_space=space, seed=seed, model=ref(model))
             wire.put(response.mean, posterior.mean)
             wire.put(response.log_var, posterior.log_var)
@@ -115,11 +114,11 @@ class VaeServicer:
                 drawn = model.vae.draws(posterior, draws=draws, seed=seed, first_row=first_row)
                 wire.put(response.draws, drawn)
             if request.want_kl:
-                kl = yield from model.vae.kl(posterior, seed=seed, first_row=first_row, caller=caller)
+                kl = await model.vae.kl(posterior, seed=seed, first_row=first_row, caller=caller)
                 wire.put(response.kl, kl)
             return response
 
-    def reconstruct(self, request: pb.ReconstructRequest, caller: Caller) -> Steps[Message]:
+    async def reconstruct(self, request: pb.ReconstructRequest, caller: Caller) -> Message:
         with self._lease(request.model) as model:
             _admit(model, caller)
             items = wire.items(request.items, model.spec, max_rows=self._max_rows)
@@ -130,9 +129,7 @@ class VaeServicer:
             chosen = wire.encoding(request.encoding, model.spec)
             seed = self._seed(request, draws=latent == "draw")
             caller.allowance.charge(len(items), field="items.shape")
-            result = yield from model.vae.reconstruct(
-                items, latent=latent, seed=seed, first_row=first_row, caller=caller
-            )
+            result = await model.vae.reconstruct(items, latent=latent, seed=seed, first_row=first_row, caller=caller)
             self._observe(
                 RowsScored(
                     model.name, model.version, latent, result.reconstruction_nll, result.kl, result.elbo_percentile
@@ -144,10 +141,10 @@ class VaeServicer:
             wire.put(response.elbo, result.elbo)
             wire.put(response.elbo_percentile, result.elbo_percentile)
             mean = pb.OUTPUT_MODE_MEAN
-            yield from self._put_items(response, lambda: result.decoded.mean, model.spec, mean, chosen)
+            await self._put_items(response, lambda: result.decoded.mean, model.spec, mean, chosen)
             return response
 
-    def decode(self, request: pb.DecodeRequest, caller: Caller) -> Steps[Message]:
+    async def decode(self, request: pb.DecodeRequest, caller: Caller) -> Message:
         with self._lease(request.model) as model:
             _admit(model, caller)
             latents = wire.latents(request.latents, model.spec, max_rows=self._max_rows)
@@ -157,13 +154,13 @@ class VaeServicer:
             chosen = wire.encoding(request.encoding, model.spec)
             seed = self._seed(request, draws=output == pb.OUTPUT_MODE_DRAW)
             caller.allowance.charge(len(latents), field="latents.shape")
-            decoded = yield from model.vae.decode(latents, caller=caller)
+            decoded = await model.vae.decode(latents, caller=caller)
             response = pb.DecodeResponse(seed=seed, model=ref(model))
             values = partial(sampling.output_of, decoded, model.spec, output=output, seed=seed, first_row=first_row)
-            yield from self._put_items(response, values, model.spec, output, chosen)
+            await self._put_items(response, values, model.spec, output, chosen)
             return response
 
-    def score(self, request: pb.ScoreRequest, caller: Caller) -> Steps[Message]:
+    async def score(self, request: pb.ScoreRequest, caller: Caller) -> Message:
         with self._lease(request.model) as model:
             _admit(model, caller)
             items = wire.items(request.items, model.spec, max_rows=self._max_rows)
@@ -173,7 +170,7 @@ class VaeServicer:
             seed = self._seed(request, draws=True)
             # Every draw is a row to decode; too many of them is a matter of the draws first.
             caller.allowance.charge(len(items) * samples, field="importance_samples")
-            scored = yield from score(
+            scored = await score(
                 model.vae,
                 items,
                 samples=samples,
@@ -189,12 +186,10 @@ class VaeServicer:
             wire.put(response.effective_samples, scored.effective_samples)
             return response
 
-    def list_models(self, request: pb.ListModelsRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
-        yield from ()
+    async def list_models(self, request: pb.ListModelsRequest, caller: Caller) -> Message:  # noqa: ARG002
         return pb.ListModelsResponse(models=[summary(entry) for entry in self._models.entries()])
 
-    def get_model(self, request: pb.GetModelRequest, caller: Caller) -> Steps[Message]:
-        yield from ()
+    async def get_model(self, request: pb.GetModelRequest, caller: Caller) -> Message:
         with self._lease(request.model) as model:
             _admit(model, caller)
             (entry,) = (e for e in self._models.entries() if e.model is model)
@@ -218,9 +213,9 @@ class VaeServicer:
                 response.graphs[name].CopyFrom(_execution(execution))
             return response
 
-    def _put_items(
+    async def _put_items(
         self, response: Message, values: Callable[[], Floats], spec: Spec, output: int, chosen: int
-    ) -> Steps[None]:
+    ) -> None:
         """Set a response's items; aside, unless they need only be copied."""
 
         def put() -> None:
@@ -229,7 +224,7 @@ class VaeServicer:
         if (output, chosen) == (pb.OUTPUT_MODE_MEAN, pb.ENCODING_FLOAT32):
             put()
         else:
-            yield self._offload.run(put)
+            await self._offload.run(put)
 
     def _lease(self, selector: pb.ModelSelector) -> AbstractContextManager[Model]:
         return self._models.lease(selector.name, selector.version, selector.label)

@@ -8,12 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeAlias
 
 from server.core.arrays import Floats, RunGraph
 from server.core.batching.bisection import run_parts
 from server.core.batching.scheduler import Batch, Job, Scheduler
-from server.core.batching.ticket import Ticket
+from server.core.batching.ticket import Deliver, Ticket
 from server.core.call import Caller, Served
 from server.core.events import BatchDone, Event, ExecutorDied, JobRefused, RowsDropped
 from server.core.noise import Rows
@@ -23,8 +22,6 @@ from server.errors import DeadlineExceeded, EngineFailure, QueueFull, Unavailabl
 # one, and taking the first of them at once would leave each to run alone.
 LONGEST_BURST = 0.002
 QUIET_TURN = 0.00005  # seconds; a longer turn had other requests to look after, and their rows may follow
-# How a piece of work reaches the thread on which callers live, e.g. loop.call_soon_threadsafe.
-Deliver: TypeAlias = Callable[[Callable[[], object]], object]
 
 
 class Batcher:

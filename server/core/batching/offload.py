@@ -4,8 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from server.core.batching.batcher import Deliver
-from server.core.batching.ticket import Ticket
+from server.core.batching.ticket import Deliver, Ticket
 
 T = TypeVar("T")
 

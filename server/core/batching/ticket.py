@@ -1,7 +1,7 @@
-"""A ticket: the promise of one result, kept exactly once; and steps, plain generators that wait on tickets."""
+"""A ticket: the promise of one result, kept exactly once. Coroutines await tickets, with or without an event loop."""
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from server.errors import Cancelled
@@ -9,8 +9,12 @@ from server.errors import Cancelled
 T = TypeVar("T")
 
 
+# How a piece of work reaches the thread on which callers live, e.g. loop.call_soon_threadsafe.
+Deliver: TypeAlias = Callable[[Callable[[], object]], object]
+
+
 class Ticket(Generic[T]):
-    """A one-shot result that any thread may settle and any thread may wait for."""
+    """A future that any thread may settle, any thread may wait for, and any coroutine of `drive` may await."""
 
     __slots__ = ("_callbacks", "_error", "_lock", "_on_cancel", "_result", "_settled")
 
@@ -25,14 +29,6 @@ class Ticket(Generic[T]):
     @property
     def done(self) -> bool:
         return self._settled
-
-    @property
-    def error(self) -> BaseException | None:
-        """What a settled ticket failed with.
-
-        Unlike an outcome that is raised, it gets no traceback whose frames hold this ticket.
-        """
-        return self._error
 
     def succeed(self, result: T) -> bool:
         """Settle with a result; False if it was settled before."""
@@ -55,6 +51,21 @@ class Ticket(Generic[T]):
                 self._callbacks.append(callback)
                 return
         callback(self)
+
+    def __await__(self) -> Generator["Ticket[Any]", None, T]:
+        """The result, once settled. Raises the error that it failed with."""
+        if not self._settled:
+            yield self  # to `drive`, which goes on once it is settled
+        error = self._error
+        if error is None:
+            return self._result  # type: ignore[return-value]  # T may itself be None
+        try:
+            # The error's traceback will hold this frame: a frame that held the ticket, which holds the error, would
+            # keep all three, and a batch's arrays, until the garbage collector comes.
+            del self
+            raise error
+        finally:
+            del error
 
     def outcome(self) -> T:
         """The result of a settled ticket. Raises its error."""
@@ -85,53 +96,41 @@ class Ticket(Generic[T]):
         return True
 
 
-# A computation that waits on tickets: `outputs = yield batcher.submit(rows)`. It needs no event loop and no thread of
-# its own, so every transport can drive it.
-Steps: TypeAlias = Generator[Ticket[Any], Any, T]
+def drive(coroutine: Coroutine[Ticket[Any], None, T]) -> Ticket[T]:
+    """Run a coroutine that awaits tickets and nothing else; the ticket brings what it returns, or its error.
 
-
-def drive(steps: Steps[T]) -> Ticket[T]:
-    """Run steps to their end, resuming on whichever thread settles the ticket they wait for.
-
-    Cancelling the ticket returned cancels the one waited for and closes the steps, so their `finally` clauses run.
+    It needs no event loop, so every transport can drive it: the thread that settles a ticket also runs what awaits it.
+    Cancelling the ticket returned cancels the one awaited, and the coroutine sees Cancelled.
     """
-    run = _Run(steps)
+    run = _Run(coroutine)
     run.resume(None)
     return run.ticket
 
 
 class _Run(Generic[T]):
-    __slots__ = ("_steps", "_waiting_for", "ticket")
+    __slots__ = ("_awaited", "_coroutine", "ticket")
 
-    def __init__(self, steps: Steps[T]) -> None:
-        self._steps = steps
-        self._waiting_for: Ticket[Any] | None = None
-        self.ticket: Ticket[T] = Ticket(on_cancel=self._cancelled)
+    def __init__(self, coroutine: Coroutine[Ticket[Any], None, T]) -> None:
+        self._coroutine = coroutine
+        self._awaited: Ticket[Any] | None = None
+        self.ticket: Ticket[T] = Ticket(on_cancel=self._cancel)
 
-    def resume(self, settled: Ticket[Any] | None) -> None:
-        while True:
-            try:
-                if settled is None:
-                    waited = next(self._steps)
-                elif settled.error is not None:
-                    waited = self._steps.throw(settled.error)
-                else:
-                    waited = self._steps.send(settled.outcome())
-            except StopIteration as stop:
-                self._waiting_for = None
-                self.ticket.succeed(stop.value)
-                return
-            except Exception as error:
-                self._waiting_for = None
-                self.ticket.fail(error)
-                return
-            if not waited.done:
-                self._waiting_for = waited
-                waited.add_done_callback(self.resume)
-                return
-            settled = waited
+    def resume(self, _: Ticket[Any] | None) -> None:
+        """Go on until the next ticket that is not yet settled."""
+        try:
+            awaited = self._coroutine.send(None)
+            while awaited.done:
+                awaited = self._coroutine.send(None)
+        except StopIteration as stop:
+            self._awaited = None
+            self.ticket.succeed(stop.value)
+        except Exception as error:
+            self._awaited = None
+            self.ticket.fail(error)
+        else:
+            self._awaited = awaited
+            awaited.add_done_callback(self.resume)
 
-    def _cancelled(self) -> None:
-        # The inner ticket settles with Cancelled, which is thrown into the steps where they wait.
-        if self._waiting_for is not None:
-            self._waiting_for.cancel()
+    def _cancel(self) -> None:
+        if self._awaited is not None:
+            self._awaited.cancel()

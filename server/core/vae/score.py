@@ -8,7 +8,6 @@ import numpy as np
 
 from server.core.arrays import Doubles, Floats
 from server.core.batching.offload import Offload
-from server.core.batching.ticket import Steps
 from server.core.call import Caller
 from server.core.likelihood import DecoderOutput, Likelihood
 from server.core.noise import Noise, Purpose, draw
@@ -35,25 +34,25 @@ class Block:
     draws: range
 
 
-def score(
+async def score(
     vae: Vae, items: Floats, *, samples: int, seed: int, first_row: int, caller: Caller, offload: Offload
-) -> Steps[Scores]:
+) -> Scores:
     """Score items [rows, *item] by `samples` draws from each one's posterior.
 
     Draw d of a row is draw d of Encode under the same seed, and a row's weights are summed in the order of its draws,
     all at once: nothing depends on the company of a row, nor on how rows and draws are cut into blocks.
     """
-    posterior = yield from vae.encode(items, caller=caller)
+    posterior = await vae.encode(items, caller=caller)
     weights: Doubles = np.empty((len(items), samples))  # log w, nats
     for block in blocks(rows=len(items), draws=samples):
         here = Posterior(posterior.mean[block.rows], posterior.log_var[block.rows])
         noise = _noise(here, block.draws, seed=seed, first_row=first_row + block.rows.start)
         repeated = Posterior(*(np.tile(part, (len(block.draws), 1)) for part in (here.mean, here.log_var)))
         z = repeated.at(noise)
-        log_prior = yield from vae.log_prior(z, caller=caller)
-        decoded = yield from vae.decode(z, caller=caller)
+        log_prior = await vae.log_prior(z, caller=caller)
+        decoded = await vae.decode(z, caller=caller)
         # Beside the callers' thread: a likelihood costs a good part of its decoding.
-        block_weights = yield offload.run(
+        block_weights = await offload.run(
             partial(
                 _log_weights,
                 items[block.rows],

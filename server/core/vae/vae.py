@@ -1,6 +1,6 @@
 """The variational autoencoder as a computation: which graph runs on what, and the mathematics in between.
 
-Every method is a generator of steps (see ticket): it yields the tickets it waits for and returns its result.
+Methods that run graphs are coroutines of `ticket.drive`: they await tickets.
 """
 
 import math
@@ -11,7 +11,6 @@ import numpy as np
 
 from server.core.arrays import Floats, row_sums
 from server.core.batching.batcher import Batcher
-from server.core.batching.ticket import Steps
 from server.core.call import Caller
 from server.core.likelihood import DecoderOutput
 from server.core.noise import Noise, Purpose, Rows, concatenate, normals
@@ -70,7 +69,7 @@ class Vae:
         self.spec = spec
         self._batchers = batchers
 
-    def sample(self, *, rows: int, seed: int, first_row: int, temperature: float, caller: Caller) -> Steps[Samples]:
+    async def sample(self, *, rows: int, seed: int, first_row: int, temperature: float, caller: Caller) -> Samples:
         """Draw z from the prior and decode it (Eq. 5)."""
         z: Rows = Noise(
             seed=seed,
@@ -81,18 +80,18 @@ class Vae:
             deviation=temperature,
         )
         if self.spec.learned_prior:
-            (z,) = yield self._batchers["prior"].submit(z, caller)
-        decoded = yield from self.decode(z, caller=caller)
+            (z,) = await self._batchers["prior"].submit(z, caller)
+        decoded = await self.decode(z, caller=caller)
         return Samples(z, decoded)
 
-    def decode(self, latents: Rows, *, caller: Caller) -> Steps[DecoderOutput]:
+    async def decode(self, latents: Rows, *, caller: Caller) -> DecoderOutput:
         """The parameters of p(x | z) for latents [rows, latent]."""
-        mean, *logits = yield self._batchers["decoder"].submit(latents, caller)
+        mean, *logits = await self._batchers["decoder"].submit(latents, caller)
         return DecoderOutput(mean, logits[0] if logits else None)
 
-    def encode(self, items: Floats, *, caller: Caller) -> Steps[Posterior]:
+    async def encode(self, items: Floats, *, caller: Caller) -> Posterior:
         """q(z | x) for items [rows, *item]."""
-        mean, log_var = yield self._batchers["encoder"].submit(items, caller)
+        mean, log_var = await self._batchers["encoder"].submit(items, caller)
         return Posterior(mean, log_var)
 
     def draws(self, posterior: Posterior, *, draws: int, seed: int, first_row: int) -> Floats:
@@ -100,32 +99,32 @@ class Vae:
         noises = (self._noise(posterior, seed=seed, first_row=first_row, draw=draw) for draw in range(draws))
         return np.stack([posterior.at(noise) for noise in noises], axis=1)
 
-    def kl(self, posterior: Posterior, *, seed: int, first_row: int, caller: Caller) -> Steps[Floats]:
+    async def kl(self, posterior: Posterior, *, seed: int, first_row: int, caller: Caller) -> Floats:
         """KL(q(z | x) || p(z)) in nats [rows]: in closed form, or at the row's first draw under a learned prior."""
         if not self.spec.learned_prior:
             return posterior.kl_to_standard_normal()
         noise = self._noise(posterior, seed=seed, first_row=first_row)
-        log_prior = yield from self.log_prior(posterior.at(noise), caller=caller)
+        log_prior = await self.log_prior(posterior.at(noise), caller=caller)
         return np.asarray(posterior.log_density(noise) - log_prior, np.float32)
 
-    def log_prior(self, latents: Floats, *, caller: Caller) -> Steps[Floats]:
+    async def log_prior(self, latents: Floats, *, caller: Caller) -> Floats:
         """log p(z) in nats of latents [rows, latent]; [rows]."""
         if not self.spec.learned_prior:
             with np.errstate(over="ignore"):  # the wildest latents are infinitely unlikely
                 return -0.5 * row_sums(latents**2 + np.float32(math.log(2 * math.pi)))
-        (log_density,) = yield self._batchers["prior_log_density"].submit(latents, caller)
+        (log_density,) = await self._batchers["prior_log_density"].submit(latents, caller)
         return np.asarray(log_density, np.float32)
 
-    def reconstruct(
+    async def reconstruct(
         self, items: Floats, *, latent: LatentMode, seed: int, first_row: int, caller: Caller
-    ) -> Steps[Reconstructions]:
+    ) -> Reconstructions:
         """Encode items [rows, *item], decode one latent of each, and score it: ELBO = log p(x | z) - KL (Eq. 9)."""
-        posterior = yield from self.encode(items, caller=caller)
+        posterior = await self.encode(items, caller=caller)
         z = posterior.mean
         if latent == "draw":
             z = posterior.at(self._noise(posterior, seed=seed, first_row=first_row))
-        decoded = yield from self.decode(z, caller=caller)
-        kl = yield from self.kl(posterior, seed=seed, first_row=first_row, caller=caller)
+        decoded = await self.decode(z, caller=caller)
+        kl = await self.kl(posterior, seed=seed, first_row=first_row, caller=caller)
         nll = self.spec.likelihood.nll(items, decoded)
         elbo = -nll - kl
         return Reconstructions(decoded, nll, kl, elbo, self.percentile(elbo, latent))

@@ -10,7 +10,6 @@ from importlib.metadata import version as installed
 from google.protobuf.message import Message
 
 from server.core.batching.offload import Offload
-from server.core.batching.ticket import Steps
 from server.core.call import Caller
 from server.core.events import RowsScored
 from server.core.model import Models, State
@@ -73,39 +72,32 @@ class InferenceServicer:
             Unary(f"/{SERVICE}/RepositoryIndex", pb.RepositoryIndexRequest, self.repository_index),
         )
 
-    def server_live(self, request: pb.ServerLiveRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
-        yield from ()
+    async def server_live(self, request: pb.ServerLiveRequest, caller: Caller) -> Message:  # noqa: ARG002
         return pb.ServerLiveResponse(live=True)
 
-    def server_ready(self, request: pb.ServerReadyRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
-        yield from ()
+    async def server_ready(self, request: pb.ServerReadyRequest, caller: Caller) -> Message:  # noqa: ARG002
         return pb.ServerReadyResponse(ready=self._ready())
 
-    def model_ready(self, request: pb.ModelReadyRequest, caller: Caller) -> Steps[Message]:
-        yield from ()
+    async def model_ready(self, request: pb.ModelReadyRequest, caller: Caller) -> Message:
         try:
             with self._lease(request.name, request.version, caller):
                 return pb.ModelReadyResponse(ready=self._ready())
         except (NotFound, Unavailable):
             return pb.ModelReadyResponse(ready=False)
 
-    def server_metadata(self, request: pb.ServerMetadataRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
-        yield from ()
+    async def server_metadata(self, request: pb.ServerMetadataRequest, caller: Caller) -> Message:  # noqa: ARG002
         return pb.ServerMetadataResponse(name="vaeserve", version=installed("vaeserve"), extensions=EXTENSIONS)
 
-    def model_metadata(self, request: pb.ModelMetadataRequest, caller: Caller) -> Steps[Message]:
-        yield from ()
+    async def model_metadata(self, request: pb.ModelMetadataRequest, caller: Caller) -> Message:
         with self._lease(request.name, request.version, caller) as found:
             ready = [listed.entry.version for listed in self._repository.listed(request.name) if listed.entry.model]
             return description.metadata(found, versions=ready)
 
-    def model_config(self, request: pb.ModelConfigRequest, caller: Caller) -> Steps[Message]:
-        yield from ()
+    async def model_config(self, request: pb.ModelConfigRequest, caller: Caller) -> Message:
         with self._lease(request.name, request.version, caller) as found:
             return pb.ModelConfigResponse(config=description.configuration(found, max_rows=self._max_rows))
 
-    def model_statistics(self, request: pb.ModelStatisticsRequest, caller: Caller) -> Steps[Message]:
-        yield from ()
+    async def model_statistics(self, request: pb.ModelStatisticsRequest, caller: Caller) -> Message:
         if request.name and request.version:
             with self._lease(request.name, request.version, caller):
                 pass  # it is there
@@ -121,8 +113,7 @@ class InferenceServicer:
                 response.model_stats.append(statistics)
         return response
 
-    def repository_index(self, request: pb.RepositoryIndexRequest, caller: Caller) -> Steps[Message]:  # noqa: ARG002
-        yield from ()
+    async def repository_index(self, request: pb.RepositoryIndexRequest, caller: Caller) -> Message:  # noqa: ARG002
         if request.repository_name:
             raise InvalidInput(
                 "repository_name", f"must be empty: there is one, got {parameters.quoted(request.repository_name)}"
@@ -136,12 +127,12 @@ class InferenceServicer:
                 )
         return response
 
-    def model_infer(self, request: pb.ModelInferRequest, caller: Caller) -> Steps[Message]:
+    async def model_infer(self, request: pb.ModelInferRequest, caller: Caller) -> Message:
         began = self._clock()
         with self._lease(request.model_name, request.model_version, caller) as found:
             requests = self._statistics.requests(name=found.name, version=found.model.version)
             try:
-                return (yield from self._infer(request, found, caller, requests, began=began))
+                return await self._infer(request, found, caller, requests, began=began)
             except Exception:
                 requests.fail.add(self._clock() - began)
                 raise
@@ -153,9 +144,9 @@ class InferenceServicer:
             caller.allowance.check_model(found.model.name)
             yield found
 
-    def _infer(
+    async def _infer(
         self, request: pb.ModelInferRequest, found: LeasedView, caller: Caller, requests: Requests, *, began: float
-    ) -> Steps[Message]:
+    ) -> Message:
         options = parameters.options(request.parameters)
         if options.timeout_seconds is not None:
             caller = replace(caller, deadline=min(caller.deadline, began + options.timeout_seconds))
@@ -165,7 +156,7 @@ class InferenceServicer:
         expected = view.inputs(model.spec)
         inputs = tensors.Inputs(request, expected, offload=self._offload, max_rows=self._max_rows, clock=self._clock)
         wanted = tensors.wanted(request.outputs, view.outputs(model.spec))
-        answer = yield from view.infer(
+        answer = await view.infer(
             Request(inputs, model, caller, max_rows=self._max_rows, pick_seed=self._pick_seed, observe=self._observe)
         )
         computed = self._clock()
@@ -174,7 +165,7 @@ class InferenceServicer:
         if inputs.raw:
             write()
         else:
-            yield self._offload.run(write)
+            await self._offload.run(write)
         now = self._clock()
         if now > caller.deadline:
             raise DeadlineExceeded("the timeout passed before the response was sent")

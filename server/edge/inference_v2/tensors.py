@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from server.core.arrays import Floats
 from server.core.batching.offload import Offload
-from server.core.batching.ticket import Steps
 from server.core.spec import Spec
 from server.edge import wire
 from server.edge.inference_v2 import open_inference_pb2 as pb
@@ -94,12 +93,12 @@ class Inputs:
                 f"must hold one entry for each of {len(request.inputs)} inputs, got {len(request.raw_input_contents)}",
             )
 
-    def items(self, name: str, spec: Spec) -> Steps[Floats]:
+    async def items(self, name: str, spec: Spec) -> Floats:
         """float32 [rows, *item] in the model's value range. Raises InvalidInput."""
         shape = self._rows(name, spec.item_shape)
-        return (yield from self._read(lambda: wire.item_values(name, self._elements(name, shape), spec)))
+        return await self._read(lambda: wire.item_values(name, self._elements(name, shape), spec))
 
-    def latents(self, name: str, spec: Spec) -> Steps[Floats]:
+    async def latents(self, name: str, spec: Spec) -> Floats:
         """Finite float32 [rows, latent]. Raises InvalidInput."""
         shape = self._rows(name, (spec.latent_size,))
 
@@ -108,7 +107,7 @@ class Inputs:
             wire.check_values(name, values, None)
             return values
 
-        return (yield from self._read(checked))
+        return await self._read(checked)
 
     def integer(self, name: str, *, least: int, most: int) -> int | None:
         """The one integer of a tensor [1]; None if the tensor is absent. Raises InvalidInput."""
@@ -140,12 +139,12 @@ class Inputs:
             )
         return tensor
 
-    def _read(self, work: Callable[[], T]) -> Steps[T]:
+    async def _read(self, work: Callable[[], T]) -> T:
         began = self._clock()
         if self.raw:
             result = work()
         else:
-            result = yield self._offload.run(work)
+            result = await self._offload.run(work)
         self.seconds += self._clock() - began
         return result
 

@@ -1,11 +1,10 @@
 """The four models that one VAE is to clients of the Open Inference Protocol: their tensors, and what runs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from server.core.batching.ticket import Steps
 from server.core.call import Caller
 from server.core.events import RowsScored
 from server.core.model import Model
@@ -30,7 +29,7 @@ class View:
     graph: str  # the one that most of its time goes into
     inputs: Callable[[Spec], tuple[Tensor, ...]]
     outputs: Callable[[Spec], tuple[Tensor, ...]]
-    infer: Callable[["Request"], Steps[Answer]]
+    infer: Callable[["Request"], Awaitable[Answer]]
 
     def takes_rows(self, spec: Spec) -> bool:
         """Whether a request's rows are those of its inputs."""
@@ -54,25 +53,25 @@ class Request:
         self.caller.allowance.charge(rows, field=field)
 
 
-def _encode(request: Request) -> Steps[Answer]:
-    items = yield from request.inputs.items("x", request.model.spec)
+async def _encode(request: Request) -> Answer:
+    items = await request.inputs.items("x", request.model.spec)
     request.take(len(items), field="x.shape")
-    posterior = yield from request.model.vae.encode(items, caller=request.caller)
+    posterior = await request.model.vae.encode(items, caller=request.caller)
     return Answer(len(items), {"mean": lambda: posterior.mean, "logvar": lambda: posterior.log_var})
 
 
-def _decode(request: Request) -> Steps[Answer]:
-    latents = yield from request.inputs.latents("z", request.model.spec)
+async def _decode(request: Request) -> Answer:
+    latents = await request.inputs.latents("z", request.model.spec)
     request.take(len(latents), field="z.shape")
-    decoded = yield from request.model.vae.decode(latents, caller=request.caller)
+    decoded = await request.model.vae.decode(latents, caller=request.caller)
     return Answer(len(latents), {"mean": lambda: decoded.mean})
 
 
-def _reconstruct(request: Request) -> Steps[Answer]:
-    items = yield from request.inputs.items("x", request.model.spec)
+async def _reconstruct(request: Request) -> Answer:
+    items = await request.inputs.items("x", request.model.spec)
     model, caller = request.model, request.caller
     request.take(len(items), field="x.shape")
-    result = yield from model.vae.reconstruct(items, latent="mean", seed=0, first_row=0, caller=caller)
+    result = await model.vae.reconstruct(items, latent="mean", seed=0, first_row=0, caller=caller)
     request.observe(
         RowsScored(model.name, model.version, "mean", result.reconstruction_nll, result.kl, result.elbo_percentile)
     )
@@ -88,7 +87,7 @@ def _reconstruct(request: Request) -> Steps[Answer]:
     )
 
 
-def _sample(request: Request) -> Steps[Answer]:
+async def _sample(request: Request) -> Answer:
     inputs = request.inputs
     rows = inputs.integer("count", least=1, most=request.max_rows)
     assert rows is not None  # it is not optional
@@ -98,7 +97,7 @@ def _sample(request: Request) -> Steps[Answer]:
     first_row = inputs.integer("first_row", least=0, most=wire.MAX_ROW - rows) or 0
     temperature = inputs.temperature("temperature")
     request.take(rows, field="count")
-    sampled = yield from request.model.vae.sample(
+    sampled = await request.model.vae.sample(
         rows=rows,
         seed=seed,
         first_row=first_row,

@@ -6,16 +6,14 @@ given without the prefix that all its values share, so that ENCODING_PNG is "PNG
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from server.core.batching.ticket import Steps
 from server.core.call import Caller
-from server.edge.methods import Unary
+from server.edge.methods import Unary, UnaryHandler
 from server.errors import InvalidInput
 
 # Protobuf reads JSON value by value in Python, on the thread that carries all calls. Tensors are one string each, so
@@ -65,9 +63,9 @@ class _Response:
         return json_format.MessageToJson(self._message, indent=None).encode()
 
 
-def _answering_in_json(handler: Callable[[Any, Caller], Steps[Message]]) -> Callable[[Any, Caller], Steps[Message]]:
-    def answer(request: Any, caller: Caller) -> Steps[Message]:
-        response = yield from handler(request, caller)
+def _answering_in_json(handler: UnaryHandler) -> UnaryHandler:
+    async def answer(request: Any, caller: Caller) -> Message:
+        response = await handler(request, caller)
         return cast("Message", _Response(response))
 
     return answer

@@ -54,8 +54,7 @@ class Ring:
 
 
 def raising(error):
-    def handler(request, caller):
-        yield from ()
+    async def handler(request, caller):
         raise error
 
     return handler
@@ -132,8 +131,7 @@ def test_bytes_that_are_no_message_are_the_callers_mistake():
 def test_a_caller_has_its_own_time_but_no_more_than_the_server_allows():
     seen = []
 
-    def handler(request, caller):
-        yield from ()
+    async def handler(request, caller):
         seen.append(caller.deadline)
         return pb.SampleResponse()
 
@@ -145,8 +143,7 @@ def test_a_caller_has_its_own_time_but_no_more_than_the_server_allows():
 def test_a_response_that_comes_too_late_is_not_sent():
     ring = Ring()
 
-    def handler(request, caller):
-        yield from ()
+    async def handler(request, caller):
         ring.now = 6.0
         return pb.SampleResponse()
 
@@ -154,8 +151,7 @@ def test_a_response_that_comes_too_late_is_not_sent():
 
 
 def test_success_carries_what_the_serving_took():
-    def handler(request, caller: Caller):
-        yield from ()
+    async def handler(request, caller: Caller):
         caller.served.extend([Served(0.25, 0.5, 7), Served(0.25, 0.5, 3)])
         return pb.SampleResponse(seed=3)
 
@@ -172,8 +168,8 @@ def test_a_cancelled_call_is_counted_as_cancelled_and_as_late_after_its_deadline
     for now, code in ((1.0, "CANCELLED"), (5.0, "DEADLINE_EXCEEDED")):
         ring, waiting = Ring(), Ticket()
 
-        def handler(request, caller, waiting=waiting):
-            yield waiting
+        async def handler(request, caller, waiting=waiting):
+            await waiting
 
         call = ring.unary(handler, seconds_left=5.0)
         ring.now = now
@@ -188,8 +184,7 @@ class Numbers:
     def __init__(self) -> None:
         self.sent, self.closed = 0, False
 
-    def next(self):
-        yield from ()
+    async def next(self):
         if self.sent == 3:
             return None
         self.sent += 1
@@ -224,8 +219,7 @@ def test_a_stream_left_early_is_closed_and_counted_as_cancelled():
 def test_a_dialogue_answers_every_request_and_is_counted_once():
     ring = Ring()
 
-    def handler(request, caller):
-        yield from ()
+    async def handler(request, caller):
         return pb.SampleResponse(seed=request.count)
 
     call = ring.boundary.dialogue(Dialogue("/p.S/Chat", pb.SampleRequest, handler))
@@ -242,8 +236,8 @@ def test_a_dialogue_answers_every_request_and_is_counted_once():
 def test_draining_refuses_new_calls_and_answers_those_in_progress():
     ring, waiting = Ring(), Ticket()
 
-    def handler(request, caller):
-        yield waiting
+    async def handler(request, caller):
+        await waiting
         return pb.SampleResponse()
 
     accepted = ring.unary(handler)
@@ -272,8 +266,7 @@ def asking(ring: Ring, handler, peer=ANONYMOUS, *, public: bool = False) -> Repl
     return ring.boundary.unary(method, b"", seconds_left=None, peer=peer).outcome()
 
 
-def answering(request, caller):
-    yield from ()
+async def answering(request, caller):
     caller.allowance.charge(5, field="count")
     return pb.SampleResponse(seed=len(caller.tenant))
 
@@ -316,8 +309,8 @@ def test_a_call_leaves_its_place_however_it_ends():
 def test_a_call_that_is_cancelled_leaves_its_place():
     ring, never = guarded("concurrent_calls = 1"), Ticket()
 
-    def waiting(request, caller):
-        yield never
+    async def waiting(request, caller):
+        await never
         raise AssertionError
 
     method = Unary("/p.S/M", pb.SampleRequest, waiting)
@@ -331,8 +324,7 @@ def test_a_stream_holds_its_place_until_it_is_closed():
     ring = guarded("concurrent_calls = 1")
 
     class Endless:
-        def next(self):
-            yield from ()
+        async def next(self):
             return pb.SampleResponse()
 
         def close(self) -> None: ...
@@ -349,8 +341,8 @@ def test_a_stream_holds_its_place_until_it_is_closed():
 def test_rows_that_a_full_queue_refused_cost_nothing():
     ring = guarded("rows_per_second = 1\nburst_rows = 5")
 
-    def refused(request, caller):
-        yield from answering(request, caller)
+    async def refused(request, caller):
+        await answering(request, caller)
         raise QueueFull("full", reason="rows", retry_after=1.0)
 
     assert asking(ring, refused, Alice()).status.code is Code.RESOURCE_EXHAUSTED

@@ -1,4 +1,4 @@
-"""Tickets settle once; steps wait on tickets."""
+"""Tickets settle once; coroutines await tickets."""
 
 import gc
 import threading
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from server.core.batching.ticket import Steps, Ticket, drive
+from server.core.batching.ticket import Ticket, drive
 from server.errors import Cancelled
 
 
@@ -48,48 +48,48 @@ def test_of_many_threads_that_settle_one_ticket_exactly_one_succeeds():
     assert won == [ticket.outcome()]
 
 
-def test_steps_receive_results_and_errors_where_they_wait():
+def test_a_coroutine_receives_results_and_errors_where_it_awaits():
     first: Ticket[int] = Ticket()
     second: Ticket[int] = Ticket()
 
-    def steps() -> Steps[str]:
-        value = yield first
+    async def computation() -> str:
+        value = await first
         try:
-            yield second
+            await second
         except ValueError as error:
             return f"{value} then {error}"
         raise AssertionError
 
-    whole = drive(steps())
+    whole = drive(computation())
     first.succeed(1)
     assert not whole.done
     second.fail(ValueError("no"))
     assert whole.outcome() == "1 then no"
 
 
-def test_steps_over_settled_tickets_need_no_stack():
-    def steps() -> Steps[int]:
+def test_a_coroutine_over_settled_tickets_needs_no_stack():
+    async def computation() -> int:
         total = 0
         for _ in range(5000):
             ticket: Ticket[int] = Ticket()
             ticket.succeed(1)
-            total += yield ticket
+            total += await ticket
         return total
 
-    assert drive(steps()).outcome() == 5000
+    assert drive(computation()).outcome() == 5000
 
 
-def test_cancelling_steps_cancels_the_ticket_they_wait_for_and_runs_their_cleanup():
+def test_cancelling_a_coroutine_cancels_the_ticket_it_awaits_and_runs_its_cleanup():
     inner: Ticket[int] = Ticket()
     cleaned = []
 
-    def steps() -> Steps[int]:
+    async def computation() -> int:
         try:
-            return (yield inner)
+            return await inner
         finally:
             cleaned.append(True)
 
-    whole = drive(steps())
+    whole = drive(computation())
     whole.cancel()
     assert cleaned == [True]
     with pytest.raises(Cancelled):
@@ -117,10 +117,10 @@ def test_a_result_is_freed_with_its_last_reader_and_needs_no_garbage_collector()
         inner: Ticket[np.ndarray] = Ticket(on_cancel=held.clear)
         held.append(inner)
 
-        def steps() -> Steps[np.ndarray]:
-            return np.negative((yield inner))
+        async def computation() -> np.ndarray:
+            return np.negative(await inner)
 
-        whole = drive(steps())
+        whole = drive(computation())
         result = np.zeros(3)
         inner.succeed(result)
         return [weakref.ref(result), weakref.ref(whole.outcome())]
@@ -129,7 +129,7 @@ def test_a_result_is_freed_with_its_last_reader_and_needs_no_garbage_collector()
         assert [result() for result in answer()] == [None, None]
 
 
-def test_an_error_that_steps_handle_is_freed_with_its_last_reader_too():
+def test_an_error_that_a_coroutine_handles_is_freed_with_its_last_reader_too():
     class Mistake(Exception):
         pass
 
@@ -137,14 +137,14 @@ def test_an_error_that_steps_handle_is_freed_with_its_last_reader_too():
         inner: Ticket[int] = Ticket()
         submitted = [inner]
 
-        def steps() -> Steps[str]:
+        async def computation() -> str:
             try:
-                yield submitted.pop()
+                await submitted.pop()
             except Mistake:
                 return "handled"
             raise AssertionError
 
-        whole = drive(steps())
+        whole = drive(computation())
         mistake = Mistake()
         inner.fail(mistake)
         assert whole.outcome() == "handled"

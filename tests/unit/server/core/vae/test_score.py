@@ -81,8 +81,8 @@ def offload() -> Iterator[Offload]:
 
 def scored(vae, offload, items=X, *, samples, seed=3, first_row=0, deadline=math.inf):
     caller = Caller(deadline, priority="bulk")
-    steps = score(vae, items, samples=samples, seed=seed, first_row=first_row, caller=caller, offload=offload)
-    return drive(steps).wait(60.0)
+    coroutine = score(vae, items, samples=samples, seed=seed, first_row=first_row, caller=caller, offload=offload)
+    return drive(coroutine).wait(60.0)
 
 
 def evidence() -> np.ndarray:

@@ -55,8 +55,8 @@ def vae(request) -> Iterator[Vae]:
         batcher.close()
 
 
-def done(steps):
-    return drive(steps).wait(10.0)
+def done(coroutine):
+    return drive(coroutine).wait(10.0)
 
 
 def caller() -> Caller:

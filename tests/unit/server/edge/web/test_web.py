@@ -23,9 +23,8 @@ JSON = (b"content-type", b"application/json")
 HERE = (b"host", b"127.0.0.1:50051")
 
 
-def repeating(request, caller):
+async def repeating(request, caller):
     """Answers with what it understood, in the seed."""
-    yield from ()
     return pb.SampleResponse(seed=request.count * 100 + request.encoding * 10 + request.output)
 
 
@@ -121,8 +120,7 @@ def test_json_that_cannot_be_read_is_invalid_and_counted(body, says):
 
 
 def failing(error: Exception):
-    def handler(request, caller):
-        yield from ()
+    async def handler(request, caller):
         raise error
 
     return handler
@@ -234,9 +232,9 @@ def test_without_names_no_page_is_told_that_it_may():
 def test_a_caller_who_leaves_cancels_what_it_waits_for_and_gets_nothing():
     ends: list[Exception] = []
 
-    def waiting(request, caller):
+    async def waiting(request, caller):
         try:
-            yield Ticket()
+            await Ticket()
         except Cancelled as error:
             ends.append(error)
             raise

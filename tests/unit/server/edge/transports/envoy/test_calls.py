@@ -1,13 +1,13 @@
 """Calls over ASGI without Envoy: who waits for whom, and what becomes of a caller who leaves."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
-from server.core.batching.ticket import Steps, Ticket
+from server.core.batching.ticket import Ticket
 from server.edge.boundary import Boundary
 from server.edge.methods import Dialogue, Method, ServerStream, Unary, table
 from server.edge.transports.envoy.frames import frame
@@ -66,8 +66,7 @@ class Numbers:
     def __init__(self) -> None:
         self.asked, self.closed = 0, False
 
-    def next(self) -> Steps[StringValue | None]:
-        yield from ()
+    async def next(self) -> StringValue | None:
         self.asked += 1
         return StringValue(value=str(self.asked))
 
@@ -81,13 +80,13 @@ def served(method: Method) -> tuple[EnvoyTransport, Hangups]:
     return EnvoyTransport(table(method), boundary, max_request_bytes=100, listener=None, hangups=hangups), hangups
 
 
-def held() -> tuple[Callable[..., Steps[StringValue]], list[BaseException]]:
+def held() -> tuple[Callable[..., Coroutine[Any, Any, StringValue]], list[BaseException]]:
     """A handler that waits for ever, and why it stopped waiting."""
     ends: list[BaseException] = []
 
-    def handler(request: StringValue, caller: object) -> Steps[StringValue]:
+    async def handler(request: StringValue, caller: object) -> StringValue:
         try:
-            yield Ticket()
+            await Ticket()
         except Cancelled as error:
             ends.append(error)
             raise
@@ -99,8 +98,8 @@ def held() -> tuple[Callable[..., Steps[StringValue]], list[BaseException]]:
 def test_a_unary_call_is_over_when_its_request_is_submitted_and_answered_by_its_ticket():
     ticket: Ticket[None] = Ticket()
 
-    def handler(request: StringValue, caller: object) -> Steps[StringValue]:
-        yield ticket
+    async def handler(request: StringValue, caller: object) -> StringValue:
+        await ticket
         return request
 
     async def main() -> Caller:
@@ -182,8 +181,8 @@ def test_a_stream_makes_no_message_before_the_last_one_is_taken():
 
 def test_a_silent_stream_ends_with_its_deadline():
     class Silence(Numbers):
-        def next(self) -> Steps[StringValue | None]:
-            yield Ticket()
+        async def next(self) -> StringValue | None:
+            await Ticket()
             raise AssertionError
 
     silence = Silence()
