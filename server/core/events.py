@@ -11,6 +11,9 @@ from server.core.values import value
 # Why a batch left: it could hold no more, or an executor had nothing else to do.
 Reason: TypeAlias = Literal["full", "idle"]
 
+# Why a batch left: it could hold no more, or an executor had nothing else to do.
+Reason: TypeAlias = Literal["full", "idle"]
+
 
 @value
 class BatchDone:

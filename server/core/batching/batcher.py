@@ -11,17 +11,14 @@ from functools import partial
 
 from server.core.arrays import Floats, RunGraph
 from server.core.batching.bisection import run_parts
-from server.core.batching.scheduler import Batch, Job, Scheduler
+from server.core.batching.burst import Burst
+from server.core.batching.job import Batch, Job
+from server.core.batching.scheduler import Scheduler
 from server.core.batching.ticket import Deliver, Ticket
 from server.core.call import Caller, Served
 from server.core.events import BatchDone, Event, ExecutorDied, JobRefused, RowsDropped
 from server.core.noise import Rows
 from server.errors import DeadlineExceeded, EngineFailure, QueueFull, Unavailable
-
-# The longest, in seconds, that executors let a burst go on: requests that arrive together cross an event loop one by
-# one, and taking the first of them at once would leave each to run alone.
-LONGEST_BURST = 0.002
-QUIET_TURN = 0.00005  # seconds; a longer turn had other requests to look after, and their rows may follow
 
 
 class Batcher:
@@ -62,10 +59,7 @@ class Batcher:
         self._closed = False
         self._running_rows = 0
         self._idle_executors = 0
-        self._in_burst = False  # rows are arriving turn by turn; executors leave them alone
-        self._burst_over = False  # executors may take what has arrived
-        self._burst_rows = 0
-        self._turn_began = self._burst_ends = 0.0  # clock
+        self._burst = Burst()
         work = [self._next] * executors + [self._next_full] * helpers
         self._threads = [
             threading.Thread(target=self._execute, args=(next_batch,), name=f"{name}-{i}", daemon=True)
@@ -103,9 +97,9 @@ class Batcher:
                 if self._closed:
                     raise Unavailable("the model is being shut down")
                 expired = self._scheduler.admit(job, now=job.submitted)
-                burst_begins = self._idle_executors > 0 and not self._in_burst
+                burst_begins = self._idle_executors > 0 and not self._burst.arriving
                 if burst_begins:
-                    self._begin_burst(job.submitted)
+                    self._burst.begin(now=job.submitted, queued_rows=self._scheduler.queued_rows)
                 if self._full:
                     self._full_batch_or_close.notify()
         except QueueFull as full:
@@ -127,21 +121,13 @@ class Batcher:
             thread.join()
 
     def _end_of_turn(self) -> None:
-        """Let executors take the burst once the callers' thread has had a quiet turn: no new rows, little to do."""
+        """On the callers' thread: let executors take the burst if it is over, else look again after the next turn."""
         with self._lock:
-            now, rows = self._clock(), self._scheduler.queued_rows
-            quiet = rows == self._burst_rows and now - self._turn_began < QUIET_TURN
-            over = quiet or rows >= self._scheduler.max_batch_rows or now >= self._burst_ends
-            self._burst_rows, self._turn_began = rows, now
+            over = self._burst.end_turn(now=self._clock(), queued_rows=self._scheduler.queued_rows, full=self._full)
             if over:
-                self._in_burst, self._burst_over = False, True
                 self._work_or_close.notify()
         if not over:
             self._soon(self._end_of_turn)
-
-    def _begin_burst(self, now: float) -> None:
-        self._in_burst, self._turn_began, self._burst_ends = True, now, now + LONGEST_BURST
-        self._burst_rows = self._scheduler.queued_rows
 
     @property
     def _full(self) -> bool:
@@ -168,19 +154,20 @@ class Batcher:
             burst_begins = False
             with self._lock:
                 now = self._clock()
-                if self._full or self._burst_over or self._closed:
+                if self._full or self._burst.complete or self._closed:
                     batch, expired = self._take(now, idle=self._idle_executors)
+                queued_rows = self._scheduler.queued_rows
                 if batch is not None:
-                    self._burst_over = self._scheduler.queued_rows > 0
-                    if self._burst_over:
+                    self._burst.take(left_rows=queued_rows)
+                    if self._burst.complete:
                         self._work_or_close.notify()
                 elif not expired:
-                    self._burst_over = False
+                    self._burst.complete = False
                     if self._closed:
                         return None
-                    burst_begins = self._scheduler.queued_rows > 0 and not self._in_burst
+                    burst_begins = queued_rows > 0 and not self._burst.arriving
                     if burst_begins:
-                        self._begin_burst(now)
+                        self._burst.begin(now=now, queued_rows=queued_rows)
                     else:
                         self._idle_executors += 1
                         self._work_or_close.wait()

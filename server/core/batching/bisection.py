@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from server.core.arrays import Floats, RunGraph, rows_not_finite
-from server.core.batching.scheduler import Part
+from server.core.batching.job import Part
 from server.core.events import Event, GraphFailed, NotFinite
 from server.core.noise import concatenate
 from server.errors import EngineFailure

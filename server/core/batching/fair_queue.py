@@ -7,12 +7,9 @@ is had in the next one). Pure: no lock, no clock of its own.
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from server.core.batching.job import Job
 from server.core.call import Priority
-
-if TYPE_CHECKING:
-    from server.core.batching.scheduler import Job
 
 WEIGHTS: dict[Priority, int] = {"interactive": 8, "bulk": 1}
 QUANTUM_ROWS = 4  # of one tenant of weight 1 before the next one's turn
@@ -24,17 +21,17 @@ class FairQueue:
     def __init__(self) -> None:
         self._lanes: dict[Priority, _Lane] = {name: _Lane(weight) for name, weight in WEIGHTS.items()}
 
-    def __iter__(self) -> "Iterator[Job]":
+    def __iter__(self) -> Iterator[Job]:
         for lane in self._lanes.values():
             yield from lane
 
-    def __contains__(self, job: "Job") -> bool:
+    def __contains__(self, job: Job) -> bool:
         return job in self._lanes[job.priority]
 
     def __bool__(self) -> bool:
         return any(self._lanes.values())
 
-    def add(self, job: "Job") -> None:
+    def add(self, job: Job) -> None:
         lane = self._lanes[job.priority]
         if not lane:
             # Time spent without work earns nothing: a lane that returns starts where the others are.
@@ -42,10 +39,10 @@ class FairQueue:
             lane.served = max(lane.served, min(busy, default=lane.served))
         lane.add(job)
 
-    def remove(self, job: "Job") -> None:
+    def remove(self, job: Job) -> None:
         self._lanes[job.priority].remove(job)
 
-    def next(self) -> "tuple[Job, int]":
+    def next(self) -> tuple[Job, int]:
         """The job whose rows go next, and how many of them at most before somebody else's turn.
 
         Tell `took` how many were taken. There must be a job waiting.
@@ -58,7 +55,7 @@ class FairQueue:
         lane = min(busy, key=lambda lane: lane.served)
         return lane.next(), lane.turn()
 
-    def took(self, job: "Job", rows: int) -> None:
+    def took(self, job: Job, rows: int) -> None:
         """`rows` of the job of `next` are on their way; the turn passes on."""
         self._lanes[job.priority].took(job, rows)
 
@@ -73,20 +70,20 @@ class _Lane:
         self._active_tenant = ""  # the tenant that `_deficit` belongs to
         self._deficit = 0  # rows of a turn that has begun
 
-    def __iter__(self) -> "Iterator[Job]":
+    def __iter__(self) -> Iterator[Job]:
         for jobs in self._tenants.values():
             yield from jobs
 
-    def __contains__(self, job: "Job") -> bool:
+    def __contains__(self, job: Job) -> bool:
         return job in self._tenants.get(job.caller.tenant, ())
 
     def __bool__(self) -> bool:
         return bool(self._tenants)
 
-    def add(self, job: "Job") -> None:
+    def add(self, job: Job) -> None:
         self._tenants.setdefault(job.caller.tenant, OrderedDict())[job] = None
 
-    def remove(self, job: "Job") -> None:
+    def remove(self, job: Job) -> None:
         tenant = job.caller.tenant
         jobs = self._tenants[tenant]
         del jobs[job]
@@ -106,10 +103,10 @@ class _Lane:
             self._active_tenant, self._deficit = job.caller.tenant, QUANTUM_ROWS * job.caller.weight
         return self._deficit
 
-    def next(self) -> "Job":
+    def next(self) -> Job:
         return next(iter(next(iter(self._tenants.values()))))
 
-    def took(self, job: "Job", rows: int) -> None:
+    def took(self, job: Job, rows: int) -> None:
         self.served += rows / self._weight
         if job.caller.tenant == self._active_tenant and rows < self._deficit:
             self._deficit -= rows

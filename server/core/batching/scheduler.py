@@ -4,91 +4,14 @@ The unit is the row. A job is a range of rows that one caller waits for; a batch
 job may be spread over many batches. Who goes first among the waiting: see waiting.
 """
 
-from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-
-from server.core.arrays import Floats
 from server.core.batching.fair_queue import FairQueue
-from server.core.batching.ticket import Ticket
-from server.core.call import Caller, Priority, Served
-from server.core.events import Reason
-from server.core.noise import Rows
-from server.core.values import value
+from server.core.batching.job import Batch, Job, Part
 from server.errors import DeadlineExceeded, QueueFull
 
 SMALLEST_SHARE = 8  # rows are not shared among executors in parts smaller than this part of a full batch
 BULK_BATCHES = 4  # a job that fills more batches than this is bulk, whatever its caller says
-
-
-@dataclass(eq=False, slots=True)
-class Job:
-    """Rows that one caller waits for, and what has become of them."""
-
-    rows: Rows
-    caller: Caller
-    submitted: float  # clock, seconds
-    ticket: Ticket[tuple[Floats, ...]] = field(init=False)  # its batcher's promise
-    priority: Priority = "interactive"  # decided when admitted
-    taken: int = 0  # rows handed to batches
-    finished: int = 0  # rows that came back
-    first_taken: float | None = None
-    run_seconds: float = 0.0
-    batch_rows: int = 0
-    outputs: tuple[Floats, ...] | None = None  # filled part by part if the job was split
-
-    @property
-    def waiting(self) -> int:
-        return len(self.rows) - self.taken
-
-    def put(self, part: "Part", outputs: tuple[Floats, ...]) -> tuple[Floats, ...] | None:
-        """Take in the outputs of one part; the whole job's outputs once all parts are in."""
-        if len(part) == len(self.rows):
-            self.finished = len(part)
-            return outputs
-        if self.outputs is None:
-            self.outputs = tuple(np.empty((len(self.rows), *o.shape[1:]), o.dtype) for o in outputs)
-        for whole, piece in zip(self.outputs, outputs, strict=True):
-            whole[part.start : part.stop] = piece
-        self.finished += len(part)
-        return self.outputs if self.finished == len(self.rows) else None
-
-    @property
-    def queue_seconds(self) -> float:
-        """From submission to the first batch that held one of its rows."""
-        return 0.0 if self.first_taken is None else self.first_taken - self.submitted
-
-    def served(self, graph: str, *, now: float) -> Served:
-        """What it took until now, also if it never ran."""
-        queue_seconds = now - self.submitted if self.first_taken is None else self.queue_seconds
-        return Served(queue_seconds, self.run_seconds, self.batch_rows, graph, self.submitted, now)
-
-
-@value
-class Part:
-    """Rows start..stop of a job, inside a batch."""
-
-    job: Job
-    start: int
-    stop: int
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    @property
-    def rows(self) -> Rows:
-        whole = self.job.rows
-        return whole if len(self) == len(whole) else whole[self.start : self.stop]
-
-
-@value
-class Batch:
-    """What one run of the graph shall compute."""
-
-    parts: tuple[Part, ...]
-    rows: int  # of all parts
-    reason: Reason
 
 
 class Scheduler:

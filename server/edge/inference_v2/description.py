@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from server.core.batching.batcher import LONGEST_BURST
+from server.core.batching import burst
 from server.edge.inference_v2 import open_inference_pb2 as pb
 from server.edge.inference_v2.parameters import BULK, INTERACTIVE
 from server.edge.inference_v2.repository import LeasedView
@@ -63,7 +63,7 @@ def configuration(found: LeasedView, *, max_rows: int) -> pb.ModelConfig:
         ],
         dynamic_batching=pb.ModelDynamicBatching(
             preferred_batch_size=[execution.max_batch_rows],
-            max_queue_delay_microseconds=round(LONGEST_BURST * 1e6),
+            max_queue_delay_microseconds=round(burst.LONGEST_SECONDS * 1e6),
             priority_levels=BULK,
             default_priority_level=INTERACTIVE,
         ),

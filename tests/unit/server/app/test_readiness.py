@@ -8,7 +8,8 @@ import pytest
 from server.app.readiness import ANSWER_SECONDS, GOOD_FOR_SECONDS, Readiness
 from server.catalog.catalog import LoadedVersion
 from server.core.batching.batcher import Batcher
-from server.core.batching.scheduler import Job, Scheduler
+from server.core.batching.job import Job
+from server.core.batching.scheduler import Scheduler
 from server.core.call import Caller
 from server.core.likelihood import Bernoulli
 from server.core.model import Model

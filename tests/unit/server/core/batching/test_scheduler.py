@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.core.batching.scheduler import Job, Scheduler
+from server.core.batching.job import Job
+from server.core.batching.scheduler import Scheduler
 from server.core.call import Caller, Priority
 from server.errors import DeadlineExceeded, QueueFull
 
