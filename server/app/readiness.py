@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from server.core.batching.ticket import Ticket, drive
-from server.core.call import Caller
+from server.core.call import Call
 from server.core.model import Model, Models
 
 GOOD_FOR_SECONDS = 1.0
@@ -52,8 +52,8 @@ class Readiness:
 
     async def _sample(self, lease: AbstractContextManager[Model]) -> bool:
         with lease as model:
-            caller = Caller(self._clock() + ANSWER_SECONDS, tenant="readiness", is_probe=True)
-            await model.vae.sample(rows=1, seed=0, first_row=0, temperature=1.0, caller=caller)
+            call = Call(self._clock() + ANSWER_SECONDS, tenant="readiness", is_probe=True)
+            await model.vae.sample(rows=1, seed=0, first_row=0, temperature=1.0, call=call)
             return True
 
 

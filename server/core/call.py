@@ -1,34 +1,22 @@
-"""Who waits for rows, until when, and what the waiting has cost so far."""
+"""A call: for whom rows are computed, and until when; and the record of what became of it."""
 
-from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, TypeAlias
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
-from server.core.values import value
-
-# Bulk work takes the rows that interactive callers leave, and a ninth of them otherwise (fair_queue.WEIGHTS).
+# Bulk work takes the rows that interactive calls leave, and a ninth of them otherwise (fair_queue.WEIGHTS).
 Priority: TypeAlias = Literal["interactive", "bulk"]
 
 
-@value
-class Served:
-    """What serving one ticket took."""
+class GraphTiming(NamedTuple):
+    """What one graph took for a call."""
 
     queue_seconds: float  # from submission to the first batch that held one of its rows
     run_seconds: float  # in batches that held its rows
     batch_rows: int  # the largest of those batches; 0 if there was none
-    graph: str = ""  # as its batcher is called
+    graph: str = ""  # as its batcher is called; empty in a sum over several
     submitted: float = 0.0  # on the server's monotonic clock, seconds
     settled: float = 0.0  # likewise
-
-
-@dataclass(slots=True)
-class Asked:
-    """What a call turned out to ask for, as far as it was understood, and on whose behalf, once it was admitted."""
-
-    model: str = ""
-    version: str = ""
-    rows: int = 0
-    tenant: str = ""
 
 
 class Trace(Protocol):
@@ -78,39 +66,47 @@ class Unlimited:
 UNLIMITED = Unlimited()
 
 
-@value
-class Caller:
-    """One call on behalf of somebody."""
+def _ignore(_: GraphTiming) -> None:
+    pass
+
+
+class Call(NamedTuple):
+    """One call on somebody's behalf. It never changes: what becomes of it is told to `observe`."""
 
     deadline: float  # on the server's monotonic clock, seconds
-    tenant: str = ""  # on whose account
+    tenant: str = ""  # whose it is
+    weight: int = 1  # the tenant's share beside other tenants' of the same priority
     priority: Priority = "interactive"
     is_probe: bool = False  # one row that asks whether the queue moves: a full one must take it
-    served: list[Served] = field(default_factory=list)
-    weight: int = 1  # the tenant's share beside other tenants' of the same priority
     allowance: Allowance = UNLIMITED
-    asked: Asked = field(default_factory=Asked)
     trace: Trace | None = None
+    observe: Callable[[GraphTiming], None] = _ignore  # hears what every graph took for it
 
-    def total(self) -> Served:
-        """Everything this call took, over all graphs it went through."""
-        if len(self.served) == 1:
-            return self.served[0]
-        return Served(
-            queue_seconds=sum(s.queue_seconds for s in self.served),
-            run_seconds=sum(s.run_seconds for s in self.served),
-            batch_rows=max((s.batch_rows for s in self.served), default=0),
+    def in_bulk(self) -> "Call":
+        """The same call, for work that interactive calls go before."""
+        return self._replace(priority="bulk")
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """What became of a call: kept by whoever opened it, for metrics, the access log and traces."""
+
+    tenant: str = ""  # once it is known whose the call is
+    model: str = ""  # once the model is known
+    version: str = ""
+    rows: int = 0  # that it asks for, as far as the request was understood
+    timings: list[GraphTiming] = field(default_factory=list)
+
+    def total(self) -> GraphTiming:
+        """What all graphs together took."""
+        if len(self.timings) == 1:
+            return self.timings[0]
+        return GraphTiming(
+            queue_seconds=sum(timing.queue_seconds for timing in self.timings),
+            run_seconds=sum(timing.run_seconds for timing in self.timings),
+            batch_rows=max((timing.batch_rows for timing in self.timings), default=0),
         )
 
-    def in_bulk(self) -> "Caller":
-        """The same call, for work that interactive callers go before."""
-        return replace(self, priority="bulk")
-
-    def for_a_part(self) -> "Caller":
-        """The same call, for a part of its work; tell `took` when it is done."""
-        return replace(self, served=[])
-
-    def took(self, part: "Caller") -> None:
-        """A part is done: kept as one sum, as there may be any number of them."""
-        self.served.extend(part.served)
-        self.served[:] = [self.total()]
+    def sum_timings(self) -> None:
+        """Keep nothing but the sum: a stream runs any number of graphs."""
+        self.timings[:] = [self.total()]

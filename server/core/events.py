@@ -1,22 +1,17 @@
 """What batchers and the boundary report; server.app plugs metrics and logs in. Neither measures for itself."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from server.core.arrays import Floats
-from server.core.call import Caller
+from server.core.call import CallRecord, Trace
 from server.core.spec import LatentMode
-from server.core.values import value
 
 # Why a batch left: it could hold no more, or an executor had nothing else to do.
 Reason: TypeAlias = Literal["full", "idle"]
 
-# Why a batch left: it could hold no more, or an executor had nothing else to do.
-Reason: TypeAlias = Literal["full", "idle"]
 
-
-@value
-class BatchDone:
+class BatchDone(NamedTuple):
     """A batch ran, in one piece or, after a failure, in several."""
 
     rows: int
@@ -89,17 +84,20 @@ class Rpc:
     method: str
 
 
-@value
-class CallStarted:
+class CallStarted(NamedTuple):
+    """A call came."""
+
     rpc: Rpc
 
 
-@value
-class CallHandled:
+class CallHandled(NamedTuple):
+    """A call ended."""
+
     rpc: Rpc
     code: str  # OK, INVALID_ARGUMENT ...
     seconds: float
-    caller: Caller
+    record: CallRecord
+    trace: Trace | None
 
 
 CallEvent: TypeAlias = CallStarted | CallHandled

@@ -2,17 +2,15 @@
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from server.core.arrays import Floats, row_sums
 from server.core.noise import Purpose, normals, uniforms
-from server.core.values import value
 
 
-@value
-class DecoderOutput:
+class DecoderOutput(NamedTuple):
     """The decoder's parameters of p(x | z)."""
 
     mean: Floats  # [rows, *item]

@@ -7,14 +7,13 @@ This file is sampling version 1: a change of any output is a new version.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TypeAlias
 
 import numpy as np
 
 from server.core.arrays import Doubles, Floats, Words
-from server.core.values import value
 
 VALUES_PER_BLOCK = 8  # a Philox block is four 64-bit words: eight 32-bit uniforms
 # Of no consequence, as every generator is set to an address; without one numpy asks the system for entropy each time.
@@ -29,7 +28,7 @@ class Purpose(IntEnum):
     POSTERIOR = 3  # z ~ q(z | x)
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Noise:
     """Rows of normals by their address: what is drawn at it is settled, whoever draws it, when, and beside what."""
 

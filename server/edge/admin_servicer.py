@@ -5,7 +5,7 @@ from collections.abc import Callable
 from google.protobuf.message import Message
 
 from server.core.batching.ticket import Ticket
-from server.core.call import Caller
+from server.core.call import Call, CallRecord
 from server.core.model import Models
 from server.edge.methods import Method, Unary
 from server.edge.servicer import summary
@@ -26,7 +26,7 @@ class AdminServicer:
     def methods(self) -> tuple[Method, ...]:
         return (Unary(f"/{SERVICE}/Reload", pb.ReloadRequest, self.reload),)
 
-    async def reload(self, request: pb.ReloadRequest, caller: Caller) -> Message:  # noqa: ARG002
+    async def reload(self, _request: pb.ReloadRequest, _call: Call, _record: CallRecord) -> Message:
         await self._rescan()
         return pb.ReloadResponse(
             models=[summary(entry) for entry in self._models.entries()], complaint=self._complaint()

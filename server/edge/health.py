@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from server.core.batching.ticket import Ticket
-from server.core.call import Caller
+from server.core.call import Call, CallRecord
 from server.edge.methods import Messages, Method, ServerStream, Unary
 from server.errors import NotFound
 
@@ -86,7 +86,7 @@ class Health:
         for watcher in watchers:
             watcher.changed()
 
-    async def _check(self, request: HealthCheckRequest, caller: Caller) -> Message:  # noqa: ARG002
+    async def _check(self, request: HealthCheckRequest, _call: Call, _record: CallRecord) -> Message:
         service = request.service
         if self._serving.get(service) and not self._leaving:
             self._probed(service, (await self._probes[service]()))
@@ -105,7 +105,7 @@ class Health:
             self._failing.add(service)
         self._tell()
 
-    def _watch(self, request: HealthCheckRequest, caller: Caller) -> Messages:  # noqa: ARG002
+    def _watch(self, request: HealthCheckRequest, _call: Call, _record: CallRecord) -> Messages:
         watch = _Watch(self, request.service)
         with self._lock:
             self._watchers.add(watch)

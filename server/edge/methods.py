@@ -3,11 +3,11 @@
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
 from google.protobuf.message import Message
 
-from server.core.call import Caller
+from server.core.call import Call, CallRecord
 from server.core.events import Rpc
 
 
@@ -21,8 +21,9 @@ class Messages(Protocol):
         """The caller is gone or has had enough."""
 
 
-UnaryHandler: TypeAlias = Callable[[Any, Caller], Coroutine[Any, Any, Message]]
-StreamHandler: TypeAlias = Callable[[Any, Caller], Messages]
+# (request, call, record of it): coroutines of core.batching.ticket.drive.
+UnaryHandler: TypeAlias = Callable[[Any, Call, CallRecord], Coroutine[Any, Any, Message]]
+StreamHandler: TypeAlias = Callable[[Any, Call, CallRecord], Messages]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Unary:
     handler: UnaryHandler
     public: bool = field(default=False, kw_only=True)  # whether it may be called by whoever reaches the port
     rpc: Rpc = field(init=False)
+    ends_at_drain: ClassVar = True  # a server that drains refuses new calls of it
+    drain_waits: ClassVar = True  # and waits for those that are open
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rpc", _rpc("unary", self.path))
@@ -53,6 +56,16 @@ class ServerStream:
     def __post_init__(self) -> None:
         object.__setattr__(self, "rpc", _rpc("server_stream", self.path))
 
+    @property
+    def ends_at_drain(self) -> bool:
+        """Whether a server that drains refuses new calls of it and ends those that are open."""
+        return self.until == "drain"
+
+    @property
+    def drain_waits(self) -> bool:
+        """Whether a server that drains waits for the end of those that are open."""
+        return self.until == "drain"
+
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
@@ -63,6 +76,8 @@ class Dialogue:
     handler: UnaryHandler
     public: bool = field(default=False, kw_only=True)
     rpc: Rpc = field(init=False)
+    ends_at_drain: ClassVar = True  # a server that drains refuses further requests
+    drain_waits: ClassVar = False  # and cuts what is open: it is no work that was accepted
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rpc", _rpc("bidi_stream", self.path))

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
-from server.core.call import Caller
+from server.core.call import Call, CallRecord
 from server.edge.inference_v2 import descriptors
 from server.edge.methods import Dialogue, Method
 
@@ -40,7 +40,7 @@ def methods(services: Iterable[str]) -> tuple[Method, ...]:
         (*services, reflection.SERVICE_NAME), pool=_Pools(descriptor_pool.Default(), descriptors.POOL)
     )
 
-    async def answer(request: ServerReflectionRequest, caller: Caller) -> Message:  # noqa: ARG001
+    async def answer(request: ServerReflectionRequest, _call: Call, _record: CallRecord) -> Message:
         response: Message
         (response,) = servicer.ServerReflectionInfo(iter([request]), None)
         return response

@@ -1,31 +1,29 @@
 """Sample and SampleStream: one check of what was asked for, one way to fill a response, and the chunks of a stream."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from google.protobuf.message import Message
 
 from server.core.arrays import Floats
+from server.core.batching.offload import Offload
 from server.core.batching.ticket import Ticket, drive
-from server.core.call import Caller
+from server.core.call import Call, CallRecord
 from server.core.likelihood import DecoderOutput
 from server.core.model import Model
 from server.core.spec import Spec
-from server.core.values import value
+from server.core.vae.vae import Vae
 from server.edge import wire
+from server.edge.admission import AdmittedModel
 from vaeserve.v1 import vaeserve_pb2 as pb
 
 Request: TypeAlias = pb.SampleRequest | pb.SampleStreamRequest
 Response: TypeAlias = pb.SampleResponse | pb.SampleStreamResponse
-# Sets a response's items: (response, its values, the model's, output mode, encoding).
-PutItems: TypeAlias = Callable[[Message, Callable[[], Floats], Spec, int, int], Awaitable[None]]
-
 CHUNK_ROWS, CHUNK_BYTES = 256, 1 << 20  # of float32 items: gRPC's clients take messages of 4 MiB unless told otherwise
 
 
-@value
-class Sampling:
+class Sampling(NamedTuple):
     """A checked request for rows of a model."""
 
     model: Model
@@ -37,16 +35,16 @@ class Sampling:
     encoding: int  # pb.Encoding
     want_latents: bool
 
-    async def fill(self, response: Response, *, first_row: int, rows: int, caller: Caller, put_items: PutItems) -> None:
+    async def fill(
+        self, response: Response, vae: Vae, *, first_row: int, rows: int, call: Call, offload: Offload
+    ) -> None:
         """Draw these rows into a response."""
         spec, seed = self.model.spec, self.seed
-        sampled = await self.model.vae.sample(
-            rows=rows, seed=seed, first_row=first_row, temperature=self.temperature, caller=caller
-        )
+        sampled = await vae.sample(rows=rows, seed=seed, first_row=first_row, temperature=self.temperature, call=call)
         response.seed = seed
         response.model.CopyFrom(ref(self.model))
         values = partial(output_of, sampled.decoded, spec, output=self.output, seed=seed, first_row=first_row)
-        await put_items(response, values, spec, self.output, self.encoding)
+        await put_items(response, values, spec, self.output, self.encoding, offload=offload)
         if self.want_latents:
             wire.put(response.latents, sampled.latents())
 
@@ -84,18 +82,19 @@ class Chunks:
     def __init__(
         self,
         sampling: Sampling,
+        model: AdmittedModel,
+        call: Call,
+        record: CallRecord,
         *,
         chunk_rows: int,
-        caller: Caller,
-        put_items: PutItems,
-        let_go: Callable[[], object],
+        offload: Offload,
+        end_lease: Callable[[], object],
     ) -> None:
-        """`let_go` ends the lease of the model, once the stream is closed; it may be called again."""
-        self._sampling = sampling
+        """`end_lease` lets the model go, once the stream is closed; it may be called again."""
+        self._sampling, self._model, self._call, self._record = sampling, model, call, record
         self._chunk_rows = chunk_rows
-        self._caller = caller
-        self._put_items = put_items
-        self._let_go = let_go
+        self._offload = offload
+        self._end_lease = end_lease
         self._begun = 0  # rows
         self._ahead: Ticket[Message] | None = None
 
@@ -112,7 +111,7 @@ class Chunks:
     def close(self) -> None:
         if self._ahead is not None:
             self._ahead.cancel()
-        self._let_go()
+        self._end_lease()
 
     def _begin(self) -> None:
         """The next chunk, if there is one."""
@@ -122,11 +121,24 @@ class Chunks:
 
     async def _chunk(self, first_row: int, rows: int) -> Message:
         response = pb.SampleStreamResponse(first_row=first_row)
-        part = self._caller.for_a_part()
-        part.allowance.charge(rows, field="chunk_rows")
-        await self._sampling.fill(response, first_row=first_row, rows=rows, caller=part, put_items=self._put_items)
-        self._caller.took(part)
+        vae = self._model.charge(rows, field="chunk_rows")
+        await self._sampling.fill(response, vae, first_row=first_row, rows=rows, call=self._call, offload=self._offload)
+        self._record.sum_timings()
         return response
+
+
+async def put_items(
+    response: Message, values: Callable[[], Floats], spec: Spec, output: int, encoding: int, *, offload: Offload
+) -> None:
+    """Set a response's items from [rows, *item]: aside, unless they need only be copied."""
+
+    def put() -> None:
+        wire.put_items(response, values(), spec, chosen=encoding)
+
+    if (output, encoding) == (pb.OUTPUT_MODE_MEAN, pb.ENCODING_FLOAT32):
+        put()
+    else:
+        await offload.run(put)
 
 
 def output_of(decoded: DecoderOutput, spec: Spec, *, output: int, seed: int, first_row: int) -> Floats:

@@ -1,20 +1,20 @@
 """vaeserve.v1.VaeService: each RPC as request -> checked values -> Vae -> response."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from functools import partial
 from typing import TypeAlias
 
 from google.protobuf.message import Message
 
-from server.core.arrays import Floats
 from server.core.batching.offload import Offload
-from server.core.call import Caller
+from server.core.call import Call, CallRecord
 from server.core.events import RowsScored
-from server.core.model import Entry, Execution, Model, Models, Source, State
-from server.core.spec import LatentMode, Spec
+from server.core.model import Entry, Execution, Models, Source, State
+from server.core.spec import LatentMode
 from server.core.vae.score import score
 from server.edge import sampling, wire
+from server.edge.admission import AdmittedModel
 from server.edge.methods import Messages, Method, ServerStream, Unary
 from server.edge.sampling import Chunks, ref
 from server.errors import EmbeddingSpaceMismatch
@@ -68,32 +68,36 @@ class VaeServicer:
             Unary(f"/{SERVICE}/GetModel", pb.GetModelRequest, self.get_model),
         )
 
-    async def sample(self, request: pb.SampleRequest, caller: Caller) -> Message:
-        with self._lease(request.model) as model:
-            _admit(model, caller)
-            wanted = sampling.check(request, model, most_rows=self._max_rows, seed=self._drawn_seed)
-            caller.asked.rows = wanted.rows
-            caller.allowance.charge(wanted.rows, field="count")
+    async def sample(self, request: pb.SampleRequest, call: Call, record: CallRecord) -> Message:
+        with self._admitted(request.model, call, record) as model:
+            wanted = sampling.check(request, model.model, most_rows=self._max_rows, seed=self._drawn_seed)
+            model.note_rows(wanted.rows)
+            vae = model.charge(wanted.rows, field="count")
             response = pb.SampleResponse()
             await wanted.fill(
-                response, first_row=wanted.first_row, rows=wanted.rows, caller=caller, put_items=self._put_items
+                response, vae, first_row=wanted.first_row, rows=wanted.rows, call=call, offload=self._offload
             )
             return response
 
-    def sample_stream(self, request: pb.SampleStreamRequest, caller: Caller) -> Messages:
+    def sample_stream(self, request: pb.SampleStreamRequest, call: Call, record: CallRecord) -> Messages:
         with ExitStack() as lease:
-            model = lease.enter_context(self._lease(request.model))
-            _admit(model, caller)
-            wanted = sampling.check(request, model, most_rows=wire.MAX_ROW, seed=self._drawn_seed)
-            caller.asked.rows = wanted.rows
-            at_once = caller.allowance.rows_at_once
+            model = lease.enter_context(self._admitted(request.model, call, record))
+            wanted = sampling.check(request, model.model, most_rows=wire.MAX_ROW, seed=self._drawn_seed)
+            model.note_rows(wanted.rows)
+            at_once = call.allowance.rows_at_once
             rows = sampling.chunk_rows(request.chunk_rows, model.spec, max_rows=self._max_rows, rows_at_once=at_once)
-            let_go = lease.pop_all().close
-        return Chunks(wanted, chunk_rows=rows, caller=caller.in_bulk(), put_items=self._put_items, let_go=let_go)
+            return Chunks(
+                wanted,
+                model,
+                call.in_bulk(),
+                record,
+                chunk_rows=rows,
+                offload=self._offload,
+                end_lease=lease.pop_all().close,
+            )
 
-    async def encode(self, request: pb.EncodeRequest, caller: Caller) -> Message:
-        with self._lease(request.model) as model:
-            _admit(model, caller)
+    async def encode(self, request: pb.EncodeRequest, call: Call, record: CallRecord) -> Message:
+        with self._admitted(request.model, call, record) as model:
             space = model.spec.embedding_space
             if request.expect_embedding_space not in ("", space):
                 raise EmbeddingSpaceMismatch(
@@ -101,98 +105,96 @@ class VaeServicer:
                     "vectors of the two cannot be compared"
                 )
             items = wire.items(request.items, model.spec, max_rows=self._max_rows)
-            caller.asked.rows = len(items)
+            model.note_rows(len(items))
             draws = wire.integer("draws", request.draws, least=0, most=wire.MAX_DRAWS)
             first_row = wire.rows_at(request.first_row, rows=len(items))
             seed = self._seed(request, draws=draws > 0)
-            caller.allowance.charge(len(items), field="items.shape")
-            posterior = await model.vae.encode(items, caller=caller)
-            response = pb.EncodeResponse(embedding_space=space, seed=seed, model=ref(model))
+            vae = model.charge(len(items), field="items.shape")
+            posterior = await vae.encode(items, call=call)
+            response = pb.EncodeResponse(embedding_space=space, seed=seed, model=ref(model.model))
             wire.put(response.mean, posterior.mean)
             wire.put(response.log_var, posterior.log_var)
             if draws:
-                drawn = model.vae.draws(posterior, draws=draws, seed=seed, first_row=first_row)
+                drawn = vae.draws(posterior, draws=draws, seed=seed, first_row=first_row)
                 wire.put(response.draws, drawn)
             if request.want_kl:
-                kl = await model.vae.kl(posterior, seed=seed, first_row=first_row, caller=caller)
+                kl = await vae.kl(posterior, seed=seed, first_row=first_row, call=call)
                 wire.put(response.kl, kl)
             return response
 
-    async def reconstruct(self, request: pb.ReconstructRequest, caller: Caller) -> Message:
-        with self._lease(request.model) as model:
-            _admit(model, caller)
+    async def reconstruct(self, request: pb.ReconstructRequest, call: Call, record: CallRecord) -> Message:
+        with self._admitted(request.model, call, record) as model:
             items = wire.items(request.items, model.spec, max_rows=self._max_rows)
-            caller.asked.rows = len(items)
+            model.note_rows(len(items))
             first_row = wire.rows_at(request.first_row, rows=len(items))
             chosen_latent = wire.choice("latent", request.latent, pb.LatentMode, default=pb.LATENT_MODE_MEAN)
             latent: LatentMode = "draw" if chosen_latent == pb.LATENT_MODE_DRAW else "mean"
             chosen = wire.encoding(request.encoding, model.spec)
             seed = self._seed(request, draws=latent == "draw")
-            caller.allowance.charge(len(items), field="items.shape")
-            result = await model.vae.reconstruct(items, latent=latent, seed=seed, first_row=first_row, caller=caller)
+            vae = model.charge(len(items), field="items.shape")
+            result = await vae.reconstruct(items, latent=latent, seed=seed, first_row=first_row, call=call)
             self._observe(
                 RowsScored(
-                    model.name, model.version, latent, result.reconstruction_nll, result.kl, result.elbo_percentile
+                    record.model, record.version, latent, result.reconstruction_nll, result.kl, result.elbo_percentile
                 )
             )
-            response = pb.ReconstructResponse(seed=seed, model=ref(model))
+            response = pb.ReconstructResponse(seed=seed, model=ref(model.model))
             wire.put(response.reconstruction_nll, result.reconstruction_nll)
             wire.put(response.kl, result.kl)
             wire.put(response.elbo, result.elbo)
             wire.put(response.elbo_percentile, result.elbo_percentile)
             mean = pb.OUTPUT_MODE_MEAN
-            await self._put_items(response, lambda: result.decoded.mean, model.spec, mean, chosen)
+            await sampling.put_items(
+                response, lambda: result.decoded.mean, model.spec, mean, chosen, offload=self._offload
+            )
             return response
 
-    async def decode(self, request: pb.DecodeRequest, caller: Caller) -> Message:
-        with self._lease(request.model) as model:
-            _admit(model, caller)
+    async def decode(self, request: pb.DecodeRequest, call: Call, record: CallRecord) -> Message:
+        with self._admitted(request.model, call, record) as model:
             latents = wire.latents(request.latents, model.spec, max_rows=self._max_rows)
-            caller.asked.rows = len(latents)
+            model.note_rows(len(latents))
             first_row = wire.rows_at(request.first_row, rows=len(latents))
             output = wire.choice("output", request.output, pb.OutputMode, default=pb.OUTPUT_MODE_MEAN)
             chosen = wire.encoding(request.encoding, model.spec)
             seed = self._seed(request, draws=output == pb.OUTPUT_MODE_DRAW)
-            caller.allowance.charge(len(latents), field="latents.shape")
-            decoded = await model.vae.decode(latents, caller=caller)
-            response = pb.DecodeResponse(seed=seed, model=ref(model))
+            vae = model.charge(len(latents), field="latents.shape")
+            decoded = await vae.decode(latents, call=call)
+            response = pb.DecodeResponse(seed=seed, model=ref(model.model))
             values = partial(sampling.output_of, decoded, model.spec, output=output, seed=seed, first_row=first_row)
-            await self._put_items(response, values, model.spec, output, chosen)
+            await sampling.put_items(response, values, model.spec, output, chosen, offload=self._offload)
             return response
 
-    async def score(self, request: pb.ScoreRequest, caller: Caller) -> Message:
-        with self._lease(request.model) as model:
-            _admit(model, caller)
+    async def score(self, request: pb.ScoreRequest, call: Call, record: CallRecord) -> Message:
+        with self._admitted(request.model, call, record) as model:
             items = wire.items(request.items, model.spec, max_rows=self._max_rows)
-            caller.asked.rows = len(items)
+            model.note_rows(len(items))
             samples = wire.importance_samples(request.importance_samples, rows=len(items))
             first_row = wire.rows_at(request.first_row, rows=len(items))
             seed = self._seed(request, draws=True)
             # Every draw is a row to decode; too many of them is a matter of the draws first.
-            caller.allowance.charge(len(items) * samples, field="importance_samples")
+            vae = model.charge(len(items) * samples, field="importance_samples")
             scored = await score(
-                model.vae,
+                vae,
                 items,
                 samples=samples,
                 seed=seed,
                 first_row=first_row,
-                caller=caller.in_bulk(),
+                call=call.in_bulk(),
                 offload=self._offload,
             )
-            response = pb.ScoreResponse(seed=seed, model=ref(model))
+            response = pb.ScoreResponse(seed=seed, model=ref(model.model))
             wire.put(response.log_evidence, scored.log_evidence)
             wire.put(response.elbo, scored.elbo)
             wire.put(response.elbo_percentile, scored.elbo_percentile)
             wire.put(response.effective_samples, scored.effective_samples)
             return response
 
-    async def list_models(self, request: pb.ListModelsRequest, caller: Caller) -> Message:  # noqa: ARG002
+    async def list_models(self, _request: pb.ListModelsRequest, _call: Call, _record: CallRecord) -> Message:
         return pb.ListModelsResponse(models=[summary(entry) for entry in self._models.entries()])
 
-    async def get_model(self, request: pb.GetModelRequest, caller: Caller) -> Message:
-        with self._lease(request.model) as model:
-            _admit(model, caller)
-            (entry,) = (e for e in self._models.entries() if e.model is model)
+    async def get_model(self, request: pb.GetModelRequest, call: Call, record: CallRecord) -> Message:
+        with self._admitted(request.model, call, record) as model:
+            (entry,) = (e for e in self._models.entries() if e.model is model.model)
             spec = model.spec
             response = pb.GetModelResponse(
                 summary=summary(entry),
@@ -209,25 +211,12 @@ class VaeServicer:
             )
             if spec.value_range is not None:
                 response.value_min, response.value_max = spec.value_range
-            for name, execution in model.graphs.items():
+            for name, execution in model.model.graphs.items():
                 response.graphs[name].CopyFrom(_execution(execution))
             return response
 
-    async def _put_items(
-        self, response: Message, values: Callable[[], Floats], spec: Spec, output: int, chosen: int
-    ) -> None:
-        """Set a response's items; aside, unless they need only be copied."""
-
-        def put() -> None:
-            wire.put_items(response, values(), spec, chosen=chosen)
-
-        if (output, chosen) == (pb.OUTPUT_MODE_MEAN, pb.ENCODING_FLOAT32):
-            put()
-        else:
-            await self._offload.run(put)
-
-    def _lease(self, selector: pb.ModelSelector) -> AbstractContextManager[Model]:
-        return self._models.lease(selector.name, selector.version, selector.label)
+    def _admitted(self, selector: pb.ModelSelector, call: Call, record: CallRecord) -> AdmittedModel:
+        return AdmittedModel(self._models.lease(selector.name, selector.version, selector.label), call, record)
 
     def _drawn_seed(self, request: sampling.Request) -> int:
         return self._seed(request, draws=True)
@@ -237,12 +226,6 @@ class VaeServicer:
         if request.HasField("seed"):
             return wire.integer("seed", request.seed, least=0, most=wire.MAX_SEED)
         return self._pick_seed() if draws else 0
-
-
-def _admit(model: Model, caller: Caller) -> None:
-    """Note which model a call is about. Raises PermissionDenied if it is not for this caller."""
-    caller.asked.model, caller.asked.version = model.name, model.version
-    caller.allowance.check_model(model.name)
 
 
 def _execution(execution: Execution) -> pb.GraphExecution:

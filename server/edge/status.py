@@ -1,9 +1,7 @@
 """gRPC status without gRPC: codes, and what goes with them in trailers."""
 
 from enum import IntEnum
-from typing import TypeAlias
-
-from server.core.values import value
+from typing import NamedTuple, TypeAlias
 
 Trailers: TypeAlias = tuple[tuple[str, str | bytes], ...]
 
@@ -26,8 +24,7 @@ class Code(IntEnum):
     UNAUTHENTICATED = 16
 
 
-@value
-class Status:
+class Status(NamedTuple):
     """How a call ended."""
 
     code: Code = Code.OK

@@ -53,19 +53,19 @@ class AccessLog:
 
 
 def _facts(event: CallHandled) -> dict[str, str | int | float]:
-    caller, total = event.caller, event.caller.total()
+    record, total = event.record, event.record.total()
     facts: dict[str, str | int | float] = {
         "method": f"{event.rpc.service}/{event.rpc.method}",
         "code": event.code,
         "seconds": round(event.seconds, 6),
     }
-    if caller.asked.tenant:
-        facts["tenant"] = caller.asked.tenant
-    if caller.asked.model:
-        facts |= {"model": caller.asked.model, "version": caller.asked.version, "rows": caller.asked.rows}
-    if caller.served:
+    if record.tenant:
+        facts["tenant"] = record.tenant
+    if record.model:
+        facts |= {"model": record.model, "version": record.version, "rows": record.rows}
+    if record.timings:
         facts |= {"queue_seconds": round(total.queue_seconds, 6), "run_seconds": round(total.run_seconds, 6)}
         facts["batch_rows"] = total.batch_rows
-    if caller.trace and caller.trace.id:
-        facts["trace_id"] = caller.trace.id
+    if event.trace and event.trace.id:
+        facts["trace_id"] = event.trace.id
     return facts

@@ -221,7 +221,7 @@ class Metrics:
             call.started.inc()
         else:
             call.handled[event.code].inc()
-            trace = event.caller.trace
+            trace = event.trace
             call.seconds.observe(event.seconds, {"trace_id": trace.id} if trace and trace.sampled else None)
 
 

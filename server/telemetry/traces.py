@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from server.core.call import Served
+from server.core.call import GraphTiming
 from server.core.events import CallHandled, Rpc
 from server.errors import StartFailed
 
@@ -54,36 +54,36 @@ class Traces:
 
     def handled(self, event: CallHandled) -> None:
         """End the span of a call that this has begun."""
-        trace = event.caller.trace
+        trace = event.trace
         assert isinstance(trace, CallTrace)
         if trace.sampled:
             ahead = self._epoch() - time.monotonic_ns()
-            for served in event.caller.served:
-                if served.graph:  # a sum over several has none
-                    self._add(trace, served, ahead)
+            for timing in event.record.timings:
+                if timing.graph:  # a sum over several has none
+                    self._add(trace, timing, ahead)
         trace.end(event)
 
     def close(self) -> None:
         """Send what was not yet sent. May take as long as the exporter's timeout."""
         self._provider.shutdown()
 
-    def _add(self, trace: "CallTrace", served: Served, ahead: int) -> None:
+    def _add(self, trace: "CallTrace", timing: GraphTiming, ahead: int) -> None:
         inside = set_span_in_context(trace.span)
-        submitted = round(served.submitted * 1e9) + ahead
-        begun = submitted + round(served.queue_seconds * 1e9)
+        submitted = round(timing.submitted * 1e9) + ahead
+        begun = submitted + round(timing.queue_seconds * 1e9)
         self._tracer.start_span(
-            "queue", context=inside, start_time=submitted, attributes={"vae.graph": served.graph}
+            "queue", context=inside, start_time=submitted, attributes={"vae.graph": timing.graph}
         ).end(begun)
-        if served.batch_rows:  # else its time ran out before
+        if timing.batch_rows:  # else its time ran out before
             run = self._tracer.start_span("inference", context=inside, start_time=begun)
             run.set_attributes(
                 {
-                    "vae.graph": served.graph,
-                    "vae.batch_rows": served.batch_rows,
-                    "vae.run_seconds": served.run_seconds,
+                    "vae.graph": timing.graph,
+                    "vae.batch_rows": timing.batch_rows,
+                    "vae.run_seconds": timing.run_seconds,
                 }
             )
-            run.end(round(served.settled * 1e9) + ahead)
+            run.end(round(timing.settled * 1e9) + ahead)
 
 
 class CallTrace:
@@ -98,10 +98,12 @@ class CallTrace:
         self.sampled = span.is_recording()
 
     def end(self, event: CallHandled) -> None:
-        asked = event.caller.asked
+        record = event.record
         self.span.set_attribute("rpc.response.status_code", event.code)
-        if asked.model:
-            self.span.set_attributes({"vae.model": asked.model, "vae.version": asked.version, "vae.rows": asked.rows})
+        if record.model:
+            self.span.set_attributes(
+                {"vae.model": record.model, "vae.version": record.version, "vae.rows": record.rows}
+            )
         if event.code in FAILED:
             self.span.set_status(StatusCode.ERROR)
         self.span.end()

@@ -15,7 +15,7 @@ from server.core.batching.burst import Burst
 from server.core.batching.job import Batch, Job
 from server.core.batching.scheduler import Scheduler
 from server.core.batching.ticket import Deliver, Ticket
-from server.core.call import Caller, Served
+from server.core.call import Call, GraphTiming
 from server.core.events import BatchDone, Event, ExecutorDied, JobRefused, RowsDropped
 from server.core.noise import Rows
 from server.errors import DeadlineExceeded, EngineFailure, QueueFull, Unavailable
@@ -84,13 +84,13 @@ class Batcher:
     def running_rows(self) -> int:
         return self._running_rows
 
-    def submit(self, rows: Rows, caller: Caller) -> Ticket[tuple[Floats, ...]]:
+    def submit(self, rows: Rows, call: Call) -> Ticket[tuple[Floats, ...]]:
         """Queue rows [rows, ...], or noise yet to be drawn; the ticket brings one array [rows, ...] for each output.
 
         Raises QueueFull, DeadlineExceeded or Unavailable at once where the job cannot be kept. The ticket fails with
         DeadlineExceeded, Cancelled or EngineFailure.
         """
-        job = Job(rows, caller, submitted=self._clock())
+        job = Job(rows, call, submitted=self._clock())
         job.ticket = Ticket(on_cancel=lambda: self._withdraw(job))
         try:
             with self._lock:
@@ -205,7 +205,7 @@ class Batcher:
         seconds = ended - started
         settled: list[Callable[[], object]] = []
         failed = 0
-        unwanted = sum(len(part) for part in batch.parts if part.job.ticket.done)
+        unwanted = sum(part.size for part in batch.parts if part.job.ticket.done)
         with self._lock:
             self._running_rows -= batch.rows
             self._scheduler.learn(rows=batch.rows, seconds=seconds)
@@ -214,11 +214,11 @@ class Batcher:
                 job.run_seconds += seconds
                 job.batch_rows = max(job.batch_rows, batch.rows)
                 if isinstance(result, EngineFailure):
-                    failed += len(part)
+                    failed += part.size
                     self._scheduler.withdraw(job)
-                    settled.append(_failure(job, job.served(self._name, now=ended), result))
+                    settled.append(_failure(job, job.timing(self._name, now=ended), result))
                 elif (outputs := job.put(part, result)) is not None:
-                    settled.append(_success(job, job.served(self._name, now=ended), outputs))
+                    settled.append(_success(job, job.timing(self._name, now=ended), outputs))
         self._deliver(partial(_call_all, settled))
         self._observe(
             BatchDone(
@@ -245,7 +245,7 @@ class Batcher:
     def _fail_expired(self, expired: list[Job]) -> None:
         for job in expired:
             self._observe(RowsDropped(job.waiting, "queued", "expired"))
-            job.caller.served.append(job.served(self._name, now=self._clock()))
+            job.call.observe(job.timing(self._name, now=self._clock()))
             job.ticket.fail(DeadlineExceeded("the deadline passed while the request was queued"))
 
     def _die(self, error: BaseException, batch: Batch | None) -> None:
@@ -264,17 +264,17 @@ def _call_all(calls: Sequence[Callable[[], object]]) -> None:
         call()
 
 
-def _success(job: Job, served: Served, outputs: tuple[Floats, ...]) -> Callable[[], object]:
+def _success(job: Job, timing: GraphTiming, outputs: tuple[Floats, ...]) -> Callable[[], object]:
     def settle() -> None:
-        job.caller.served.append(served)
+        job.call.observe(timing)
         job.ticket.succeed(outputs)
 
     return settle
 
 
-def _failure(job: Job, served: Served, failure: EngineFailure) -> Callable[[], object]:
+def _failure(job: Job, timing: GraphTiming, failure: EngineFailure) -> Callable[[], object]:
     def settle() -> None:
-        job.caller.served.append(served)
+        job.call.observe(timing)
         job.ticket.fail(failure)
 
     return settle

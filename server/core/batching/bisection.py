@@ -32,6 +32,6 @@ def run_parts(parts: tuple[Part, ...], run: RunGraph, observe: Callable[[Event],
     results: list[Result] = []
     start = 0
     for part in parts:
-        results.append((part, tuple(output[start : start + len(part)] for output in outputs)))
-        start += len(part)
+        results.append((part, tuple(output[start : start + part.size] for output in outputs)))
+        start += part.size
     return results

@@ -75,16 +75,16 @@ class _Lane:
             yield from jobs
 
     def __contains__(self, job: Job) -> bool:
-        return job in self._tenants.get(job.caller.tenant, ())
+        return job in self._tenants.get(job.call.tenant, ())
 
     def __bool__(self) -> bool:
         return bool(self._tenants)
 
     def add(self, job: Job) -> None:
-        self._tenants.setdefault(job.caller.tenant, OrderedDict())[job] = None
+        self._tenants.setdefault(job.call.tenant, OrderedDict())[job] = None
 
     def remove(self, job: Job) -> None:
-        tenant = job.caller.tenant
+        tenant = job.call.tenant
         jobs = self._tenants[tenant]
         del jobs[job]
         if not jobs:
@@ -99,8 +99,8 @@ class _Lane:
     def turn(self) -> int:
         """Rows that the job of `next` may have before somebody else's turn, which begins if it had none."""
         job = self.next()
-        if self._deficit == 0 or job.caller.tenant != self._active_tenant:
-            self._active_tenant, self._deficit = job.caller.tenant, QUANTUM_ROWS * job.caller.weight
+        if self._deficit == 0 or job.call.tenant != self._active_tenant:
+            self._active_tenant, self._deficit = job.call.tenant, QUANTUM_ROWS * job.call.weight
         return self._deficit
 
     def next(self) -> Job:
@@ -108,8 +108,8 @@ class _Lane:
 
     def took(self, job: Job, rows: int) -> None:
         self.served += rows / self._weight
-        if job.caller.tenant == self._active_tenant and rows < self._deficit:
+        if job.call.tenant == self._active_tenant and rows < self._deficit:
             self._deficit -= rows
             return
         self._deficit = 0
-        self._tenants.move_to_end(job.caller.tenant)
+        self._tenants.move_to_end(job.call.tenant)

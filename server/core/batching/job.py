@@ -1,15 +1,15 @@
 """Jobs: the rows that one call waits for at one graph; and the batches that jobs, or parts of them, run in."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from server.core.arrays import Floats
 from server.core.batching.ticket import Ticket
-from server.core.call import Caller, Priority, Served
+from server.core.call import Call, GraphTiming, Priority
 from server.core.events import Reason
 from server.core.noise import Rows
-from server.core.values import value
 
 
 @dataclass(eq=False, slots=True)
@@ -17,10 +17,10 @@ class Job:
     """Rows that one caller waits for, and what has become of them."""
 
     rows: Rows
-    caller: Caller
+    call: Call
     submitted: float  # clock, seconds
     ticket: Ticket[tuple[Floats, ...]] = field(init=False)  # its batcher's promise
-    priority: Priority = "interactive"  # decided when admitted
+    priority: Priority = "interactive"  # decided when queued
     taken: int = 0  # rows handed to batches
     finished: int = 0  # rows that came back
     first_taken: float | None = None
@@ -34,14 +34,14 @@ class Job:
 
     def put(self, part: "Part", outputs: tuple[Floats, ...]) -> tuple[Floats, ...] | None:
         """Take in the outputs of one part; the whole job's outputs once all parts are in."""
-        if len(part) == len(self.rows):
-            self.finished = len(part)
+        if part.size == len(self.rows):
+            self.finished = part.size
             return outputs
         if self.outputs is None:
             self.outputs = tuple(np.empty((len(self.rows), *o.shape[1:]), o.dtype) for o in outputs)
         for whole, piece in zip(self.outputs, outputs, strict=True):
             whole[part.start : part.stop] = piece
-        self.finished += len(part)
+        self.finished += part.size
         return self.outputs if self.finished == len(self.rows) else None
 
     @property
@@ -49,31 +49,31 @@ class Job:
         """From submission to the first batch that held one of its rows."""
         return 0.0 if self.first_taken is None else self.first_taken - self.submitted
 
-    def served(self, graph: str, *, now: float) -> Served:
+    def timing(self, graph: str, *, now: float) -> GraphTiming:
         """What it took until now, also if it never ran."""
         queue_seconds = now - self.submitted if self.first_taken is None else self.queue_seconds
-        return Served(queue_seconds, self.run_seconds, self.batch_rows, graph, self.submitted, now)
+        return GraphTiming(queue_seconds, self.run_seconds, self.batch_rows, graph, self.submitted, now)
 
 
-@value
-class Part:
+class Part(NamedTuple):
     """Rows start..stop of a job, inside a batch."""
 
     job: Job
     start: int
     stop: int
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """How many rows."""
         return self.stop - self.start
 
     @property
     def rows(self) -> Rows:
         whole = self.job.rows
-        return whole if len(self) == len(whole) else whole[self.start : self.stop]
+        return whole if self.size == len(whole) else whole[self.start : self.stop]
 
 
-@value
-class Batch:
+class Batch(NamedTuple):
     """What one run of the graph shall compute."""
 
     parts: tuple[Part, ...]

@@ -11,7 +11,7 @@ from server.core.batching.job import Batch, Job, Part
 from server.errors import DeadlineExceeded, QueueFull
 
 SMALLEST_SHARE = 8  # rows are not shared among executors in parts smaller than this part of a full batch
-BULK_BATCHES = 4  # a job that fills more batches than this is bulk, whatever its caller says
+BULK_BATCHES = 4  # a job that fills more batches than this is bulk, whatever its call says
 
 
 class Scheduler:
@@ -31,12 +31,12 @@ class Scheduler:
 
         Raises DeadlineExceeded if the job's time is over already, QueueFull if its rows or bytes do not fit.
         """
-        if job.caller.deadline <= now:
+        if job.call.deadline <= now:
             raise DeadlineExceeded("the deadline passed before the request was queued")
         expired: list[Job] = []
         reason = self._no_room(job)
         if reason is not None:
-            expired = [waiting for waiting in self._queue if waiting.caller.deadline <= now]
+            expired = [waiting for waiting in self._queue if waiting.call.deadline <= now]
             for waiting in expired:
                 self.withdraw(waiting)
             reason = self._no_room(job)
@@ -47,7 +47,7 @@ class Scheduler:
                 reason=reason,
                 retry_after=min(max(self.queued_rows * self._seconds_per_row, 0.001), 10.0),
             )
-        job.priority = "bulk" if len(job.rows) > BULK_BATCHES * self.max_batch_rows else job.caller.priority
+        job.priority = "bulk" if len(job.rows) > BULK_BATCHES * self.max_batch_rows else job.call.priority
         self._queue.add(job)
         self.queued_rows += len(job.rows)
         self.queued_bytes += job.rows.nbytes
@@ -63,7 +63,7 @@ class Scheduler:
         most = room = self._fair_rows(1 + idle)
         while room and self._queue:
             job, quantum = self._queue.next()
-            if job.caller.deadline <= now:
+            if job.call.deadline <= now:
                 self.withdraw(job)
                 expired.append(job)
                 continue
@@ -108,7 +108,7 @@ class Scheduler:
         self._seconds_per_row += 0.1 * (seconds / rows - self._seconds_per_row)
 
     def _no_room(self, job: Job) -> Literal["rows", "bytes"] | None:
-        if job.caller.is_probe:
+        if job.call.is_probe:
             return None
         if self.queued_rows + len(job.rows) > self.max_queued_rows:
             return "rows"

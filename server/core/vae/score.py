@@ -8,7 +8,7 @@ import numpy as np
 
 from server.core.arrays import Doubles, Floats
 from server.core.batching.offload import Offload
-from server.core.call import Caller
+from server.core.call import Call
 from server.core.likelihood import DecoderOutput, Likelihood
 from server.core.noise import Noise, Purpose, draw
 from server.core.vae.vae import Posterior, Vae
@@ -35,22 +35,22 @@ class Block:
 
 
 async def score(
-    vae: Vae, items: Floats, *, samples: int, seed: int, first_row: int, caller: Caller, offload: Offload
+    vae: Vae, items: Floats, *, samples: int, seed: int, first_row: int, call: Call, offload: Offload
 ) -> Scores:
     """Score items [rows, *item] by `samples` draws from each one's posterior.
 
     Draw d of a row is draw d of Encode under the same seed, and a row's weights are summed in the order of its draws,
     all at once: nothing depends on the company of a row, nor on how rows and draws are cut into blocks.
     """
-    posterior = await vae.encode(items, caller=caller)
+    posterior = await vae.encode(items, call=call)
     weights: Doubles = np.empty((len(items), samples))  # log w, nats
     for block in blocks(rows=len(items), draws=samples):
         here = Posterior(posterior.mean[block.rows], posterior.log_var[block.rows])
         noise = _noise(here, block.draws, seed=seed, first_row=first_row + block.rows.start)
         repeated = Posterior(*(np.tile(part, (len(block.draws), 1)) for part in (here.mean, here.log_var)))
         z = repeated.at(noise)
-        log_prior = await vae.log_prior(z, caller=caller)
-        decoded = await vae.decode(z, caller=caller)
+        log_prior = await vae.log_prior(z, call=call)
+        decoded = await vae.decode(z, call=call)
         # Beside the callers' thread: a likelihood costs a good part of its decoding.
         block_weights = await offload.run(
             partial(

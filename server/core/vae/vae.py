@@ -6,20 +6,19 @@ Methods that run graphs are coroutines of `ticket.drive`: they await tickets.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from server.core.arrays import Floats, row_sums
 from server.core.batching.batcher import Batcher
-from server.core.call import Caller
+from server.core.call import Call
 from server.core.likelihood import DecoderOutput
 from server.core.noise import Noise, Purpose, Rows, concatenate, normals
 from server.core.spec import LatentMode, Spec
-from server.core.values import value
 
 
-@value
-class Posterior:
+class Posterior(NamedTuple):
     """q(z | x): a diagonal Gaussian for each row (Eq. 10)."""
 
     mean: Floats  # [rows, latent]
@@ -38,8 +37,7 @@ class Posterior:
         return -0.5 * row_sums(noise**2 + self.log_var + math.log(2 * math.pi))
 
 
-@value
-class Samples:
+class Samples(NamedTuple):
     """Rows drawn from the model."""
 
     z: Rows
@@ -69,7 +67,7 @@ class Vae:
         self.spec = spec
         self._batchers = batchers
 
-    async def sample(self, *, rows: int, seed: int, first_row: int, temperature: float, caller: Caller) -> Samples:
+    async def sample(self, *, rows: int, seed: int, first_row: int, temperature: float, call: Call) -> Samples:
         """Draw z from the prior and decode it (Eq. 5)."""
         z: Rows = Noise(
             seed=seed,
@@ -80,18 +78,18 @@ class Vae:
             deviation=temperature,
         )
         if self.spec.learned_prior:
-            (z,) = await self._batchers["prior"].submit(z, caller)
-        decoded = await self.decode(z, caller=caller)
+            (z,) = await self._batchers["prior"].submit(z, call)
+        decoded = await self.decode(z, call=call)
         return Samples(z, decoded)
 
-    async def decode(self, latents: Rows, *, caller: Caller) -> DecoderOutput:
+    async def decode(self, latents: Rows, *, call: Call) -> DecoderOutput:
         """The parameters of p(x | z) for latents [rows, latent]."""
-        mean, *logits = await self._batchers["decoder"].submit(latents, caller)
+        mean, *logits = await self._batchers["decoder"].submit(latents, call)
         return DecoderOutput(mean, logits[0] if logits else None)
 
-    async def encode(self, items: Floats, *, caller: Caller) -> Posterior:
+    async def encode(self, items: Floats, *, call: Call) -> Posterior:
         """q(z | x) for items [rows, *item]."""
-        mean, log_var = await self._batchers["encoder"].submit(items, caller)
+        mean, log_var = await self._batchers["encoder"].submit(items, call)
         return Posterior(mean, log_var)
 
     def draws(self, posterior: Posterior, *, draws: int, seed: int, first_row: int) -> Floats:
@@ -99,32 +97,32 @@ class Vae:
         noises = (self._noise(posterior, seed=seed, first_row=first_row, draw=draw) for draw in range(draws))
         return np.stack([posterior.at(noise) for noise in noises], axis=1)
 
-    async def kl(self, posterior: Posterior, *, seed: int, first_row: int, caller: Caller) -> Floats:
+    async def kl(self, posterior: Posterior, *, seed: int, first_row: int, call: Call) -> Floats:
         """KL(q(z | x) || p(z)) in nats [rows]: in closed form, or at the row's first draw under a learned prior."""
         if not self.spec.learned_prior:
             return posterior.kl_to_standard_normal()
         noise = self._noise(posterior, seed=seed, first_row=first_row)
-        log_prior = await self.log_prior(posterior.at(noise), caller=caller)
+        log_prior = await self.log_prior(posterior.at(noise), call=call)
         return np.asarray(posterior.log_density(noise) - log_prior, np.float32)
 
-    async def log_prior(self, latents: Floats, *, caller: Caller) -> Floats:
+    async def log_prior(self, latents: Floats, *, call: Call) -> Floats:
         """log p(z) in nats of latents [rows, latent]; [rows]."""
         if not self.spec.learned_prior:
             with np.errstate(over="ignore"):  # the wildest latents are infinitely unlikely
                 return -0.5 * row_sums(latents**2 + np.float32(math.log(2 * math.pi)))
-        (log_density,) = await self._batchers["prior_log_density"].submit(latents, caller)
+        (log_density,) = await self._batchers["prior_log_density"].submit(latents, call)
         return np.asarray(log_density, np.float32)
 
     async def reconstruct(
-        self, items: Floats, *, latent: LatentMode, seed: int, first_row: int, caller: Caller
+        self, items: Floats, *, latent: LatentMode, seed: int, first_row: int, call: Call
     ) -> Reconstructions:
         """Encode items [rows, *item], decode one latent of each, and score it: ELBO = log p(x | z) - KL (Eq. 9)."""
-        posterior = await self.encode(items, caller=caller)
+        posterior = await self.encode(items, call=call)
         z = posterior.mean
         if latent == "draw":
             z = posterior.at(self._noise(posterior, seed=seed, first_row=first_row))
-        decoded = await self.decode(z, caller=caller)
-        kl = await self.kl(posterior, seed=seed, first_row=first_row, caller=caller)
+        decoded = await self.decode(z, call=call)
+        kl = await self.kl(posterior, seed=seed, first_row=first_row, call=call)
         nll = self.spec.likelihood.nll(items, decoded)
         elbo = -nll - kl
         return Reconstructions(decoded, nll, kl, elbo, self.percentile(elbo, latent))

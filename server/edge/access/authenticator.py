@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
-from server.core.call import Caller
+from server.core.call import Call
 from server.core.events import AccessEvent, CallTurnedAway, RowsCharged
 from server.edge.access.accounts import Account, Accounts
 from server.edge.access.tenants_file import Tenant, TenantsFile
@@ -24,11 +23,10 @@ class AdmittedCall:
         self._charged = 0
         self._open = True
 
-    def caller(self, caller: Caller) -> Caller:
+    def on_behalf(self, call: Call) -> Call:
         """The same call, now that it is known whose it is."""
         tenant = self._account.tenant
-        caller.asked.tenant = tenant.name  # which whoever accounts for the call sees too
-        return replace(caller, tenant=tenant.name, weight=tenant.weight, allowance=self)
+        return call._replace(tenant=tenant.name, weight=tenant.weight, allowance=self)
 
     @property
     def rows_at_once(self) -> int | None:

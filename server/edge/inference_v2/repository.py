@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from server.core.call import Call, CallRecord
 from server.core.model import Entry, Model, Models
+from server.edge.admission import AdmittedModel
 from server.edge.inference_v2.parameters import quoted
 from server.edge.inference_v2.views import VIEWS, View
 from server.errors import InvalidInput, NotFound
@@ -16,7 +18,11 @@ class LeasedView:
 
     name: str
     view: View
-    model: Model
+    admitted: AdmittedModel
+
+    @property
+    def model(self) -> Model:
+        return self.admitted.model
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +41,14 @@ class Repository:
         self._models = models
 
     @contextmanager
-    def lease(self, name: str, version: str) -> Iterator[LeasedView]:
+    def admitted(self, name: str, version: str, call: Call, record: CallRecord) -> Iterator[LeasedView]:
         """The view, in the version that its model's policy serves if none is named, which stays in memory meanwhile.
 
-        Raises InvalidInput, NotFound or Unavailable.
+        Raises InvalidInput, NotFound, Unavailable or PermissionDenied.
         """
         base, view = self._split(name)
-        with self._models.lease(base, version, "") as model:
-            yield LeasedView(name, view, model)
+        with AdmittedModel(self._models.lease(base, version, ""), call, record) as admitted:
+            yield LeasedView(name, view, admitted)
 
     def listed(self, name: str = "", version: str = "") -> Iterator[ListedView]:
         """All, or those of a name, or of a version. Raises NotFound for a name that there is not."""

@@ -1,16 +1,14 @@
 """inference.GRPCInferenceService: each RPC over the same models, batchers and checks as the native API."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version as installed
 
 from google.protobuf.message import Message
 
 from server.core.batching.offload import Offload
-from server.core.call import Caller
+from server.core.call import Call, CallRecord
 from server.core.events import RowsScored
 from server.core.model import Models, State
 from server.edge.inference_v2 import description, parameters, tensors
@@ -72,38 +70,38 @@ class InferenceServicer:
             Unary(f"/{SERVICE}/RepositoryIndex", pb.RepositoryIndexRequest, self.repository_index),
         )
 
-    async def server_live(self, request: pb.ServerLiveRequest, caller: Caller) -> Message:  # noqa: ARG002
+    async def server_live(self, _request: pb.ServerLiveRequest, _call: Call, _record: CallRecord) -> Message:
         return pb.ServerLiveResponse(live=True)
 
-    async def server_ready(self, request: pb.ServerReadyRequest, caller: Caller) -> Message:  # noqa: ARG002
+    async def server_ready(self, _request: pb.ServerReadyRequest, _call: Call, _record: CallRecord) -> Message:
         return pb.ServerReadyResponse(ready=self._ready())
 
-    async def model_ready(self, request: pb.ModelReadyRequest, caller: Caller) -> Message:
+    async def model_ready(self, request: pb.ModelReadyRequest, call: Call, record: CallRecord) -> Message:
         try:
-            with self._lease(request.name, request.version, caller):
+            with self._repository.admitted(request.name, request.version, call, record):
                 return pb.ModelReadyResponse(ready=self._ready())
         except (NotFound, Unavailable):
             return pb.ModelReadyResponse(ready=False)
 
-    async def server_metadata(self, request: pb.ServerMetadataRequest, caller: Caller) -> Message:  # noqa: ARG002
+    async def server_metadata(self, _request: pb.ServerMetadataRequest, _call: Call, _record: CallRecord) -> Message:
         return pb.ServerMetadataResponse(name="vaeserve", version=installed("vaeserve"), extensions=EXTENSIONS)
 
-    async def model_metadata(self, request: pb.ModelMetadataRequest, caller: Caller) -> Message:
-        with self._lease(request.name, request.version, caller) as found:
+    async def model_metadata(self, request: pb.ModelMetadataRequest, call: Call, record: CallRecord) -> Message:
+        with self._repository.admitted(request.name, request.version, call, record) as found:
             ready = [listed.entry.version for listed in self._repository.listed(request.name) if listed.entry.model]
             return description.metadata(found, versions=ready)
 
-    async def model_config(self, request: pb.ModelConfigRequest, caller: Caller) -> Message:
-        with self._lease(request.name, request.version, caller) as found:
+    async def model_config(self, request: pb.ModelConfigRequest, call: Call, record: CallRecord) -> Message:
+        with self._repository.admitted(request.name, request.version, call, record) as found:
             return pb.ModelConfigResponse(config=description.configuration(found, max_rows=self._max_rows))
 
-    async def model_statistics(self, request: pb.ModelStatisticsRequest, caller: Caller) -> Message:
+    async def model_statistics(self, request: pb.ModelStatisticsRequest, call: Call, record: CallRecord) -> Message:
         if request.name and request.version:
-            with self._lease(request.name, request.version, caller):
+            with self._repository.admitted(request.name, request.version, call, record):
                 pass  # it is there
         response = pb.ModelStatisticsResponse()
         for listed in self._repository.listed(request.name, request.version):
-            if listed.entry.model and caller.allowance.may_use(listed.entry.name):
+            if listed.entry.model and call.allowance.may_use(listed.entry.name):
                 statistics = self._statistics.message(
                     name=listed.name,
                     model=listed.entry.name,
@@ -113,7 +111,7 @@ class InferenceServicer:
                 response.model_stats.append(statistics)
         return response
 
-    async def repository_index(self, request: pb.RepositoryIndexRequest, caller: Caller) -> Message:  # noqa: ARG002
+    async def repository_index(self, request: pb.RepositoryIndexRequest, _call: Call, _record: CallRecord) -> Message:
         if request.repository_name:
             raise InvalidInput(
                 "repository_name", f"must be empty: there is one, got {parameters.quoted(request.repository_name)}"
@@ -127,37 +125,39 @@ class InferenceServicer:
                 )
         return response
 
-    async def model_infer(self, request: pb.ModelInferRequest, caller: Caller) -> Message:
+    async def model_infer(self, request: pb.ModelInferRequest, call: Call, record: CallRecord) -> Message:
         began = self._clock()
-        with self._lease(request.model_name, request.model_version, caller) as found:
+        with self._repository.admitted(request.model_name, request.model_version, call, record) as found:
             requests = self._statistics.requests(name=found.name, version=found.model.version)
             try:
-                return await self._infer(request, found, caller, requests, began=began)
+                return await self._infer(request, found, call, record, requests, began=began)
             except Exception:
                 requests.fail.add(self._clock() - began)
                 raise
 
-    @contextmanager
-    def _lease(self, name: str, version: str, caller: Caller) -> Iterator[LeasedView]:
-        with self._repository.lease(name, version) as found:
-            caller.asked.model, caller.asked.version = found.model.name, found.model.version
-            caller.allowance.check_model(found.model.name)
-            yield found
-
     async def _infer(
-        self, request: pb.ModelInferRequest, found: LeasedView, caller: Caller, requests: Requests, *, began: float
+        self,
+        request: pb.ModelInferRequest,
+        found: LeasedView,
+        call: Call,
+        record: CallRecord,
+        requests: Requests,
+        *,
+        began: float,
     ) -> Message:
         options = parameters.options(request.parameters)
         if options.timeout_seconds is not None:
-            caller = replace(caller, deadline=min(caller.deadline, began + options.timeout_seconds))
+            call = call._replace(deadline=min(call.deadline, began + options.timeout_seconds))
         if options.bulk:
-            caller = replace(caller, priority="bulk")
+            call = call.in_bulk()
         view, model = found.view, found.model
         expected = view.inputs(model.spec)
         inputs = tensors.Inputs(request, expected, offload=self._offload, max_rows=self._max_rows, clock=self._clock)
         wanted = tensors.wanted(request.outputs, view.outputs(model.spec))
         answer = await view.infer(
-            Request(inputs, model, caller, max_rows=self._max_rows, pick_seed=self._pick_seed, observe=self._observe)
+            Request(
+                inputs, found.admitted, call, max_rows=self._max_rows, pick_seed=self._pick_seed, observe=self._observe
+            )
         )
         computed = self._clock()
         response = pb.ModelInferResponse(model_name=found.name, model_version=model.version, id=request.id)
@@ -167,13 +167,13 @@ class InferenceServicer:
         else:
             await self._offload.run(write)
         now = self._clock()
-        if now > caller.deadline:
+        if now > call.deadline:
             raise DeadlineExceeded("the timeout passed before the response was sent")
         requests.answered(
             rows=answer.rows,
             total=now - began,
             reading=inputs.seconds,
             writing=now - computed,
-            served=caller.total(),
+            timing=record.total(),
         )
         return response

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from server.core.call import Served
+from server.core.call import GraphTiming
 from server.core.events import BatchDone, Event
 from server.edge.inference_v2 import open_inference_pb2 as pb
 
@@ -38,14 +38,14 @@ class Requests:
     running: Duration = field(default_factory=Duration)
     writing: Duration = field(default_factory=Duration)
 
-    def answered(self, *, rows: int, total: float, reading: float, writing: float, served: Served) -> None:
+    def answered(self, *, rows: int, total: float, reading: float, writing: float, timing: GraphTiming) -> None:
         """One request of so many rows; times in seconds."""
         self.rows += rows
         self.answered_at = time.time()
         self.success.add(total)
-        self.queue.add(served.queue_seconds)
+        self.queue.add(timing.queue_seconds)
         self.reading.add(reading)
-        self.running.add(served.run_seconds)
+        self.running.add(timing.run_seconds)
         self.writing.add(writing)
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.core.call import Caller
+from server.core.call import Call
 from server.core.events import RowsScored
-from server.core.model import Model
 from server.core.spec import Spec
+from server.core.vae.vae import Vae
 from server.edge import wire
+from server.edge.admission import AdmittedModel
 from server.edge.inference_v2.tensors import Array, Inputs, Tensor
 
 
@@ -41,37 +42,37 @@ class Request:
     """What a view works with."""
 
     inputs: Inputs
-    model: Model
-    caller: Caller
+    model: AdmittedModel
+    call: Call
     max_rows: int
     pick_seed: Callable[[], int]
     observe: Callable[[RowsScored], None]
 
-    def take(self, rows: int, *, field: str) -> None:
-        """Rows that are valid go onto the caller's account. Raises QuotaExceeded or InvalidInput."""
-        self.caller.asked.rows = rows
-        self.caller.allowance.charge(rows, field=field)
+    def charge(self, rows: int, *, field: str) -> Vae:
+        """The computation, in exchange for rows that are valid. Raises QuotaExceeded or InvalidInput."""
+        self.model.note_rows(rows)
+        return self.model.charge(rows, field=field)
 
 
 async def _encode(request: Request) -> Answer:
     items = await request.inputs.items("x", request.model.spec)
-    request.take(len(items), field="x.shape")
-    posterior = await request.model.vae.encode(items, caller=request.caller)
+    vae = request.charge(len(items), field="x.shape")
+    posterior = await vae.encode(items, call=request.call)
     return Answer(len(items), {"mean": lambda: posterior.mean, "logvar": lambda: posterior.log_var})
 
 
 async def _decode(request: Request) -> Answer:
     latents = await request.inputs.latents("z", request.model.spec)
-    request.take(len(latents), field="z.shape")
-    decoded = await request.model.vae.decode(latents, caller=request.caller)
+    vae = request.charge(len(latents), field="z.shape")
+    decoded = await vae.decode(latents, call=request.call)
     return Answer(len(latents), {"mean": lambda: decoded.mean})
 
 
 async def _reconstruct(request: Request) -> Answer:
     items = await request.inputs.items("x", request.model.spec)
-    model, caller = request.model, request.caller
-    request.take(len(items), field="x.shape")
-    result = await model.vae.reconstruct(items, latent="mean", seed=0, first_row=0, caller=caller)
+    model = request.model.model
+    vae = request.charge(len(items), field="x.shape")
+    result = await vae.reconstruct(items, latent="mean", seed=0, first_row=0, call=request.call)
     request.observe(
         RowsScored(model.name, model.version, "mean", result.reconstruction_nll, result.kl, result.elbo_percentile)
     )
@@ -96,13 +97,13 @@ async def _sample(request: Request) -> Answer:
         seed = request.pick_seed()
     first_row = inputs.integer("first_row", least=0, most=wire.MAX_ROW - rows) or 0
     temperature = inputs.temperature("temperature")
-    request.take(rows, field="count")
-    sampled = await request.model.vae.sample(
+    vae = request.charge(rows, field="count")
+    sampled = await vae.sample(
         rows=rows,
         seed=seed,
         first_row=first_row,
         temperature=1.0 if temperature is None else temperature,
-        caller=request.caller,
+        call=request.call,
     )
     outputs: dict[str, Callable[[], Array]] = {
         "items": lambda: sampled.decoded.mean,

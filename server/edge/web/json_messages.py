@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, cast
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from server.core.call import Caller
+from server.core.call import Call, CallRecord
 from server.edge.methods import Unary, UnaryHandler
 from server.errors import InvalidInput
 
@@ -64,8 +64,8 @@ class _Response:
 
 
 def _answering_in_json(handler: UnaryHandler) -> UnaryHandler:
-    async def answer(request: Any, caller: Caller) -> Message:
-        response = await handler(request, caller)
+    async def answer(request: Any, call: Call, record: CallRecord) -> Message:
+        response = await handler(request, call, record)
         return cast("Message", _Response(response))
 
     return answer

@@ -9,7 +9,7 @@ from server.core.batching.batcher import Batcher
 from server.core.batching.offload import Offload
 from server.core.batching.scheduler import Scheduler
 from server.core.batching.ticket import drive
-from server.core.call import Caller
+from server.core.call import Call
 from server.core.vae.score import score
 from server.core.vae.vae import Vae
 from server.engine import engine
@@ -31,9 +31,9 @@ def test_the_server_scores_as_training_evaluates(artifact):
     vae = Vae(spec_of(verified.manifest), batchers)
     assert vae.spec.learned_prior
     offload = Offload(threads=1, deliver=lambda work: work())
-    caller = Caller(float("inf"), priority="bulk")
-    result = drive(score(vae, x, samples=SAMPLES, seed=SEED, first_row=2, caller=caller, offload=offload)).wait(60.0)
-    posterior = drive(vae.encode(x, caller=caller)).wait(60.0)
+    call = Call(float("inf"), priority="bulk")
+    result = drive(score(vae, x, samples=SAMPLES, seed=SEED, first_row=2, call=call, offload=offload)).wait(60.0)
+    posterior = drive(vae.encode(x, call=call)).wait(60.0)
     z = vae.draws(posterior, draws=SAMPLES, seed=SEED, first_row=2)  # [rows, samples, latent], as Encode returns them
     for batcher in batchers.values():
         batcher.close()

@@ -10,7 +10,7 @@ from server.catalog.catalog import LoadedVersion
 from server.core.batching.batcher import Batcher
 from server.core.batching.job import Job
 from server.core.batching.scheduler import Scheduler
-from server.core.call import Caller
+from server.core.call import Call
 from server.core.likelihood import Bernoulli
 from server.core.model import Model
 from server.core.spec import Spec
@@ -121,7 +121,7 @@ def test_an_executor_that_hangs_is_given_up_and_askers_share_one_row(deploy):
 def test_a_full_queue_takes_the_row_that_asks_whether_it_moves():
     scheduler = Scheduler(max_batch_rows=4, max_queued_rows=1, max_queued_bytes=1000)
     row = np.zeros((1, 2), np.float32)
-    scheduler.admit(Job(row, Caller(10.0), submitted=0.0), now=0.0)
+    scheduler.admit(Job(row, Call(10.0), submitted=0.0), now=0.0)
     with pytest.raises(QueueFull):
-        scheduler.admit(Job(row, Caller(10.0), submitted=0.0), now=0.0)
-    assert scheduler.admit(Job(row, Caller(10.0, is_probe=True), submitted=0.0), now=0.0) == []
+        scheduler.admit(Job(row, Call(10.0), submitted=0.0), now=0.0)
+    assert scheduler.admit(Job(row, Call(10.0, is_probe=True), submitted=0.0), now=0.0) == []

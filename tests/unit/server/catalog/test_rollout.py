@@ -15,7 +15,7 @@ from server.catalog.routing import Route
 from server.core.batching.batcher import Batcher
 from server.core.batching.scheduler import Scheduler
 from server.core.batching.ticket import Ticket, drive
-from server.core.call import Caller
+from server.core.call import Call
 from server.core.model import Entry, Execution
 from server.engine.autotune.cache import CalibrationCache
 from server.engine.autotune.choose import ExecutionOverrides
@@ -29,7 +29,7 @@ PLAN = Plan(
     cache=CalibrationCache(None, tell=print),
 )
 WINDOW = 60.0
-CALLER = Caller(float("inf"))
+CALL = Call(float("inf"))
 
 
 @pytest.fixture(scope="session")
@@ -142,7 +142,7 @@ def test_a_version_is_let_go_only_after_the_last_call_that_uses_it(server, made,
         server.look()
         assert server.states() == {"2": "ready"}
         assert ("unloaded", "1") not in server.told
-        assert drive(model.vae.sample(rows=1, seed=0, first_row=0, temperature=1.0, caller=CALLER)).wait(30)
+        assert drive(model.vae.sample(rows=1, seed=0, first_row=0, temperature=1.0, call=CALL)).wait(30)
         assert all(batcher.alive for batcher in server.batchers)
     server.let_through()
     assert server.told[-1] == ("unloaded", "1")

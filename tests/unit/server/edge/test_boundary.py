@@ -4,7 +4,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 
 from server.core.batching.ticket import Ticket
-from server.core.call import Caller, Served
+from server.core.call import Call, CallRecord, GraphTiming
 from server.core.events import CallHandled, CallStarted
 from server.edge.access.api_key import new_key
 from server.edge.access.authenticator import Authenticator
@@ -54,7 +54,7 @@ class Ring:
 
 
 def raising(error):
-    async def handler(request, caller):
+    async def handler(request, call, record):
         raise error
 
     return handler
@@ -131,8 +131,8 @@ def test_bytes_that_are_no_message_are_the_callers_mistake():
 def test_a_caller_has_its_own_time_but_no_more_than_the_server_allows():
     seen = []
 
-    async def handler(request, caller):
-        seen.append(caller.deadline)
+    async def handler(request, call, record):
+        seen.append(call.deadline)
         return pb.SampleResponse()
 
     for seconds_left in (5.0, 100.0, None):
@@ -143,7 +143,7 @@ def test_a_caller_has_its_own_time_but_no_more_than_the_server_allows():
 def test_a_response_that_comes_too_late_is_not_sent():
     ring = Ring()
 
-    async def handler(request, caller):
+    async def handler(request, call, record):
         ring.now = 6.0
         return pb.SampleResponse()
 
@@ -151,8 +151,9 @@ def test_a_response_that_comes_too_late_is_not_sent():
 
 
 def test_success_carries_what_the_serving_took():
-    async def handler(request, caller: Caller):
-        caller.served.extend([Served(0.25, 0.5, 7), Served(0.25, 0.5, 3)])
+    async def handler(request, call, record):
+        call.observe(GraphTiming(0.25, 0.5, 7))
+        call.observe(GraphTiming(0.25, 0.5, 3))
         return pb.SampleResponse(seed=3)
 
     reply = Ring().unary(handler).outcome()
@@ -168,7 +169,7 @@ def test_a_cancelled_call_is_counted_as_cancelled_and_as_late_after_its_deadline
     for now, code in ((1.0, "CANCELLED"), (5.0, "DEADLINE_EXCEEDED")):
         ring, waiting = Ring(), Ticket()
 
-        async def handler(request, caller, waiting=waiting):
+        async def handler(request, call, record, waiting=waiting):
             await waiting
 
         call = ring.unary(handler, seconds_left=5.0)
@@ -196,7 +197,7 @@ class Numbers:
 
 def test_a_stream_answers_as_often_as_it_is_asked_and_ends_with_ok():
     ring, numbers = Ring(), Numbers()
-    method = ServerStream("/p.S/Stream", pb.SampleRequest, lambda request, caller: numbers)
+    method = ServerStream("/p.S/Stream", pb.SampleRequest, lambda request, call, record: numbers)
     call = ring.boundary.stream(method, b"", seconds_left=None)
     replies = [call.next().outcome() for _ in range(4)]
     assert [pb.SampleResponse.FromString(r.payload).seed for r in replies[:3]] == [0, 1, 2]
@@ -208,7 +209,7 @@ def test_a_stream_answers_as_often_as_it_is_asked_and_ends_with_ok():
 
 def test_a_stream_left_early_is_closed_and_counted_as_cancelled():
     ring, numbers = Ring(), Numbers()
-    method = ServerStream("/p.S/Stream", pb.SampleRequest, lambda request, caller: numbers)
+    method = ServerStream("/p.S/Stream", pb.SampleRequest, lambda request, call, record: numbers)
     call = ring.boundary.stream(method, b"", seconds_left=None)
     call.next().outcome()
     call.close()
@@ -219,7 +220,7 @@ def test_a_stream_left_early_is_closed_and_counted_as_cancelled():
 def test_a_dialogue_answers_every_request_and_is_counted_once():
     ring = Ring()
 
-    async def handler(request, caller):
+    async def handler(request, call, record):
         return pb.SampleResponse(seed=request.count)
 
     call = ring.boundary.dialogue(Dialogue("/p.S/Chat", pb.SampleRequest, handler))
@@ -236,7 +237,7 @@ def test_a_dialogue_answers_every_request_and_is_counted_once():
 def test_draining_refuses_new_calls_and_answers_those_in_progress():
     ring, waiting = Ring(), Ticket()
 
-    async def handler(request, caller):
+    async def handler(request, call, record):
         await waiting
         return pb.SampleResponse()
 
@@ -266,9 +267,9 @@ def asking(ring: Ring, handler, peer=ANONYMOUS, *, public: bool = False) -> Repl
     return ring.boundary.unary(method, b"", seconds_left=None, peer=peer).outcome()
 
 
-async def answering(request, caller):
-    caller.allowance.charge(5, field="count")
-    return pb.SampleResponse(seed=len(caller.tenant))
+async def answering(request, call, record):
+    call.allowance.charge(5, field="count")
+    return pb.SampleResponse(seed=len(call.tenant))
 
 
 def test_behind_a_door_a_handler_learns_whose_call_it_is():
@@ -288,14 +289,14 @@ def test_the_account_of_a_call_names_its_tenant_once_it_is_admitted():
     asking(ring, raising(NotFound("no model 'x'")), Alice())
     asking(ring, answering)
 
-    def absent(request, caller):
+    def absent(request, call, record):
         raise NotFound("no model 'x'")
 
     method = ServerStream("/p.S/M", pb.SampleRequest, absent)
     stream = ring.boundary.stream(method, b"", seconds_left=None, peer=Alice())
     stream.next().outcome()
     stream.close()
-    handled = [(e.code, e.caller.asked.tenant) for e in ring.events if isinstance(e, CallHandled)]
+    handled = [(e.code, e.record.tenant) for e in ring.events if isinstance(e, CallHandled)]
     assert handled == [("OK", "alice"), ("NOT_FOUND", "alice"), ("UNAUTHENTICATED", ""), ("NOT_FOUND", "alice")]
 
 
@@ -309,7 +310,7 @@ def test_a_call_leaves_its_place_however_it_ends():
 def test_a_call_that_is_cancelled_leaves_its_place():
     ring, never = guarded("concurrent_calls = 1"), Ticket()
 
-    async def waiting(request, caller):
+    async def waiting(request, call, record):
         await never
         raise AssertionError
 
@@ -329,7 +330,7 @@ def test_a_stream_holds_its_place_until_it_is_closed():
 
         def close(self) -> None: ...
 
-    method = ServerStream("/p.S/M", pb.SampleRequest, lambda request, caller: Endless())
+    method = ServerStream("/p.S/M", pb.SampleRequest, lambda request, call, record: Endless())
     assert ring.boundary.stream(method, b"", seconds_left=None).next().outcome().status.code is Code.UNAUTHENTICATED
     stream = ring.boundary.stream(method, b"", seconds_left=None, peer=Alice())
     assert stream.next().outcome().payload is not None
@@ -341,8 +342,8 @@ def test_a_stream_holds_its_place_until_it_is_closed():
 def test_rows_that_a_full_queue_refused_cost_nothing():
     ring = guarded("rows_per_second = 1\nburst_rows = 5")
 
-    async def refused(request, caller):
-        await answering(request, caller)
+    async def refused(request, call, record):
+        await answering(request, call, record)
         raise QueueFull("full", reason="rows", retry_after=1.0)
 
     assert asking(ring, refused, Alice()).status.code is Code.RESOURCE_EXHAUSTED
@@ -394,12 +395,12 @@ def test_every_kind_of_call_begins_a_trace_with_its_metadata_and_ends_with_it():
     ring, begun, sent = Ring(), [], Sender({"traceparent": "00-a-b-01"})
     boundary = traced(ring, begun=begun)
     boundary.unary(Unary("/p.S/One", pb.SampleRequest, raising(NotFound("x"))), b"", seconds_left=None, peer=sent)
-    stream = ServerStream("/p.S/Many", pb.SampleRequest, lambda request, caller: Numbers())
+    stream = ServerStream("/p.S/Many", pb.SampleRequest, lambda request, call, record: Numbers())
     boundary.stream(stream, b"", seconds_left=None, peer=sent).close()
     boundary.dialogue(Dialogue("/p.S/Chat", pb.SampleRequest, raising(NotFound("x"))), peer=sent).close(Code.OK)
     assert begun == [(name, "00-a-b-01") for name in ("One", "Many", "Chat")]
     ended = [event for event in ring.events if isinstance(event, CallHandled)]
-    assert [event.caller.trace.id for event in ended] == [FakeTrace.id] * 3
+    assert [event.trace.id for event in ended] == [FakeTrace.id] * 3
 
 
 def test_an_internal_error_is_reported_with_the_trace_it_happened_in():
@@ -420,7 +421,7 @@ def test_metadata_that_nobody_asks_for_are_not_read():
 
 def test_draining_ends_a_stream_between_its_messages_and_waits_until_it_is_closed():
     ring, numbers = Ring(), Numbers()
-    method = ServerStream("/p.S/Stream", pb.SampleRequest, lambda request, caller: numbers)
+    method = ServerStream("/p.S/Stream", pb.SampleRequest, lambda request, call, record: numbers)
     call = ring.boundary.stream(method, b"", seconds_left=None)
     assert call.next().outcome().status is None
     ring.boundary.drain()
@@ -433,7 +434,7 @@ def test_draining_ends_a_stream_between_its_messages_and_waits_until_it_is_close
 
 def test_a_stream_that_has_sent_everything_ends_well_in_a_drain_and_a_new_one_is_not_begun():
     ring, numbers = Ring(), Numbers()
-    method = ServerStream("/p.S/Stream", pb.SampleRequest, lambda request, caller: numbers)
+    method = ServerStream("/p.S/Stream", pb.SampleRequest, lambda request, call, record: numbers)
     call = ring.boundary.stream(method, b"", seconds_left=None)
     for _ in range(3):
         call.next().outcome()
@@ -447,7 +448,7 @@ def test_a_stream_that_has_sent_everything_ends_well_in_a_drain_and_a_new_one_is
 
 def test_a_stream_that_lasts_until_the_stop_outlives_the_drain_which_does_not_wait_for_it():
     ring, numbers = Ring(), Numbers()
-    method = ServerStream("/p.S/Stream", pb.SampleRequest, lambda request, caller: numbers, until="stop")
+    method = ServerStream("/p.S/Stream", pb.SampleRequest, lambda request, call, record: numbers, until="stop")
     ring.boundary.drain()
     call = ring.boundary.stream(method, b"", seconds_left=None)
     assert call.next().outcome().status is None
@@ -455,25 +456,26 @@ def test_a_stream_that_lasts_until_the_stop_outlives_the_drain_which_does_not_wa
 
 
 def test_a_stream_says_at_its_end_what_serving_all_of_it_took():
-    class Served3(Numbers):
+    class TimedNumbers(Numbers):
+        def __init__(self, call: Call, record: CallRecord) -> None:
+            super().__init__()
+            self.call, self.record = call, record
+
         def next(self):
-            part = caller.for_a_part()
-            part.served.append(Served(queue_seconds=0.5, run_seconds=1.0, batch_rows=self.sent))
-            caller.took(part)
+            self.call.observe(GraphTiming(queue_seconds=0.5, run_seconds=1.0, batch_rows=self.sent))
+            self.record.sum_timings()
             return super().next()
 
-    ring = Ring()
-    caller = Caller(1.0)
+    ring, made = Ring(), []
 
-    def handler(request, given):
-        nonlocal caller
-        caller = given.in_bulk()
-        return Served3()
+    def handler(request, call, record):
+        made.append(TimedNumbers(call.in_bulk(), record))
+        return made[0]
 
-    call = ring.boundary.stream(ServerStream("/p.S/Stream", pb.SampleRequest, handler), b"", seconds_left=None)
-    *_, last = [call.next().outcome() for _ in range(4)]
-    assert caller.priority == "bulk"
-    assert len(caller.served) == 1
+    stream = ring.boundary.stream(ServerStream("/p.S/Stream", pb.SampleRequest, handler), b"", seconds_left=None)
+    *_, last = [stream.next().outcome() for _ in range(4)]
+    assert made[0].call.priority == "bulk"
+    assert len(made[0].record.timings) == 1
     assert dict(last.status.trailers) == {
         "vae-queue-seconds": "2.000000",
         "vae-run-seconds": "4.000000",

@@ -4,21 +4,21 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from server.core.batching.ticket import Ticket, drive
-from server.core.call import Caller
+from server.core.call import Call, CallRecord
 from server.edge.health import Health
 from server.errors import NotFound
 
-CALLER = Caller(float("inf"))
+CALL, RECORD = Call(float("inf")), CallRecord()
 
 
 def check(health: Health, service: str) -> HealthCheckResponse:
     method, _ = health.methods()
-    return drive(method.handler(HealthCheckRequest(service=service), CALLER)).outcome()
+    return drive(method.handler(HealthCheckRequest(service=service), CALL, RECORD)).outcome()
 
 
 def watch(health: Health, service: str):
     _, method = health.methods()
-    return method.handler(HealthCheckRequest(service=service), CALLER)
+    return method.handler(HealthCheckRequest(service=service), CALL, RECORD)
 
 
 def test_a_service_is_what_it_was_set_to():

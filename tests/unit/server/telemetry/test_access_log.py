@@ -3,7 +3,7 @@
 import structlog
 from structlog.testing import CapturingLogger
 
-from server.core.call import Asked, Caller, Served
+from server.core.call import CallRecord, GraphTiming
 from server.core.events import CallHandled, Rpc
 from server.telemetry.access import MOST_PER_SECOND, AccessLog
 
@@ -34,8 +34,8 @@ class FakeTrace:
     sampled = True
 
 
-def handled(code: str = "OK", **about) -> CallHandled:
-    return CallHandled(RPC, code, 0.25, Caller(9.0, **about))
+def handled(code: str = "OK", record: CallRecord | None = None, trace: FakeTrace | None = None) -> CallHandled:
+    return CallHandled(RPC, code, 0.25, record or CallRecord(), trace)
 
 
 def test_calls_that_end_ok_are_logged_at_the_rate_asked_for():
@@ -54,9 +54,8 @@ def test_at_rate_0_no_number_is_drawn_and_errors_are_still_logged():
 
 def test_a_line_says_what_was_asked_for_what_it_took_and_which_trace_it_belongs_to():
     written = Written(1.0, numbers=(0.0,))
-    asked = Asked("mnist", "3", 5, tenant="alice")
-    served = [Served(0.25, 0.5, 7), Served(0.25, 0.5, 3)]
-    written.log.handled(handled(asked=asked, served=served, trace=FakeTrace()))
+    record = CallRecord("alice", "mnist", "3", 5, [GraphTiming(0.25, 0.5, 7), GraphTiming(0.25, 0.5, 3)])
+    written.log.handled(handled(record=record, trace=FakeTrace()))
     assert written.lines == [
         (
             "info",

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client.openmetrics.exposition import generate_latest
 
-from server.core.call import Asked, Caller, Served
+from server.core.call import CallRecord, GraphTiming
 from server.core.events import CallHandled, CallStarted, Rpc
 from server.errors import StartFailed
 from server.telemetry.metrics import Metrics
@@ -36,9 +36,9 @@ def traces(exporter) -> Traces:
     return Traces(provider, epoch=lambda: time.monotonic_ns() + AHEAD)
 
 
-def end(traces: Traces, trace, code: str = "OK", *served: Served) -> None:
-    caller = Caller(9.0, trace=trace, asked=Asked("mnist", "1", 5), served=list(served))
-    traces.handled(CallHandled(RPC, code, 0.25, caller))
+def end(traces: Traces, trace, code: str = "OK", *timings: GraphTiming) -> None:
+    record = CallRecord(model="mnist", version="1", rows=5, timings=list(timings))
+    traces.handled(CallHandled(RPC, code, 0.25, record, trace))
 
 
 def test_a_call_is_a_span_below_its_callers_in_the_callers_trace(traces, exporter):
@@ -69,8 +69,8 @@ def test_without_a_valid_traceparent_a_trace_begins_here(traces, exporter, metad
 
 
 def test_each_wait_and_each_run_is_a_span_with_its_own_times(traces, exporter):
-    encoder = Served(0.25, 0.5, 7, "mnist-1-encoder", submitted=100.0, settled=100.75)
-    decoder = Served(0.5, 1.0, 8, "mnist-1-decoder", submitted=101.0, settled=103.0)
+    encoder = GraphTiming(0.25, 0.5, 7, "mnist-1-encoder", submitted=100.0, settled=100.75)
+    decoder = GraphTiming(0.5, 1.0, 8, "mnist-1-decoder", submitted=101.0, settled=103.0)
     end(traces, traces.begin(RPC, PARENT), "OK", encoder, decoder)
     *inner, call = exporter.get_finished_spans()
     assert {span.parent.span_id for span in inner} == {call.context.span_id}
@@ -93,7 +93,12 @@ def test_each_wait_and_each_run_is_a_span_with_its_own_times(traces, exporter):
 
 
 def test_what_expired_in_the_queue_has_waited_and_not_run(traces, exporter):
-    end(traces, traces.begin(RPC, PARENT), "DEADLINE_EXCEEDED", Served(0.5, 0.0, 0, "g", submitted=1.0, settled=1.5))
+    end(
+        traces,
+        traces.begin(RPC, PARENT),
+        "DEADLINE_EXCEEDED",
+        GraphTiming(0.5, 0.0, 0, "g", submitted=1.0, settled=1.5),
+    )
     assert [span.name for span in exporter.get_finished_spans()] == ["queue", "vaeserve.v1.VaeService/Sample"]
 
 
@@ -111,7 +116,7 @@ def test_what_is_not_sampled_keeps_its_id_for_the_log_and_is_no_exemplar(exporte
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     traces = Traces(provider)
     trace = traces.begin(RPC, {"traceparent": f"00-{TRACE_ID}-{SPAN_ID}-00"})
-    end(traces, trace, "OK", Served(0.25, 0.5, 7))
+    end(traces, trace, "OK", GraphTiming(0.25, 0.5, 7))
     assert (trace.id, trace.sampled) == (TRACE_ID, False)
     assert exporter.get_finished_spans() == ()
 
@@ -120,7 +125,7 @@ def test_a_sampled_call_is_the_exemplar_of_its_latency_bucket(traces):
     metrics = Metrics()
     metrics.expect_calls(RPC, codes=["OK"])
     metrics.call(CallStarted(RPC))
-    metrics.call(CallHandled(RPC, "OK", 0.004, Caller(9.0, trace=traces.begin(RPC, PARENT))))
+    metrics.call(CallHandled(RPC, "OK", 0.004, CallRecord(), traces.begin(RPC, PARENT)))
     (line,) = (line for line in generate_latest(metrics.registry).decode().splitlines() if " # {" in line)
     assert 'le="0.005"' in line
     assert f'# {{trace_id="{TRACE_ID}"}} 0.004' in line

@@ -10,7 +10,7 @@ import pytest
 
 from server.core.batching.batcher import Batcher
 from server.core.batching.scheduler import Scheduler
-from server.core.call import Caller
+from server.core.call import Call, CallRecord
 from server.core.events import BatchDone, Event, ExecutorDied, GraphFailed, JobRefused, RowsDropped
 from server.core.noise import Noise, Purpose, draw
 from server.errors import Cancelled, DeadlineExceeded, EngineFailure, QueueFull, Unavailable
@@ -72,17 +72,17 @@ def rows(*values: float) -> np.ndarray:
     return np.array(values, np.float32)[:, None]
 
 
-def caller(deadline: float = float("inf")) -> Caller:
-    return Caller(deadline)
+def call(deadline: float = float("inf")) -> Call:
+    return Call(deadline)
 
 
 def test_everyone_gets_their_own_rows_of_a_shared_batch():
     graph = Graph()
     with running(graph) as (batcher, _):
         graph.hold()
-        first = batcher.submit(rows(0), caller())
+        first = batcher.submit(rows(0), call())
         graph.entered.acquire(timeout=WAIT)
-        waiting = [batcher.submit(rows(i, i + 0.5), caller()) for i in range(1, 4)]
+        waiting = [batcher.submit(rows(i, i + 0.5), call()) for i in range(1, 4)]
         graph.release()
         assert first.wait(WAIT)[0].tolist() == [[0]]
         assert [t.wait(WAIT)[0].tolist() for t in waiting] == [[[10 * i], [10 * i + 5]] for i in range(1, 4)]
@@ -94,9 +94,9 @@ def test_noise_and_rows_that_share_a_batch_are_each_what_they_are_alone():
     noises = [Noise(seed=s, purpose=Purpose.PRIOR, first_row=s, rows=2, size=1) for s in (1, 2)]
     with running(graph) as (batcher, _):
         graph.hold()
-        first = batcher.submit(rows(0), caller())
+        first = batcher.submit(rows(0), call())
         graph.entered.acquire(timeout=WAIT)
-        mates = [batcher.submit(waiting, caller()) for waiting in (noises[0], rows(5, 6), noises[1])]
+        mates = [batcher.submit(waiting, call()) for waiting in (noises[0], rows(5, 6), noises[1])]
         graph.release()
         first.wait(WAIT)
         got = [ticket.wait(WAIT)[0] for ticket in mates]
@@ -107,7 +107,7 @@ def test_noise_and_rows_that_share_a_batch_are_each_what_they_are_alone():
 def test_a_job_larger_than_a_batch_comes_back_whole():
     graph = Graph()
     with running(graph, max_batch_rows=4) as (batcher, _):
-        scaled, sums = batcher.submit(rows(*range(11)), caller()).wait(WAIT)
+        scaled, sums = batcher.submit(rows(*range(11)), call()).wait(WAIT)
         assert scaled[:, 0].tolist() == [10 * i for i in range(11)]
         assert sums.tolist() == list(range(11))
 
@@ -116,9 +116,9 @@ def test_a_helper_takes_full_batches_beside_a_busy_executor_and_leaves_the_rest(
     graph = Graph()
     with running(graph, helpers=1, max_batch_rows=4) as (batcher, _):
         graph.hold()
-        first = batcher.submit(rows(0), caller())
+        first = batcher.submit(rows(0), call())
         graph.entered.acquire(timeout=WAIT)
-        large = batcher.submit(rows(*range(1, 7)), caller())
+        large = batcher.submit(rows(*range(1, 7)), call())
         graph.entered.acquire(timeout=WAIT)
         assert (batcher.running_rows, batcher.queued_rows) == (5, 2), "four rows of six fill a batch, two do not"
         graph.release()
@@ -131,7 +131,7 @@ def test_a_helper_shares_no_batch_with_an_executor_that_waits_for_a_burst_to_end
     graph = Graph()
     with running(graph, helpers=1, max_batch_rows=4, soon=lambda work: None) as (batcher, _):
         idle(batcher)
-        assert len(batcher.submit(rows(*range(4)), caller()).wait(WAIT)[0]) == 4
+        assert len(batcher.submit(rows(*range(4)), call()).wait(WAIT)[0]) == 4
     assert graph.sizes == [4]
 
 
@@ -139,9 +139,9 @@ def test_a_cancelled_caller_does_not_disturb_its_batch():
     graph = Graph()
     with running(graph) as (batcher, events):
         graph.hold()
-        batcher.submit(rows(0), caller())
+        batcher.submit(rows(0), call())
         graph.entered.acquire(timeout=WAIT)
-        kept, gone = batcher.submit(rows(1), caller()), batcher.submit(rows(2, 3), caller())
+        kept, gone = batcher.submit(rows(1), call()), batcher.submit(rows(2, 3), call())
         gone.cancel()
         graph.release()
         assert kept.wait(WAIT)[0].tolist() == [[10]]
@@ -155,9 +155,9 @@ def test_cancelling_a_running_call_settles_it_once_and_its_mates_finish():
     graph = Graph()
     with running(graph) as (batcher, events):
         graph.hold()
-        batcher.submit(rows(0), caller())
+        batcher.submit(rows(0), call())
         graph.entered.acquire(timeout=WAIT)
-        kept, gone = batcher.submit(rows(1), caller()), batcher.submit(rows(2), caller())
+        kept, gone = batcher.submit(rows(1), call()), batcher.submit(rows(2), call())
         graph.release()
         graph.hold()
         graph.entered.acquire(timeout=WAIT)
@@ -173,9 +173,9 @@ def test_an_expired_job_is_not_run_and_says_so():
     graph, clock = Graph(), Clock()
     with running(graph, clock=clock) as (batcher, events):
         graph.hold()
-        batcher.submit(rows(0), caller())
+        batcher.submit(rows(0), call())
         graph.entered.acquire(timeout=WAIT)
-        late = batcher.submit(rows(1), caller(deadline=5.0))
+        late = batcher.submit(rows(1), call(deadline=5.0))
         clock.now = 6.0
         graph.release()
         with pytest.raises(DeadlineExceeded):
@@ -188,11 +188,11 @@ def test_a_full_queue_refuses_at_once_and_keeps_what_it_accepted():
     graph = Graph()
     with running(graph, max_queued_rows=2) as (batcher, events):
         graph.hold()
-        running_call = batcher.submit(rows(0), caller())
+        running_call = batcher.submit(rows(0), call())
         graph.entered.acquire(timeout=WAIT)
-        accepted = batcher.submit(rows(1, 2), caller())
+        accepted = batcher.submit(rows(1, 2), call())
         with pytest.raises(QueueFull):
-            batcher.submit(rows(3), caller())
+            batcher.submit(rows(3), call())
         graph.release()
         assert running_call.wait(WAIT)[0].tolist() == [[0]]
         assert accepted.wait(WAIT)[0].tolist() == [[10], [20]]
@@ -203,16 +203,16 @@ def test_an_engine_error_reaches_only_the_guilty():
     graph = Graph()
     with running(graph) as (batcher, events):
         graph.hold()
-        batcher.submit(rows(0), caller())
+        batcher.submit(rows(0), call())
         graph.entered.acquire(timeout=WAIT)
-        good = [batcher.submit(rows(i), caller()) for i in range(1, 4)]
-        bad = batcher.submit(rows(13), caller())
-        good += [batcher.submit(rows(i), caller()) for i in range(4, 7)]
+        good = [batcher.submit(rows(i), call()) for i in range(1, 4)]
+        bad = batcher.submit(rows(13), call())
+        good += [batcher.submit(rows(i), call()) for i in range(4, 7)]
         graph.release()
         assert [t.wait(WAIT)[0].item() for t in good] == [10, 20, 30, 40, 50, 60]
         with pytest.raises(EngineFailure):
             bad.wait(WAIT)
-        assert batcher.submit(rows(7), caller()).wait(WAIT)[0].item() == 70, "the next batch works"
+        assert batcher.submit(rows(7), call()).wait(WAIT)[0].item() == 70, "the next batch works"
     assert any(isinstance(e, GraphFailed) and str(e.error) == "unlucky" for e in events)
     assert any(isinstance(e, BatchDone) and (e.rows, e.failed_rows) == (7, 1) for e in events)
 
@@ -221,27 +221,27 @@ def test_a_failed_part_fails_the_whole_job_and_withdraws_the_rest():
     graph = Graph()
     with running(graph, max_batch_rows=2) as (batcher, _):
         graph.hold()
-        ticket = batcher.submit(rows(13, 1, 2, 3, 4, 5), caller())
+        ticket = batcher.submit(rows(13, 1, 2, 3, 4, 5), call())
         graph.release()
         with pytest.raises(EngineFailure):
             ticket.wait(WAIT)
-        assert batcher.submit(rows(6), caller()).wait(WAIT)[0].item() == 60
+        assert batcher.submit(rows(6), call()).wait(WAIT)[0].item() == 60
     assert graph.sizes == [2, 1]
 
 
 def test_a_graph_that_loses_rows_is_an_engine_error():
     with running(lambda z: (z[:-1],)) as (batcher, _), pytest.raises(EngineFailure):
-        batcher.submit(rows(1, 2), caller()).wait(WAIT)
+        batcher.submit(rows(1, 2), call()).wait(WAIT)
 
 
 def test_closing_finishes_what_was_accepted_and_takes_nothing_more():
     graph = Graph()
     with running(graph) as (batcher, _):
-        tickets = [batcher.submit(rows(i), caller()) for i in range(12)]
+        tickets = [batcher.submit(rows(i), call()) for i in range(12)]
         batcher.close()
         assert [t.outcome()[0].item() for t in tickets] == [10 * i for i in range(12)]
         with pytest.raises(Unavailable):
-            batcher.submit(rows(1), caller())
+            batcher.submit(rows(1), call())
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the death is the point
@@ -257,7 +257,7 @@ def test_a_dead_executor_fails_its_callers_instead_of_hanging_them():
 
     def submit_for_ever() -> None:
         while True:
-            tickets.append(batcher.submit(rows(1), caller()))
+            tickets.append(batcher.submit(rows(1), call()))
 
     with pytest.raises(Unavailable):  # at the latest once the first batch has killed the executor
         submit_for_ever()
@@ -269,13 +269,14 @@ def test_a_dead_executor_fails_its_callers_instead_of_hanging_them():
 
 
 def test_what_a_caller_is_told_about_its_serving_adds_up():
-    graph, who = Graph(), caller()
+    graph, record = Graph(), CallRecord()
+    who = call()._replace(observe=record.timings.append)
     with running(graph) as (batcher, _):
         batcher.submit(rows(1, 2, 3), who).wait(WAIT)
         batcher.submit(rows(1), who).wait(WAIT)
-    total = who.total()
+    total = record.total()
     assert total.batch_rows == 3
-    assert total.run_seconds == pytest.approx(sum(s.run_seconds for s in who.served))
+    assert total.run_seconds == pytest.approx(sum(timing.run_seconds for timing in record.timings))
 
 
 def test_many_callers_from_many_threads_all_get_their_own():
@@ -286,7 +287,7 @@ def test_many_callers_from_many_threads_all_get_their_own():
         def client(base: int) -> None:
             for i in range(50):
                 value = base * 1000 + i
-                if batcher.submit(rows(value), caller()).wait(WAIT)[0].item() != value * 10:
+                if batcher.submit(rows(value), call()).wait(WAIT)[0].item() != value * 10:
                     wrong.append(value)
 
         threads = [threading.Thread(target=client, args=(base,)) for base in range(100, 116)]
@@ -330,7 +331,7 @@ def test_rows_that_arrive_turn_by_turn_run_together_once_a_turn_is_quiet():
         idle(batcher)
         tickets = []
         for i in range(3):
-            tickets.append(batcher.submit(rows(i), caller()))
+            tickets.append(batcher.submit(rows(i), call()))
             turns.turn()
         assert graph.sizes == []
         clock.now += 0.0001  # a turn in which the thread had other things to do
@@ -346,7 +347,7 @@ def test_a_single_row_waits_for_one_quiet_turn_and_no_timer():
     graph, turns = Graph(), Turns()
     with running(graph, soon=turns, clock=Clock()) as (batcher, _):
         idle(batcher)
-        ticket = batcher.submit(rows(1), caller())
+        ticket = batcher.submit(rows(1), call())
         turns.turn()
         assert ticket.wait(WAIT)[0].item() == 10
 
@@ -357,7 +358,7 @@ def test_a_burst_that_does_not_end_is_cut():
         idle(batcher)
         tickets = []
         for _ in range(5):
-            tickets.append(batcher.submit(rows(1), caller()))
+            tickets.append(batcher.submit(rows(1), call()))
             clock.now += 0.001
             turns.turn()
         assert tickets[0].wait(WAIT)[0].item() == 10
@@ -367,6 +368,6 @@ def test_a_burst_that_fills_a_batch_leaves_at_once():
     graph, turns = Graph(), Turns()
     with running(graph, soon=turns, clock=Clock(), max_batch_rows=2) as (batcher, _):
         idle(batcher)
-        tickets = [batcher.submit(rows(i), caller()) for i in range(2)]
+        tickets = [batcher.submit(rows(i), call()) for i in range(2)]
         turns.turn()
         assert [t.wait(WAIT)[0].item() for t in tickets] == [0, 10]

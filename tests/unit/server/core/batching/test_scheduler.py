@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from server.core.batching.job import Job
 from server.core.batching.scheduler import Scheduler
-from server.core.call import Caller, Priority
+from server.core.call import Call, Priority
 from server.errors import DeadlineExceeded, QueueFull
 
 
@@ -27,8 +27,8 @@ def job(
     priority: Priority = "interactive",
     weight: int = 1,
 ) -> Job:
-    caller = Caller(deadline, tenant=tenant, priority=priority, weight=weight)
-    return Job(np.zeros((rows, width), np.float32), caller, submitted=now)
+    call = Call(deadline, tenant=tenant, priority=priority, weight=weight)
+    return Job(np.zeros((rows, width), np.float32), call, submitted=now)
 
 
 def taken(s: Scheduler, *, now: float = 0.0) -> list[tuple[Job, int, int]]:

@@ -10,7 +10,7 @@ from server.core.batching.batcher import Batcher
 from server.core.batching.offload import Offload
 from server.core.batching.scheduler import Scheduler
 from server.core.batching.ticket import drive
-from server.core.call import Caller
+from server.core.call import Call
 from server.core.likelihood import Gaussian
 from server.core.spec import Spec
 from server.core.vae import score as scoring
@@ -80,8 +80,8 @@ def offload() -> Iterator[Offload]:
 
 
 def scored(vae, offload, items=X, *, samples, seed=3, first_row=0, deadline=math.inf):
-    caller = Caller(deadline, priority="bulk")
-    coroutine = score(vae, items, samples=samples, seed=seed, first_row=first_row, caller=caller, offload=offload)
+    call = Call(deadline, priority="bulk")
+    coroutine = score(vae, items, samples=samples, seed=seed, first_row=first_row, call=call, offload=offload)
     return drive(coroutine).wait(60.0)
 
 

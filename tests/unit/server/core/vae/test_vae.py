@@ -8,7 +8,7 @@ import pytest
 from server.core.batching.batcher import Batcher
 from server.core.batching.scheduler import Scheduler
 from server.core.batching.ticket import drive
-from server.core.call import Caller
+from server.core.call import Call
 from server.core.likelihood import Bernoulli
 from server.core.spec import Spec
 from server.core.vae.vae import Posterior, Vae
@@ -59,8 +59,8 @@ def done(coroutine):
     return drive(coroutine).wait(10.0)
 
 
-def caller() -> Caller:
-    return Caller(float("inf"))
+def call() -> Call:
+    return Call(float("inf"))
 
 
 def items(rows: int = 6) -> np.ndarray:
@@ -68,7 +68,7 @@ def items(rows: int = 6) -> np.ndarray:
 
 
 def test_sampled_latents_follow_the_prior(vae):
-    drawn = done(vae.sample(rows=4000, seed=1, first_row=0, temperature=1.0, caller=caller()))
+    drawn = done(vae.sample(rows=4000, seed=1, first_row=0, temperature=1.0, call=call()))
     shift = SHIFT if vae.spec.learned_prior else 0.0
     np.testing.assert_allclose(drawn.latents().mean(axis=0), shift, atol=0.07)  # 4 standard errors of 1/sqrt(4000)
     np.testing.assert_allclose(drawn.latents().std(axis=0), 1.0, atol=0.05)
@@ -76,7 +76,7 @@ def test_sampled_latents_follow_the_prior(vae):
 
 
 def test_temperature_scales_the_noise_of_the_prior(vae):
-    cold = done(vae.sample(rows=5, seed=1, first_row=0, temperature=0.0, caller=caller()))
+    cold = done(vae.sample(rows=5, seed=1, first_row=0, temperature=0.0, call=call()))
     np.testing.assert_array_equal(cold.latents(), SHIFT if vae.spec.learned_prior else 0.0)
 
 
@@ -103,19 +103,19 @@ def test_reparameterised_draws_have_the_posteriors_moments(vae):
 
 def test_reconstruct_is_encode_then_decode_and_its_elbo_adds_up(vae):
     x = items()
-    posterior = done(vae.encode(x, caller=caller()))
-    result = done(vae.reconstruct(x, latent="mean", seed=3, first_row=0, caller=caller()))
-    np.testing.assert_array_equal(result.decoded.mean, done(vae.decode(posterior.mean, caller=caller())).mean)
+    posterior = done(vae.encode(x, call=call()))
+    result = done(vae.reconstruct(x, latent="mean", seed=3, first_row=0, call=call()))
+    np.testing.assert_array_equal(result.decoded.mean, done(vae.decode(posterior.mean, call=call())).mean)
     np.testing.assert_allclose(result.elbo, -result.reconstruction_nll - result.kl, rtol=1e-6)
-    np.testing.assert_array_equal(result.kl, done(vae.kl(posterior, seed=3, first_row=0, caller=caller())))
+    np.testing.assert_array_equal(result.kl, done(vae.kl(posterior, seed=3, first_row=0, call=call())))
 
 
 def test_reconstruct_decodes_draw_0_of_encode_under_the_same_seed(vae):
     x = items()
-    posterior = done(vae.encode(x, caller=caller()))
+    posterior = done(vae.encode(x, call=call()))
     z = vae.draws(posterior, draws=1, seed=3, first_row=10)[:, 0]
-    result = done(vae.reconstruct(x, latent="draw", seed=3, first_row=10, caller=caller()))
-    np.testing.assert_array_equal(result.decoded.mean, done(vae.decode(z, caller=caller())).mean)
+    result = done(vae.reconstruct(x, latent="draw", seed=3, first_row=10, call=call()))
+    np.testing.assert_array_equal(result.decoded.mean, done(vae.decode(z, call=call())).mean)
 
 
 def test_percentiles_are_read_from_the_table_of_the_latent_mode(vae):

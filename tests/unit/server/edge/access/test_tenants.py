@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server import keys
-from server.core.call import Caller
+from server.core.call import Call
 from server.core.events import CallTurnedAway, RowsCharged
 from server.edge.access.api_key import KeyHash, new_key
 from server.edge.access.authenticator import Authenticator
@@ -127,8 +127,8 @@ def test_calls_that_are_open_count_under_a_new_roll_too():
 
 
 def test_a_caller_carries_its_tenant_and_weight_to_the_queue():
-    caller = Place("weight = 3").authenticator.enter(ALICE).caller(Caller(5.0))
-    assert (caller.deadline, caller.tenant, caller.weight) == (5.0, "alice", 3)
+    call = Place("weight = 3").authenticator.enter(ALICE).on_behalf(Call(5.0))
+    assert (call.deadline, call.tenant, call.weight) == (5.0, "alice", 3)
 
 
 @pytest.mark.parametrize(

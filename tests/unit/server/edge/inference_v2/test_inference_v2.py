@@ -17,7 +17,7 @@ from server.core.batching.batcher import Batcher
 from server.core.batching.offload import Offload
 from server.core.batching.scheduler import Scheduler
 from server.core.batching.ticket import drive
-from server.core.call import Caller
+from server.core.call import Call, CallRecord
 from server.core.events import BatchDone, RowsScored
 from server.core.likelihood import Bernoulli, Gaussian
 from server.core.model import Entry, Execution, Model, State
@@ -82,12 +82,12 @@ class Shelf:
 
 
 class Calls:
-    """A servicer, its statistics, a clock that the test turns, and the callers that the graphs saw."""
+    """A servicer, its statistics, a clock that the test turns, and the calls that the graphs saw."""
 
     def __init__(self) -> None:
         self.statistics = Statistics()
         self.now = 100.0
-        self.callers: list[Caller] = []
+        self.calls: list[Call] = []
         self.ready = True
         self.scored: list[RowsScored] = []
         self.batchers = {
@@ -123,14 +123,16 @@ class Calls:
         self.methods = {method.rpc.method: method for method in servicer.methods()}
 
     def noting(self, submit):
-        def noted(rows, caller):
-            self.callers.append(caller)
-            return submit(rows, caller)
+        def noted(rows, call):
+            self.calls.append(call)
+            return submit(rows, call)
 
         return noted
 
     def call(self, rpc: str, request: Any, *, deadline: float = 200.0) -> Any:
-        return drive(self.methods[rpc].handler(request, Caller(deadline))).wait(10.0)
+        self.record = CallRecord()
+        call = Call(deadline, observe=self.record.timings.append)
+        return drive(self.methods[rpc].handler(request, call, self.record)).wait(10.0)
 
     def infer(self, *args: Any, **kwargs: Any) -> dict[str, np.ndarray]:
         return arrays(self.call("ModelInfer", infer_request(*args, **kwargs)))
@@ -162,11 +164,11 @@ COUNT = np.array([5], np.int64)
 
 @pytest.mark.parametrize("raw", [True, False], ids=["raw", "typed"])
 def test_each_model_gives_what_the_vae_computes_as_it_was_asked(calls, raw):
-    vae, caller = calls.shelf.shelf[0].model.vae, Caller(float("inf"))
-    posterior = drive(vae.encode(X, caller=caller)).wait(10.0)
-    decoded = drive(vae.decode(Z, caller=caller)).wait(10.0)
-    again = drive(vae.reconstruct(X, latent="mean", seed=0, first_row=0, caller=caller)).wait(10.0)
-    sampled = drive(vae.sample(rows=5, seed=3, first_row=2, temperature=0.5, caller=caller)).wait(10.0)
+    vae, call = calls.shelf.shelf[0].model.vae, Call(float("inf"))
+    posterior = drive(vae.encode(X, call=call)).wait(10.0)
+    decoded = drive(vae.decode(Z, call=call)).wait(10.0)
+    again = drive(vae.reconstruct(X, latent="mean", seed=0, first_row=0, call=call)).wait(10.0)
+    sampled = drive(vae.sample(rows=5, seed=3, first_row=2, temperature=0.5, call=call)).wait(10.0)
     expected = {
         "toy-encoder": ({"x": X}, {"mean": posterior.mean, "logvar": posterior.log_var}),
         "toy-decoder": ({"z": Z}, {"mean": decoded.mean}),
@@ -218,7 +220,7 @@ def test_priority_and_timeout_reach_the_scheduler(calls):
     calls.infer("toy-encoder", {"x": X}, priority=2, timeout=1_500_000)
     calls.infer("toy-encoder", {"x": X}, priority=1, timeout=10**12)
     calls.infer("toy-encoder", {"x": X}, timeout=0)
-    bulk, urgent, plain = calls.callers
+    bulk, urgent, plain = calls.calls
     assert (bulk.priority, bulk.deadline) == ("bulk", 101.5)
     assert (urgent.priority, urgent.deadline) == ("interactive", 200.0)
     assert (plain.priority, plain.deadline) == ("interactive", 200.0)
@@ -229,8 +231,8 @@ def test_reconstructions_are_watched_for_drift_and_calls_say_what_they_asked_for
     (scored,) = calls.scored
     assert (scored.model, scored.version, scored.latent) == ("toy", "2", "mean")
     np.testing.assert_array_equal(scored.kl, again["kl"])
-    asked = calls.callers[0].asked
-    assert (asked.model, asked.version, asked.rows) == ("toy", "2", 3)
+    record = calls.record
+    assert (record.model, record.version, record.rows) == ("toy", "2", 3)
 
 
 def test_an_answer_past_its_timeout_is_not_sent(calls):
@@ -425,7 +427,8 @@ def test_a_models_own_name_beats_the_view_of_another(calls):
         "toy", "toy-decoder", "toy-sampler",
         "toy-encoder", "toy-encoder-encoder", "toy-encoder-decoder", "toy-encoder-sampler",
     ]  # fmt: skip
-    with pytest.raises(NotFound), Repository(calls.shelf).lease("toy-encoder", "2"):
+    call, record = Call(float("inf")), CallRecord()
+    with pytest.raises(NotFound), Repository(calls.shelf).admitted("toy-encoder", "2", call, record):
         pass
 
 

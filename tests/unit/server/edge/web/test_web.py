@@ -23,7 +23,7 @@ JSON = (b"content-type", b"application/json")
 HERE = (b"host", b"127.0.0.1:50051")
 
 
-async def repeating(request, caller):
+async def repeating(request, call, record):
     """Answers with what it understood, in the seed."""
     return pb.SampleResponse(seed=request.count * 100 + request.encoding * 10 + request.output)
 
@@ -120,7 +120,7 @@ def test_json_that_cannot_be_read_is_invalid_and_counted(body, says):
 
 
 def failing(error: Exception):
-    async def handler(request, caller):
+    async def handler(request, call, record):
         raise error
 
     return handler
@@ -232,7 +232,7 @@ def test_without_names_no_page_is_told_that_it_may():
 def test_a_caller_who_leaves_cancels_what_it_waits_for_and_gets_nothing():
     ends: list[Exception] = []
 
-    async def waiting(request, caller):
+    async def waiting(request, call, record):
         try:
             await Ticket()
         except Cancelled as error:

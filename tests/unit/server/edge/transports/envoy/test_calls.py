@@ -84,7 +84,7 @@ def held() -> tuple[Callable[..., Coroutine[Any, Any, StringValue]], list[BaseEx
     """A handler that waits for ever, and why it stopped waiting."""
     ends: list[BaseException] = []
 
-    async def handler(request: StringValue, caller: object) -> StringValue:
+    async def handler(request: StringValue, call: object, record: object) -> StringValue:
         try:
             await Ticket()
         except Cancelled as error:
@@ -98,7 +98,7 @@ def held() -> tuple[Callable[..., Coroutine[Any, Any, StringValue]], list[BaseEx
 def test_a_unary_call_is_over_when_its_request_is_submitted_and_answered_by_its_ticket():
     ticket: Ticket[None] = Ticket()
 
-    async def handler(request: StringValue, caller: object) -> StringValue:
+    async def handler(request: StringValue, call: object, record: object) -> StringValue:
         await ticket
         return request
 
@@ -162,7 +162,7 @@ def test_a_stream_makes_no_message_before_the_last_one_is_taken():
     numbers = Numbers()
 
     async def main() -> None:
-        transport, hangups = served(ServerStream("/s/m", StringValue, lambda request, caller: numbers))
+        transport, hangups = served(ServerStream("/s/m", StringValue, lambda request, call, record: numbers))
         caller = Caller(frame(b""), takes=2)
         call = asyncio.ensure_future(transport(caller.scope, caller.receive, caller.send))
         while caller.waiting is None:
@@ -188,7 +188,7 @@ def test_a_silent_stream_ends_with_its_deadline():
     silence = Silence()
 
     async def main() -> bytes:
-        transport, _ = served(ServerStream("/s/m", StringValue, lambda request, caller: silence))
+        transport, _ = served(ServerStream("/s/m", StringValue, lambda request, call, record: silence))
         caller = Caller(frame(b""), timeout=b"1m")
         await transport(caller.scope, caller.receive, caller.send)
         return caller.status
