@@ -3,7 +3,6 @@
 import contextlib
 import typing
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from google.protobuf import descriptor_pool
 from hypothesis import given
 from hypothesis import strategies as st
 from support.inference import arrays, infer_request
+from support.toy_model import CPU, GRAPHS, LATENT, Shelf, spec
 
 from server.core.batching.batcher import Batcher
 from server.core.batching.offload import Offload
@@ -19,66 +19,16 @@ from server.core.batching.scheduler import Scheduler
 from server.core.batching.ticket import drive
 from server.core.call import Call, CallRecord
 from server.core.events import BatchDone, RowsScored
-from server.core.likelihood import Bernoulli, Gaussian
-from server.core.model import Entry, Execution, Model, State
-from server.core.spec import Spec
+from server.core.likelihood import Gaussian
+from server.core.model import Entry, Model, State
 from server.core.vae.vae import Vae
 from server.edge.inference_v2 import open_inference_pb2 as pb
 from server.edge.inference_v2.repository import Repository
 from server.edge.inference_v2.servicer import InferenceServicer
 from server.edge.inference_v2.statistics import Statistics
-from server.errors import DeadlineExceeded, InvalidInput, NotFound, Unavailable
+from server.errors import DeadlineExceeded, InvalidInput, NotFound
 
-MAX_ROWS, LATENT = 16, 2
-GRAPHS = {
-    "encoder": lambda x: (x.reshape(-1, 4)[:, :2] * 4 - 2, x.reshape(-1, 4)[:, 2:] - 1),
-    "decoder": lambda z: (1 / (1 + np.exp(-logits(z))), logits(z)),
-}
-CPU = Execution("CPUExecutionProvider", 8, 2, 1, 1, "given", ())
-
-
-def logits(z: np.ndarray) -> np.ndarray:
-    return np.repeat(z, 2, axis=1).reshape(-1, 1, 2, 2)
-
-
-def spec(**changes: Any) -> Spec:
-    facts = {
-        "digest": "d",
-        "embedding_space": "e",
-        "item_shape": (1, 2, 2),
-        "value_range": (0.0, 1.0),
-        "latent_size": LATENT,
-        "likelihood": Bernoulli(),
-        "learned_prior": False,
-        "sampling_version": 1,
-        "metrics": {},
-        "elbo_percentiles": {"mean": np.linspace(-5, 0, 101), "draw": np.linspace(-8, 0, 101)},
-        "nll_percentiles": {},
-        "kl_percentiles": {},
-    }
-    return Spec(**{**facts, **changes})
-
-
-@dataclass
-class Shelf:
-    """Models by name: the first entry of a name is its newest."""
-
-    shelf: list[Entry]
-
-    def entries(self) -> list[Entry]:
-        return self.shelf
-
-    @contextlib.contextmanager
-    def lease(self, name: str, version: str, label: str) -> Iterator[Model]:
-        yield self._find(name, version)
-
-    def _find(self, name: str, version: str) -> Model:
-        for entry in self.shelf:
-            if entry.name == name and version in ("", entry.version):
-                if entry.model is None:
-                    raise Unavailable(f"{name} is {entry.state}")
-                return entry.model
-        raise NotFound(f"{name} has no version {version!r}")
+MAX_ROWS = 16
 
 
 class Calls:
