@@ -7,6 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 from server.core.batching.ticket import Ticket
+from server.edge.await_ticket import await_ticket
 from server.edge.boundary import Boundary, Reply
 from server.edge.metadata import Metadata, of_headers
 from server.edge.methods import Dialogue, ServerStream, Unary
@@ -16,6 +17,7 @@ from server.edge.transports.envoy.frames import Frames, only_message
 from server.edge.transports.envoy.hangups import OpenCall
 from server.edge.transports.envoy.request import seconds_left
 from server.edge.transports.envoy.response import Event
+from server.errors import Cancelled
 
 T = TypeVar("T")
 _NOT_ONE = "the method takes one request message, got {}"
@@ -94,7 +96,7 @@ async def server_stream(method: ServerStream, boundary: Boundary, exchange: Exch
     try:
         async with asyncio.timeout(timeout):
             while True:
-                reply = await _settled(exchange, stream.next())
+                reply = await _outcome(exchange, stream.next())
                 if reply.payload is not None:
                     await answers.put(reply.payload)
                 if reply.status is not None:
@@ -116,7 +118,7 @@ async def dialogue(method: Dialogue, boundary: Boundary, exchange: Exchange, *, 
     try:
         async with asyncio.timeout(timeout):
             async for payload in _messages(exchange, max_bytes=max_bytes):
-                reply = await _settled(exchange, conversation.answer(payload))
+                reply = await _outcome(exchange, conversation.answer(payload))
                 if reply.payload is None:
                     assert reply.status is not None
                     status = reply.status
@@ -166,20 +168,18 @@ def _heard(sent: Awaitable[None]) -> "asyncio.Future[None]":
     return future
 
 
-async def _settled(exchange: Exchange, ticket: Ticket[T]) -> T:
-    """The ticket's outcome. A caller who leaves, or a deadline that passes, cancels the ticket."""
-    if not ticket.done:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        ticket.add_done_callback(lambda _: None if future.done() else future.set_result(None))
-        exchange.call.wait_for(ticket)
-        try:
-            await future
-        except asyncio.CancelledError:
-            ticket.cancel()
+async def _outcome(exchange: Exchange, ticket: Ticket[T]) -> T:
+    """The ticket's outcome. A deadline that passes cancels the ticket, and so does a caller who leaves: Hangup."""
+    exchange.call.wait_for(ticket)
+    try:
+        outcome = await await_ticket(ticket)
+    except Cancelled:
+        if not exchange.call.gone:
             raise
+        raise Hangup from None
     if exchange.call.gone:
         raise Hangup
-    return ticket.outcome()
+    return outcome
 
 
 async def _one_message(exchange: Exchange, *, max_bytes: int) -> bytes:
