@@ -44,10 +44,9 @@ class Nothing:
 
 async def measure(served: artifacts.Served) -> None:
     nothing = Nothing()
-    settings = read(["--models", str(served.folder), "--metrics-port", "0", "--drain-delay", "0"], os.environ)
+    settings = read(["--models", str(served.folder), "--metrics-port", "0"], os.environ)
     log = logs.configure(log_format="json", level="warning", worker=None)
-    app = App(settings, log, make_transport=nothing, worker=None, line=None)
-    await app.start()
+    app = await App.start(settings, log, executor_died=asyncio.Event(), make_transport=nothing)
     print(f"{'us a call':>12}{'process':>10}{'callers thread':>16}")
     for operation in OPERATIONS:
         cell = Cell(operation, 1, CALLERS)
@@ -62,7 +61,7 @@ async def measure(served: artifacts.Served) -> None:
             thread.append(time.thread_time() - started[1])
         least = (min(seconds[1:]) / CALLS * 1e6 for seconds in (process, thread))
         print("{:>12}{:>10.1f}{:>16.1f}".format(operation, *least))
-    await app.drain()
+    await app.drain(delay=0.0)
 
 
 async def _calls(boundary: Boundary, method: Unary, requests: list[bytes]) -> None:

@@ -13,9 +13,8 @@ from server.process.handover import WORKER_HANDOVER, Worker
 from server.settings import BadSettings, Settings, read
 
 if TYPE_CHECKING:
-    import structlog
-
     from server.edge.transports.transport import MakeTransport
+    from server.telemetry.logs import Log
 
 
 def main() -> int:
@@ -31,9 +30,9 @@ def main() -> int:
 
 
 def run(settings: Settings, arguments: Sequence[str], *, worker: Worker | None) -> int:
+    """Serve in this process, as Envoy, or through workers, whichever the settings ask for; the exit code."""
     # Imported late: --help and a bad flag need not wait.
-    from server.process import signals
-    from server.telemetry import logs
+    from server.process import exit_codes, signals
 
     if worker:
         signals.die_with(worker.supervisor)
@@ -42,10 +41,7 @@ def run(settings: Settings, arguments: Sequence[str], *, worker: Worker | None) 
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     # The folder is being read: there is nothing to read anew yet.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    log = logs.configure(
-        log_format=settings.log_format, level=settings.log_level, worker=worker.number if worker else None
-    )
-    try:
+    with exit_codes.start_failures_logged(settings, worker=worker.number if worker else None) as log:
         if settings.workers > 1 and worker is None:
             from server.process import supervisor
 
@@ -60,27 +56,23 @@ def run(settings: Settings, arguments: Sequence[str], *, worker: Worker | None) 
                     raise
                 log.info("transport grpcio", reason=str(missing))
         return _serve(settings, log, worker)
-    except StartFailed as error:
-        log.error("cannot start", reason=str(error))
-        return 2
+    return exit_codes.CANNOT_START
 
 
-def _serve(settings: Settings, log: "structlog.typing.FilteringBoundLogger", worker: Worker | None) -> int:
+def _serve(settings: Settings, log: "Log", worker: Worker | None) -> int:
     import uvloop
 
-    from server.app import app
+    from server.app.serve import serve
     from server.edge.transports.grpcio import GrpcioTransport
 
     make_transport: MakeTransport = partial(GrpcioTransport, shared=worker is not None)
     if settings.web == "on" and settings.web_port != "off":
         make_transport = _with_web(make_transport, settings, log, shared=worker is not None)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(app.serve(settings, log, make_transport=make_transport, worker=worker))
+        return runner.run(serve(settings, log, make_transport=make_transport, worker=worker))
 
 
-def _with_web(
-    make_transport: "MakeTransport", settings: Settings, log: "structlog.typing.FilteringBoundLogger", *, shared: bool
-) -> "MakeTransport":
+def _with_web(make_transport: "MakeTransport", settings: Settings, log: "Log", *, shared: bool) -> "MakeTransport":
     from server.edge.web.cors import CorsPolicy
 
     try:

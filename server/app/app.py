@@ -1,21 +1,19 @@
-"""The composition root: builds every part from the settings, runs them, and takes them down in order."""
+"""The composition root: builds every part from the settings, joins them, and takes them down in order."""
 
 import asyncio
 import gc
 import os
 import secrets
-import signal
-import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING
-
-import structlog
 
 from server.app.administration import Administration
 from server.app.model_host import ModelHost
 from server.app.security import Security
 from server.core.batching.offload import Offload
+from server.core.model import Models
 from server.edge import reflection, servicer
 from server.edge.boundary import Boundary
 from server.edge.health import SERVICE as HEALTH_SERVICE
@@ -26,177 +24,149 @@ from server.edge.inference_v2.statistics import Statistics
 from server.edge.methods import MethodTable, table
 from server.edge.servicer import VaeServicer
 from server.edge.status import Code
-from server.edge.transports.grpcio import GrpcioTransport
 from server.edge.transports.transport import MakeTransport
 from server.edge.wire import MAX_SEED
 from server.engine.engine import DeviceUnavailable
 from server.errors import ArtifactError, StartFailed
-from server.process import signals
 from server.process.handover import Worker
-from server.process.signals import SubscribeToSignals
 from server.process.worker_channel import WorkerEndpoint
 from server.settings import Settings, cores
 from server.telemetry.access import AccessLog
 from server.telemetry.calls import Calls
+from server.telemetry.logs import Log
 from server.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from server.telemetry.traces import Traces
 
-QUIET_SECONDS, QUIET_AT_MOST = 0.1, 2.0  # nobody called for so long; how long to hope for that
+QUIET_SECONDS = 0.1  # without a new call before the server stops
+QUIET_AT_MOST = 2.0  # seconds that it waits for such a pause
 LAST_WORDS_SECONDS = 1.0  # for answers that are written but not yet sent when the server stops
 OFFLOAD_THREADS = 2  # they only hold the interpreter between numpy's and zlib's long calls
 
 
-async def serve(
-    settings: Settings,
-    log: structlog.typing.FilteringBoundLogger,
-    *,
-    make_transport: MakeTransport = GrpcioTransport,
-    subscribe_to_signals: SubscribeToSignals = signals.subscribe_by_loop,
-    worker: Worker | None = None,
-) -> int:
-    """Serve until SIGTERM or SIGINT, then drain; the process's exit code. Raises StartFailed.
-
-    A worker shares the port that its supervisor names, and its supervisor asks it for its metrics.
-    """
-    started = time.monotonic()
-    channel = WorkerEndpoint(worker.channel) if worker else None
-    app = App(settings, log, make_transport=make_transport, worker=worker, channel=channel)
-    await app.start()
-    stop = asyncio.Event()
-    subscribe_to_signals(partial(_on_signal, app, stop, log))
-    app.when_broken(stop.set)
-    seconds = round(time.monotonic() - started, 3)
-    if channel:
-        log.info("worker ready", seconds=seconds)
-        channel.tell_ready()
-    else:
-        log.info("ready", host=settings.host, port=app.port, metrics_port=app.metrics_port, seconds=seconds)
-    await stop.wait()
-    await app.drain()
-    return 1 if app.broken else 0
-
-
-def _on_signal(
-    app: "App", stop: asyncio.Event, log: structlog.typing.FilteringBoundLogger, number: signal.Signals
-) -> None:
-    if number == signals.RELOADING:
-        app.reload()
-        return
-    if stop.is_set():
-        # The second signal: whoever sends it does not want to wait.
-        log.warning("exit now", signal=number.name)
-        signals.die_of(number)
-    log.info("draining", signal=number.name)
-    stop.set()
-
-
 class App:
-    """All parts of one server process."""
+    """One server process that listens: its parts, all of them built and joined."""
 
     def __init__(
         self,
-        settings: Settings,
-        log: structlog.typing.FilteringBoundLogger,
         *,
-        make_transport: MakeTransport,
-        worker: Worker | None,
-        channel: WorkerEndpoint | None,
+        port: int,
+        metrics_port: int,
+        log: Log,
+        drain_seconds: float,
+        health: Health,
+        model_host: ModelHost,
+        admin: Administration,
+        boundary: Boundary,
+        teardown: AsyncExitStack,
     ) -> None:
-        self.port = worker.port if worker else settings.port
-        self.metrics_port = 0
-        self.broken = False
-        self._settings = settings
+        """`teardown` takes down, last built first, what takes calls and what answers them."""
+        self.port = port
+        self.metrics_port = metrics_port
         self._log = log
-        self._make_transport = make_transport
-        self._channel = channel
-        self._metrics = Metrics()
-        self._health = Health()
-        self._statistics = Statistics()
-        self._on_broken: Callable[[], None] = lambda: None
-        self._stop_metrics: Callable[[], None] = lambda: None
-        share = worker.cores if worker else cores()
-        loop = self._loop = asyncio.get_running_loop()
-        self._offload = Offload(threads=min(OFFLOAD_THREADS, share), deliver=loop.call_soon_threadsafe)
-        self._model_host = ModelHost(
-            settings, self._metrics, self._statistics, self._health, log, cores=share, on_death=self._break
-        )
-        self._admin = Administration(
-            settings.admin_socket,
-            self._model_host.catalog,
-            self._metrics,
-            rescan=self._model_host.rescan,
-            complaint=lambda: self._model_host.complaint,
-            report_internal=self._report_internal,
-            worker=worker,
-        )
+        self._drain_seconds = drain_seconds
+        self._health = health
+        self._model_host = model_host
+        self._admin = admin
+        self._boundary = boundary
+        self._teardown = teardown
 
-    async def start(self) -> None:
-        """Load every model, then listen. Raises StartFailed."""
-        settings = self._settings
-        access_log = AccessLog(self._log, rate=settings.access_log)
-        self._calls = Calls(self._metrics, access_log, _traces() if settings.traces == "on" else None)
-        self._expose_metrics()
-        self._security = Security(settings, metrics=self._metrics.security, log=self._log)
-        try:
-            self._model_host.load()
-        except (ArtifactError, DeviceUnavailable) as error:
-            raise StartFailed(str(error)) from error
-        methods = self._methods()
-        for method in methods.values():
-            self._metrics.expect_calls(method.rpc, codes=[code.name for code in Code])
-        boundary = self._boundary = Boundary(
-            max_seconds=settings.max_seconds,
-            observe=self._calls.observe,
-            report_internal=self._report_internal,
-            begin_trace=self._calls.begin_trace,
-            authenticator=self._security.authenticator,
-        )
-        # What is there now stays: the garbage collector need not walk it again and again, with all callers waiting.
-        gc.collect()
-        gc.freeze()
-        self._transport = self._make_transport(
-            methods,
-            boundary,
-            max_request_bytes=self._model_host.max_request_bytes(),
-            connections=self._security.connections,
-        )
-        try:
-            self.port = await self._transport.start(settings.host, self.port)
-        except OSError as error:
-            raise StartFailed(f"--port: {error}") from error
-        await self._admin.start()
-        self._security.watch()
-        for service in ("", servicer.SERVICE, inference.SERVICE):
-            self._health.set(service, serving=True, probe=self._model_host.readiness.ask)
-        self._model_host.watch()
+    @staticmethod
+    async def start(
+        settings: Settings,
+        log: Log,
+        *,
+        executor_died: asyncio.Event,
+        make_transport: MakeTransport,
+        worker: Worker | None = None,
+        channel: WorkerEndpoint | None = None,
+    ) -> "App":
+        """Build every part, load every model, then listen; of what cannot start nothing is left. Raises StartFailed.
+
+        `executor_died` is set when one does: the process cannot keep its promises and should be restarted.
+        """
+        loop = asyncio.get_running_loop()
+        share = worker.cores if worker else cores()
+        metrics, health, statistics = Metrics(), Health(), Statistics()
+        report_internal = partial(_report_internal, log)
+        async with AsyncExitStack() as teardown:
+            access_log = AccessLog(log, rate=settings.access_log)
+            calls = Calls(metrics, access_log, _traces() if settings.traces == "on" else None)
+            metrics_port, stop_metrics = _expose(metrics, settings, channel)
+            teardown.callback(stop_metrics)
+            teardown.push_async_callback(asyncio.to_thread, calls.close)
+            security = Security(settings, metrics=metrics.security, log=log)
+            offload = Offload(threads=min(OFFLOAD_THREADS, share), deliver=loop.call_soon_threadsafe)
+            teardown.callback(offload.close)
+            model_host = ModelHost(settings, metrics, statistics, health, log, cores=share, executor_died=executor_died)
+            teardown.callback(model_host.close)
+            try:
+                model_host.load()
+            except (ArtifactError, DeviceUnavailable) as error:
+                raise StartFailed(str(error)) from error
+            methods = _methods(
+                settings, model_host.catalog, offload, metrics=metrics, health=health, statistics=statistics
+            )
+            boundary = Boundary(
+                max_seconds=settings.max_seconds,
+                observe=calls.observe,
+                report_internal=report_internal,
+                begin_trace=calls.begin_trace,
+                authenticator=security.authenticator,
+            )
+            admin = Administration(
+                settings.admin_socket,
+                model_host.catalog,
+                metrics,
+                rescan=model_host.rescan,
+                complaint=lambda: model_host.complaint,
+                report_internal=report_internal,
+                worker=worker,
+            )
+            # What is there now stays: the garbage collector need not walk it again and again, with all callers waiting.
+            gc.collect()
+            gc.freeze()
+            max_bytes = model_host.max_request_bytes()
+            transport = make_transport(methods, boundary, max_request_bytes=max_bytes, connections=security.connections)
+            try:
+                port = await transport.start(settings.host, worker.port if worker else settings.port)
+            except OSError as error:
+                raise StartFailed(f"--port: {error}") from error
+            teardown.push_async_callback(transport.stop, seconds=LAST_WORDS_SECONDS)
+            teardown.callback(security.close)
+            teardown.callback(health.close)
+            await admin.start()
+            security.watch()
+            for service in ("", servicer.SERVICE, inference.SERVICE):
+                health.set(service, serving=True, probe=model_host.readiness.ask)
+            model_host.watch()
+            return App(
+                port=port,
+                metrics_port=metrics_port,
+                log=log,
+                drain_seconds=settings.drain_seconds,
+                health=health,
+                model_host=model_host,
+                admin=admin,
+                boundary=boundary,
+                teardown=teardown.pop_all(),
+            )
 
     def reload(self) -> None:
         """Look at the folder of models now."""
         self._log.info("reloading")
         self._model_host.rescan()
 
-    def when_broken(self, callback: Callable[[], None]) -> None:
-        """Call back if an executor dies: the process cannot keep its promises and should be restarted."""
-        self._on_broken = callback
-
-    async def drain(self) -> None:
-        """Say NOT_SERVING, go on for the drain delay, finish what was accepted, stop."""
+    async def drain(self, *, delay: float) -> None:
+        """Say NOT_SERVING, go on for `delay` seconds, finish what was accepted, stop."""
         self._health.stop_serving()
         self._model_host.stop()
         await self._admin.stop()
-        if not self.broken:
-            await asyncio.sleep(self._settings.drain_delay)
+        await asyncio.sleep(delay)
         self._boundary.drain()
         await self._until_quiet()
-        self._health.close()
-        self._security.close()
-        await self._transport.stop(seconds=LAST_WORDS_SECONDS)
-        self._model_host.close()
-        self._offload.close()
-        await asyncio.to_thread(self._calls.close)
-        self._stop_metrics()
+        await self._teardown.aclose()
         self._log.info("stopped")
 
     async def _until_quiet(self) -> None:
@@ -205,54 +175,55 @@ class App:
         Calls that have reached this machine but not yet this code would be cut by closing the port; here they are told
         UNAVAILABLE, which clients retry elsewhere.
         """
-        end = self._loop.time() + self._settings.drain_seconds
-        calls, quiet_by = -1, self._loop.time() + QUIET_AT_MOST
-        while self._boundary.open_calls or (self._boundary.calls != calls and self._loop.time() < quiet_by):
-            if self._loop.time() >= end:
-                self._log.warning(
-                    "calls cut", open_calls=self._boundary.open_calls, seconds=self._settings.drain_seconds
-                )
+        loop, boundary = asyncio.get_running_loop(), self._boundary
+        end = loop.time() + self._drain_seconds
+        calls, quiet_by = -1, loop.time() + QUIET_AT_MOST
+        while boundary.open_calls or (boundary.calls != calls and loop.time() < quiet_by):
+            if loop.time() >= end:
+                self._log.warning("calls cut", open_calls=boundary.open_calls, seconds=self._drain_seconds)
                 return
-            calls = self._boundary.calls
+            calls = boundary.calls
             await asyncio.sleep(QUIET_SECONDS)
 
-    def _expose_metrics(self) -> None:
-        if self._channel:
-            self._channel.answer(self._metrics.reading)
-            return
-        host, port = self._settings.metrics_host, self._settings.metrics_port
-        try:
-            self.metrics_port, self._stop_metrics = self._metrics.serve(host, port)
-        except OSError as error:
-            raise StartFailed(f"--metrics-port: cannot listen on {host}:{port}: {error.strerror}") from error
 
-    def _methods(self) -> MethodTable:
-        models = self._model_host.catalog
-        max_rows = self._settings.max_request_rows
-        scored = self._metrics.scored
-        native = VaeServicer(models, offload=self._offload, max_rows=max_rows, pick_seed=_pick_seed, observe=scored)
-        foreign = InferenceServicer(
-            models,
-            offload=self._offload,
-            max_rows=max_rows,
-            pick_seed=_pick_seed,
-            ready=lambda: self._health.serving,
-            statistics=self._statistics,
-            observe=scored,
-        )
-        methods = (*native.methods(), *foreign.methods(), *self._health.methods())
-        if self._settings.reflects:
-            methods += reflection.methods([servicer.SERVICE, inference.SERVICE, HEALTH_SERVICE])
-        return table(*methods)
+def _expose(metrics: Metrics, settings: Settings, channel: WorkerEndpoint | None) -> tuple[int, Callable[[], None]]:
+    """Show the metrics at a port of their own, which is told, or to the supervisor; and how to stop it."""
+    if channel:
+        channel.answer(metrics.reading)
+        return 0, lambda: None
+    host, port = settings.metrics_host, settings.metrics_port
+    try:
+        return metrics.serve(host, port)
+    except OSError as error:
+        raise StartFailed(f"--metrics-port: cannot listen on {host}:{port}: {error.strerror}") from error
 
-    def _report_internal(self, error: BaseException, *, error_id: str, method: str, trace_id: str) -> None:
-        known = {"trace_id": trace_id} if trace_id else {}
-        self._log.error("internal error", error_id=error_id, method=method, exc_info=error, **known)
 
-    def _break(self) -> None:
-        self.broken = True
-        self._health.stop_serving()
-        self._on_broken()
+def _methods(
+    settings: Settings, models: Models, offload: Offload, *, metrics: Metrics, health: Health, statistics: Statistics
+) -> MethodTable:
+    native = VaeServicer(
+        models, offload=offload, max_rows=settings.max_request_rows, pick_seed=_pick_seed, observe=metrics.scored
+    )
+    foreign = InferenceServicer(
+        models,
+        offload=offload,
+        max_rows=settings.max_request_rows,
+        pick_seed=_pick_seed,
+        ready=lambda: health.serving,
+        statistics=statistics,
+        observe=metrics.scored,
+    )
+    methods = (*native.methods(), *foreign.methods(), *health.methods())
+    if settings.reflects:
+        methods += reflection.methods([servicer.SERVICE, inference.SERVICE, HEALTH_SERVICE])
+    for method in methods:
+        metrics.expect_calls(method.rpc, codes=[code.name for code in Code])
+    return table(*methods)
+
+
+def _report_internal(log: Log, error: BaseException, *, error_id: str, method: str, trace_id: str) -> None:
+    known = {"trace_id": trace_id} if trace_id else {}
+    log.error("internal error", error_id=error_id, method=method, exc_info=error, **known)
 
 
 def _pick_seed() -> int:

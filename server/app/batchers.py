@@ -1,8 +1,6 @@
 """Makes the batchers of a model version, with the metrics and the log that hear of what they do."""
 
-from collections.abc import Callable
-
-import structlog
+import asyncio
 
 from server.core.batching.batcher import Batcher
 from server.core.batching.scheduler import Scheduler
@@ -12,6 +10,7 @@ from server.core.model import Execution
 from server.edge.inference_v2.statistics import Statistics
 from server.engine.graph import LoadedGraph
 from server.settings import Settings
+from server.telemetry.logs import Log
 from server.telemetry.metrics import Metrics
 
 
@@ -23,20 +22,20 @@ class BatcherFactory:
         settings: Settings,
         metrics: Metrics,
         statistics: Statistics,
-        log: structlog.typing.FilteringBoundLogger,
+        log: Log,
         *,
         deliver: Deliver,
         soon: Deliver,
-        on_death: Callable[[], None],
+        executor_died: asyncio.Event,
     ) -> None:
-        """`deliver` and `soon` as for a batcher; `on_death` hears, on the callers' thread, that an executor died."""
+        """`deliver` and `soon` as for a batcher; `executor_died` is set, on the callers' thread, when one does."""
         self._settings = settings
         self._metrics = metrics
         self._statistics = statistics
         self._log = log
         self._deliver = deliver
         self._soon = soon
-        self._on_death = on_death
+        self._executor_died = executor_died
 
     def __call__(self, graph: LoadedGraph, execution: Execution, model: str, version: str, name: str) -> Batcher:
         measure = self._metrics.batches(model=model, version=version, graph=name, padding=graph.padding)
@@ -51,7 +50,7 @@ class BatcherFactory:
                 )
             elif isinstance(event, ExecutorDied):
                 self._log.error("executor died", model=model, version=version, graph=name, exc_info=event.error)
-                self._deliver(self._on_death)
+                self._deliver(self._executor_died.set)
 
         batcher = Batcher(
             graph,

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from functools import partial
 
-import structlog
-
 from server.catalog.routing import Route
 from server.core.batching.ticket import Ticket
 from server.core.model import Entry, Execution
 from server.edge import servicer
 from server.edge.health import Health
 from server.errors import ArtifactError
+from server.telemetry.logs import Log
 from server.telemetry.metrics import Metrics
 
 
@@ -21,7 +20,7 @@ class ModelEvents:
         self,
         metrics: Metrics,
         health: Health,
-        log: structlog.typing.FilteringBoundLogger,
+        log: Log,
         *,
         ask: Callable[[str], Ticket[bool]],
         on_ready: Callable[[Entry], object],

@@ -1,10 +1,7 @@
 """The model versions of a server: loaded at the start, and kept in line with their folder as long as it serves."""
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
-
-import structlog
 
 from server.app.batchers import BatcherFactory
 from server.app.model_events import ModelEvents
@@ -23,6 +20,7 @@ from server.engine.autotune.cache import CalibrationCache
 from server.engine.autotune.choose import ExecutionOverrides
 from server.errors import Unavailable
 from server.settings import Settings
+from server.telemetry.logs import Log
 from server.telemetry.metrics import Metrics
 
 REQUEST_OVERHEAD_BYTES = 1 << 16  # everything in a request that is not rows
@@ -38,12 +36,12 @@ class ModelHost:
         metrics: Metrics,
         statistics: Statistics,
         health: Health,
-        log: structlog.typing.FilteringBoundLogger,
+        log: Log,
         *,
         cores: int,
-        on_death: Callable[[], None],
+        executor_died: asyncio.Event,
     ) -> None:
-        """`on_death` hears that an executor died. Raises StartFailed."""
+        """`executor_died` is set when one does. Raises StartFailed."""
         loop = self._loop = asyncio.get_running_loop()
         self.catalog = Catalog()
         self.readiness = Readiness(self.catalog, later=loop.call_later)
@@ -58,7 +56,7 @@ class ModelHost:
             log,
             deliver=loop.call_soon_threadsafe,
             soon=loop.call_soon,
-            on_death=on_death,
+            executor_died=executor_died,
         )
         self._rollout = Rollout(
             settings.models,

@@ -4,8 +4,6 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from server.app import file_watcher
 from server.app.file_watcher import FileWatcher
 from server.edge.access import certificate, tenants_file
@@ -15,6 +13,7 @@ from server.edge.access.tenants_file import BadTenantsFile, TenantsFile
 from server.edge.transports.connections import Connections, CurrentCertificate
 from server.errors import StartFailed
 from server.settings import Settings
+from server.telemetry.logs import Log
 from server.telemetry.security import SecurityMetrics
 
 GRACE_SECONDS = 10.0  # beyond the longest call, for the calls of a connection that has reached its age
@@ -23,9 +22,7 @@ GRACE_SECONDS = 10.0  # beyond the longest call, for the calls of a connection t
 class Security:
     """The authenticator and the certificate of one server."""
 
-    def __init__(
-        self, settings: Settings, *, metrics: SecurityMetrics, log: structlog.typing.FilteringBoundLogger
-    ) -> None:
+    def __init__(self, settings: Settings, *, metrics: SecurityMetrics, log: Log) -> None:
         """Raises StartFailed."""
         self._metrics, self._log = metrics, log
         self._watched: list[FileWatcher[Any]] = []

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from server.app import app
+from server.app.serve import serve
 from server.edge.boundary import Boundary
 from server.edge.methods import MethodTable
 from server.edge.transports.connections import Connections
@@ -25,11 +25,9 @@ from server.edge.transports.envoy.sds import Secrets
 from server.edge.transports.envoy.transport import EnvoyTransport
 from server.edge.web.app import WebApp
 from server.edge.web.cors import CorsPolicy
-from server.errors import StartFailed
-from server.process import signals
+from server.process import exit_codes, signals
 from server.process.handover import ENVOY_HANDOVER, EnvoyHandover, Worker
 from server.settings import read
-from server.telemetry import logs
 
 
 class Application:
@@ -64,9 +62,6 @@ class Application:
         handover = EnvoyHandover.from_json(os.environ.pop(ENVOY_HANDOVER))
         settings = read(handover.arguments, os.environ)
         worker = Worker.from_json(handover.worker) if handover.worker else None
-        log = logs.configure(
-            log_format=settings.log_format, level=settings.log_level, worker=worker.number if worker else None
-        )
         listener = Listener(
             admin=Admin(Path(handover.admin)),
             let_listen=lambda: send({"type": "lifespan.startup.complete"}),
@@ -103,12 +98,11 @@ class Application:
             return self._transport
 
         try:
-            return await app.serve(
-                settings, log, make_transport=make_transport, subscribe_to_signals=waiting.subscribe, worker=worker
-            )
-        except StartFailed as error:
-            log.error("cannot start", reason=str(error))
-            return 2
+            with exit_codes.start_failures_logged(settings, worker=worker.number if worker else None) as log:
+                return await serve(
+                    settings, log, make_transport=make_transport, subscribe_to_signals=waiting.subscribe, worker=worker
+                )
+            return exit_codes.CANNOT_START
         finally:
             if secrets is not None:
                 secrets.remove()

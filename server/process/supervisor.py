@@ -13,14 +13,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
-import structlog
-
 from server.errors import StartFailed
 from server.process import signals
 from server.process.port_reservation import PortReservation
 from server.process.worker_channel import SupervisorEndpoint, ask_all
 from server.process.worker_process import WorkerProcess, how_it_ended
 from server.settings import Settings, cores
+from server.telemetry.logs import Log
 from server.telemetry.supervision import SupervisionMetrics
 
 ANSWER_SECONDS = 1.0  # for a worker's metrics; a scrape shows what it said last if it takes longer
@@ -28,7 +27,7 @@ ANSWER_SECONDS = 1.0  # for a worker's metrics; a scrape shows what it said last
 Serving: TypeAlias = "asyncio.Future[bool]"  # True once a worker serves for the first time, False if it ended instead
 
 
-async def supervise(settings: Settings, arguments: Sequence[str], log: structlog.typing.FilteringBoundLogger) -> int:
+async def supervise(settings: Settings, arguments: Sequence[str], log: Log) -> int:
     """Serve through workers until SIGTERM or SIGINT, then let them drain; the exit code. Raises StartFailed."""
     if sys.platform != "linux":
         raise StartFailed("--workers above 1 needs Linux")
@@ -48,7 +47,7 @@ class Supervisor:
         self,
         settings: Settings,
         arguments: Sequence[str],
-        log: structlog.typing.FilteringBoundLogger,
+        log: Log,
         *,
         port: int,
     ) -> None:

@@ -4,9 +4,8 @@ import random
 import time
 from collections.abc import Callable
 
-import structlog
-
 from server.core.events import CallHandled
+from server.telemetry.logs import Log
 
 # A storm of refusals must not become one of log lines, each of which takes time from those who are served.
 MOST_PER_SECOND = 100  # of calls that did not end OK
@@ -17,7 +16,7 @@ class AccessLog:
 
     def __init__(
         self,
-        log: structlog.typing.FilteringBoundLogger,
+        log: Log,
         *,
         rate: float,
         choose: Callable[[], float] = random.random,

@@ -8,9 +8,10 @@ import structlog
 
 Format: TypeAlias = Literal["json", "console"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+Log: TypeAlias = structlog.typing.FilteringBoundLogger
 
 
-def configure(*, log_format: Format, level: Level, worker: int | None = None) -> structlog.typing.FilteringBoundLogger:
+def configure(*, log_format: Format, level: Level, worker: int | None = None) -> Log:
     """Set up structlog once, and the logger that the server writes to. Each line of a worker has its number."""
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
@@ -31,5 +32,5 @@ def configure(*, log_format: Format, level: Level, worker: int | None = None) ->
     )
     # grpc and asyncio log through the standard library: the same stream, problems only.
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
-    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    logger: Log = structlog.get_logger()
     return logger if worker is None else logger.bind(worker=worker)

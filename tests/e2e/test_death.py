@@ -6,7 +6,7 @@ import grpc
 import pytest
 from support.server import FIXED
 
-from server.app import app
+from server.app.serve import serve
 from server.core.batching.scheduler import Scheduler
 from server.settings import read
 from vaeserve.v1 import vaeserve_pb2 as pb
@@ -39,7 +39,7 @@ def test_a_dead_executor_fails_its_callers_and_ends_the_process_with_1(models, m
         log = Log()
         ports = ("--port", "0", "--metrics-port", "0")
         settings = read([*FIXED, *ports, "--models", str(models), "--default-model", "tiny"], {})
-        serving = asyncio.create_task(app.serve(settings, log))
+        serving = asyncio.create_task(serve(settings, log))
         await asyncio.wait_for(log.ready.wait(), 30)
         monkeypatch.setattr(Scheduler, "learn", learn)
         async with grpc.aio.insecure_channel(f"127.0.0.1:{log.events['ready']['port']}") as channel:

@@ -205,6 +205,8 @@ def test_a_cache_that_cannot_be_written_is_told_once_and_the_server_serves(model
 
 
 def test_serving_imports_neither_torch_nor_training():
-    code = "import sys, server.app; print([m for m in ('torch', 'training', 'onnx', 'scipy') if m in sys.modules])"
+    code = (
+        "import sys, server.app.serve; print([m for m in ('torch', 'training', 'onnx', 'scipy') if m in sys.modules])"
+    )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed == "[]\n"
