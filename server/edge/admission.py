@@ -16,9 +16,10 @@ class AdmittedModel:
     no handler can forget the quota.
     """
 
-    __slots__ = ("_call", "_lease", "_record", "model")
+    __slots__ = ("_call", "_lease", "_record", "model", "spec")
 
-    model: Model  # the version that answers, once entered
+    model: Model  # the version that answers
+    spec: Spec  # its shapes and ranges, to check the request against
 
     def __init__(self, lease: AbstractContextManager[Model], call: Call, record: CallRecord) -> None:
         """`record` learns the model and the rows."""
@@ -27,6 +28,7 @@ class AdmittedModel:
     def __enter__(self) -> "AdmittedModel":
         """Raises PermissionDenied for a model that is not for this caller."""
         model = self.model = self._lease.__enter__()
+        self.spec = model.spec
         self._record.model, self._record.version = model.name, model.version
         try:
             self._call.allowance.check_model(model.name)
@@ -39,10 +41,6 @@ class AdmittedModel:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._lease.__exit__(kind, error, traceback)
-
-    @property
-    def spec(self) -> Spec:
-        return self.model.spec
 
     def note_rows(self, rows: int) -> None:
         """So many rows are asked for, whether or not the rest of the request is valid."""

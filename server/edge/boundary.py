@@ -63,18 +63,13 @@ class Boundary:
         self._begin_trace = begin_trace
         self.authenticator = authenticator
         self.clock = clock
-        self._draining = False
+        self.draining = False
         self.calls = 0  # so far, of those that a drain waits for
         self.open_calls = 0  # of these, not yet answered
 
     def drain(self) -> None:
         """From now on refuse new calls with UNAVAILABLE, and end streams with it, but for those until the stop."""
-        self._draining = True
-
-    def refuse_if_draining(self, method: Method) -> None:
-        """Raises Unavailable."""
-        if self._draining and method.ends_at_drain:
-            raise Unavailable("the server is shutting down")
+        self.draining = True
 
     def unary(
         self, method: Unary, payload: bytes, *, seconds_left: float | None, peer: Peer = ANONYMOUS
@@ -152,19 +147,20 @@ class Account:
 
         Raises Unavailable, and what the door raises: Unauthenticated, PermissionDenied or QuotaExceeded.
         """
-        boundary = self._boundary
-        boundary.refuse_if_draining(self.method)
-        if boundary.authenticator is not None and not self.method.public:
-            self._admitted = boundary.authenticator.enter(self.peer)
+        self.refuse_if_draining()
+        authenticator = self._boundary.authenticator
+        if authenticator is not None and not self.method.public:
+            self._admitted = authenticator.enter(self.peer)
             self.call = self._admitted.on_behalf(self.call)
             self.record.tenant = self.call.tenant
         return self.call
 
-    def check_drain(self) -> None:
-        """Raises Unavailable for a stream that ends where the server drains."""
-        self._boundary.refuse_if_draining(self.method)
+    def refuse_if_draining(self) -> None:
+        """Raises Unavailable."""
+        if self._boundary.draining and self.method.ends_at_drain:
+            raise Unavailable("the server is shutting down")
 
-    def check_deadline(self) -> None:
+    def refuse_if_late(self) -> None:
         """Raises DeadlineExceeded."""
         if self._boundary.clock() > self.call.deadline:
             raise DeadlineExceeded("the deadline passed before the response was sent")
@@ -217,9 +213,9 @@ class StreamCall:
                 self._messages = self._method.handler(_parse(self._method, self._payload), call, account.record)
             message = await self._messages.next()
             if message is not None:
-                account.check_drain()
+                account.refuse_if_draining()
                 return Reply(message.SerializeToString(), None)
-            status = Status(trailers=_timing_trailers(account.record))
+            status = Status(Code.OK, "", _timing_trailers(account.record))
         except Exception as error:
             status = account.refusal(error)
         self._code = status.code
@@ -247,8 +243,8 @@ async def _answer(account: Account, method: Unary | Dialogue, payload: bytes) ->
     try:
         call = account.admit()
         response = await method.handler(_parse(method, payload), call, account.record)
-        account.check_deadline()
-        reply = Reply(response.SerializeToString(), Status(trailers=_timing_trailers(account.record)))
+        account.refuse_if_late()
+        reply = Reply(response.SerializeToString(), Status(Code.OK, "", _timing_trailers(account.record)))
         code = Code.OK
     except Exception as error:
         status = account.refusal(error)
