@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from server.errors import StartFailed
+from server.settings import host_and_port
 
 
 class PortReservation:
@@ -22,8 +23,8 @@ class PortReservation:
         try:
             self._socket = _first_of([(family, address) for family, _, _, _, address in infos])
         except OSError as error:
-            shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            raise StartFailed(f"--port: cannot listen on {shown}: {os.strerror(error.errno or 0)}") from error
+            where = host_and_port(host, port)
+            raise StartFailed(f"--port: cannot listen on {where}: {os.strerror(error.errno or 0)}") from error
         self.port: int = self._socket.getsockname()[1]
 
     def __enter__(self) -> "PortReservation":

@@ -15,6 +15,7 @@ from server.edge.methods import Dialogue, MethodTable, ServerStream, Unary
 from server.edge.status import Code, Status
 from server.edge.transports import unix_socket
 from server.edge.transports.connections import KEEPALIVE_ANSWER_SECONDS, Connections, CurrentCertificate
+from server.settings import host_and_port
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _OPTIONS = (
@@ -59,7 +60,7 @@ class GrpcioTransport:
 
     async def start(self, host: str, port: int) -> int:
         """Listen; the port taken, chosen by the system if 0 was asked for. Raises OSError if it cannot be had."""
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        address = host_and_port(host, port)
         try:
             if self._current_certificate is None:
                 bound = self._server.add_insecure_port(address)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from http.client import HTTPException
 
 from server.edge.transports.envoy.admin import Admin
+from server.settings import host_and_port
 
 POLL_SECONDS = 0.005
 
@@ -66,5 +67,4 @@ def _check_free(host: str, port: int, *, shared: bool) -> None:
         try:
             probe.bind((address, port))
         except OSError as error:
-            shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            raise OSError(f"cannot listen on {shown}: {os.strerror(error.errno or 0)}") from error
+            raise OSError(f"cannot listen on {host_and_port(host, port)}: {os.strerror(error.errno or 0)}") from error

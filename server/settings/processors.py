@@ -1,0 +1,19 @@
+"""The processors that this process may use."""
+
+import math
+import os
+from pathlib import Path
+
+
+def cores(*, cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """The processors this process may use: what taskset and a container's CPU quota leave of the machine."""
+    affinity = len(os.sched_getaffinity(0))
+    try:
+        if (cgroup / "cpu.max").exists():
+            quota, period = (cgroup / "cpu.max").read_text().split()
+        else:  # the first version of control groups
+            quota, period = ((cgroup / f"cpu/cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        limit = math.ceil(int(quota) / int(period))
+    except (OSError, ValueError):  # none is set, or none can be
+        return affinity
+    return affinity if limit < 1 else min(affinity, limit)

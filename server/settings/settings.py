@@ -1,0 +1,141 @@
+"""Every setting of the server, with its default and its help text."""
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from server.settings.values import choice, number, origins, port_or_off
+
+
+def _setting(default: Any, parse: Callable[[str], Any], text: str) -> Any:
+    return field(default=default, metadata={"parse": parse, "help": text})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the server was told."""
+
+    models: Path = _setting(Path("exported"), Path, "folder of <model>/<version>/ artifacts")
+    default_model: str = _setting(
+        "", str, "model for requests that name none; else the `default` of models.toml, or the only model"
+    )
+    watch_seconds: float = _setting(
+        1.0, number(float, 0, 86400), "seconds from one look at that folder to the next; 0: only when asked to"
+    )
+    rollback_seconds: float = _setting(
+        600.0, number(float, 0, 604800), "seconds that a version stays in memory after it was last needed"
+    )
+    admin_socket: str = _setting("", str, "path of a Unix socket for the admin service; none if empty")
+    host: str = _setting("127.0.0.1", str, "address to listen on for gRPC; 0.0.0.0 is every interface")
+    port: int = _setting(50051, number(int, 0, 65535), "port for gRPC; 0 lets the system choose")
+    transport: Literal["auto", "envoy", "grpcio"] = _setting(
+        "auto",
+        choice("auto", "envoy", "grpcio"),
+        "what carries gRPC: an Envoy with this server inside, or grpcio; auto is Envoy where it is installed",
+    )
+    web: Literal["on", "off"] = _setting(
+        "on", choice("on", "off"), "HTTP/JSON (the Connect protocol), gRPC-Web and the page: with Envoy on --port"
+    )
+    web_port: int | Literal["off"] = _setting(
+        "off", port_or_off, "port for HTTP/JSON and the page with grpcio, or off; 0 lets the system choose"
+    )
+    web_origins: str = _setting(
+        "", origins, "origins whose pages may call, beside the server's own: https://NAME, with commas; * is every one"
+    )
+    profile: Literal["development", "production"] = _setting(
+        "development",
+        choice("development", "production"),
+        "production: no reflection, and no unencrypted port that other machines can reach, unless asked for",
+    )
+    tls_certificate: str = _setting("", str, "file with the server's certificate and its chain, PEM; turns on TLS")
+    tls_key: str = _setting("", str, "file with the certificate's private key, PEM")
+    tls_client_ca: str = _setting(
+        "", str, "file with certificates, PEM; clients must have one issued by these (mutual TLS)"
+    )
+    plaintext: Literal["auto", "allow", "refuse"] = _setting(
+        "auto",
+        choice("auto", "allow", "refuse"),
+        "without TLS on an address that other machines can reach; auto: refuse in production, else warn",
+    )
+    api_keys: str = _setting("", str, "file that lists tenants, their keys' hashes and quotas, TOML; else all may call")
+    keepalive_seconds: float = _setting(
+        60.0, number(float, 1, 86400), "a connection that was silent for so long is asked whether it lives"
+    )
+    max_connection_age: float = _setting(
+        1800.0,
+        number(float, 0, 31536000),
+        "seconds after which a connection takes no new calls, so that clients spread anew; 0: any age",
+    )
+    workers: int = _setting(1, number(int, 1, 64), "processes that serve the port side by side")
+    metrics_host: str = _setting("127.0.0.1", str, "address to listen on for metrics")
+    metrics_port: int = _setting(9464, number(int, 0, 65535), "port for Prometheus metrics; 0 lets the system choose")
+    device: Literal["cpu", "cuda", "auto"] = _setting(
+        "cpu", choice("cpu", "cuda", "auto"), "where graphs run; auto is CUDA if it works, else the CPU, and says so"
+    )
+    cuda_graphs: Literal["on", "off"] = _setting(
+        "off", choice("on", "off"), "capture a GPU's work once for each size of batch and replay it"
+    )
+    max_batch_rows: int = _setting(0, number(int, 0, 65536), "rows run at once; 0: measured for each graph")
+    executors: int = _setting(0, number(int, 0, 64), "batches of a graph that run at once; 0: measured for each graph")
+    threads: int = _setting(0, number(int, 0, 64), "threads inside one run on CPU; 0: measured for each graph")
+    calibration_cache: str = _setting(
+        "",
+        str,
+        "folder to keep what was measured in, or off; else vaeserve/calibration under XDG_CACHE_HOME or ~/.cache",
+    )
+    max_request_rows: int = _setting(4096, number(int, 1, 1 << 20), "rows that one request may hold")
+    max_request_mib: int = _setting(
+        0, number(int, 0, 2047), "MiB that one request may hold; 0: what the models at the start allow"
+    )
+    max_queue_rows: int = _setting(16384, number(int, 1, 1 << 24), "rows that may wait for one graph")
+    max_queue_mib: int = _setting(256, number(int, 1, 1 << 16), "MiB of rows that may wait for one graph")
+    max_seconds: float = _setting(30.0, number(float, 0.01, 3600), "longest that any request may take")
+    drain_delay: float = _setting(
+        0.0, number(float, 0, 600), "seconds to go on serving after SIGTERM while load balancers notice NOT_SERVING"
+    )
+    drain_seconds: float = _setting(30.0, number(float, 0, 3600), "seconds to finish accepted requests after that")
+    reflection: Literal["auto", "on", "off"] = _setting(
+        "auto", choice("auto", "on", "off"), "gRPC server reflection; auto: on, but off in production"
+    )
+    access_log: float = _setting(
+        0.0, number(float, 0, 1), "share of the calls that end OK to log; others are logged anyhow, up to 100 a second"
+    )
+    traces: Literal["on", "off"] = _setting(
+        "off", choice("on", "off"), "send OpenTelemetry traces as the OTEL_* variables say; needs the extra otel"
+    )
+    model_signature_key: str = _setting(
+        "", str, "file with a public EC key, PEM; versions that it has not signed are refused (OpenSSF model signing)"
+    )
+    log_format: Literal["json", "console"] = _setting("console", choice("json", "console"), "how log lines look")
+    log_level: Literal["debug", "info", "warning", "error"] = _setting(
+        "info", choice("debug", "info", "warning", "error"), "least severity to log"
+    )
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins whose pages may call, beside the server's own."""
+        return tuple(filter(None, self.web_origins.split(",")))
+
+    @property
+    def reflects(self) -> bool:
+        """Whether reflection is on."""
+        return self.reflection == "on" or (self.reflection == "auto" and self.profile == "development")
+
+    @property
+    def reachable_unencrypted(self) -> bool:
+        """Whether other machines can reach the port, and what they say can be read on the way."""
+        return not self.tls_certificate and not _is_loopback(self.host)
+
+    @property
+    def calibration_folder(self) -> Path | None:
+        """Where measured rates are kept; None: nowhere."""
+        return None if self.calibration_cache in ("", "off") else Path(self.calibration_cache)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
