@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import grpc
 
-from vaeserve import calls, channel, errors, methods, responses
+from vaeserve import arguments, calls, channel, errors, methods, responses
 from vaeserve.access import ApiKey, FilePath, Tls
 from vaeserve.calls import Call, SampleStreamCall
 from vaeserve.results import SampleChunk
@@ -70,7 +70,7 @@ class AsyncClient:
         """As `Client`. Raises RuntimeError outside a running event loop, InvalidInput."""
         asyncio.get_running_loop()  # grpc would bind itself to a loop that never runs
         self._model = calls.selector(model, version)
-        self._timeout = calls.positive(timeout)
+        self._timeout = arguments.positive(timeout)
         self._api_key = ApiKey(api_key, api_key_file)
         self._embedding_space = embedding_space
         self._channels = Rotation(partial(channel.open_async, target, tls), channels)

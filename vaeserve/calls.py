@@ -4,8 +4,7 @@ These functions are the methods of `Client` and `AsyncClient`, less the model, w
 InvalidInput for what cannot be sent; everything else is for the server to judge.
 """
 
-import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
@@ -13,8 +12,7 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 from numpy.typing import ArrayLike
 
-from vaeserve import responses, tensors
-from vaeserve.errors import InvalidInput
+from vaeserve import arguments, responses, tensors
 from vaeserve.results import (
     Decoded,
     ModelInfo,
@@ -101,12 +99,12 @@ def sample(
     """
     request = pb.SampleRequest(
         model=model,
-        count=_integer("count", count),
-        seed=_seed(seed),
-        first_row=_integer("first_row", first_row),
-        temperature=_real("temperature", temperature),
-        output=_chosen("output", output, _OUTPUTS),
-        encoding=_chosen("encoding", encoding, _ENCODINGS),
+        count=arguments.integer("count", count),
+        seed=arguments.seed_or_none(seed),
+        first_row=arguments.integer("first_row", first_row),
+        temperature=arguments.real("temperature", temperature),
+        output=arguments.chosen("output", output, _OUTPUTS),
+        encoding=arguments.chosen("encoding", encoding, _ENCODINGS),
         want_latents=want_latents,
     )
     return _call("Sample", request, pb.SampleResponse, responses.samples)
@@ -141,16 +139,16 @@ def sample_stream(
     """
     request = pb.SampleStreamRequest(
         model=model,
-        count=_integer("count", count),
-        seed=_seed(seed),
-        first_row=_integer("first_row", first_row),
-        temperature=_real("temperature", temperature),
-        output=_chosen("output", output, _OUTPUTS),
-        encoding=_chosen("encoding", encoding, _ENCODINGS),
+        count=arguments.integer("count", count),
+        seed=arguments.seed_or_none(seed),
+        first_row=arguments.integer("first_row", first_row),
+        temperature=arguments.real("temperature", temperature),
+        output=arguments.chosen("output", output, _OUTPUTS),
+        encoding=arguments.chosen("encoding", encoding, _ENCODINGS),
         want_latents=want_latents,
-        chunk_rows=0 if chunk_rows is None else _at_least_one("chunk_rows", chunk_rows),
+        chunk_rows=0 if chunk_rows is None else arguments.at_least_one("chunk_rows", chunk_rows),
     )
-    return SampleStreamCall("/vaeserve.v1.VaeService/SampleStream", request, positive(timeout))
+    return SampleStreamCall("/vaeserve.v1.VaeService/SampleStream", request, arguments.positive(timeout))
 
 
 def encode(
@@ -178,9 +176,9 @@ def encode(
     request = pb.EncodeRequest(
         model=model,
         items=tensors.from_items(items),
-        draws=_integer("draws", draws),
-        seed=_seed(seed),
-        first_row=_integer("first_row", first_row),
+        draws=arguments.integer("draws", draws),
+        seed=arguments.seed_or_none(seed),
+        first_row=arguments.integer("first_row", first_row),
         expect_embedding_space=expect_embedding_space or "",
         want_kl=want_kl,
     )
@@ -208,10 +206,10 @@ def reconstruct(
     request = pb.ReconstructRequest(
         model=model,
         items=tensors.from_items(items),
-        latent=_chosen("latent", latent, _LATENTS),
-        seed=_seed(seed),
-        first_row=_integer("first_row", first_row),
-        encoding=_chosen("encoding", encoding, _ENCODINGS),
+        latent=arguments.chosen("latent", latent, _LATENTS),
+        seed=arguments.seed_or_none(seed),
+        first_row=arguments.integer("first_row", first_row),
+        encoding=arguments.chosen("encoding", encoding, _ENCODINGS),
     )
     return _call("Reconstruct", request, pb.ReconstructResponse, responses.reconstructions)
 
@@ -237,10 +235,10 @@ def decode(
     request = pb.DecodeRequest(
         model=model,
         latents=tensors.from_latents(latents),
-        output=_chosen("output", output, _OUTPUTS),
-        seed=_seed(seed),
-        first_row=_integer("first_row", first_row),
-        encoding=_chosen("encoding", encoding, _ENCODINGS),
+        output=arguments.chosen("output", output, _OUTPUTS),
+        seed=arguments.seed_or_none(seed),
+        first_row=arguments.integer("first_row", first_row),
+        encoding=arguments.chosen("encoding", encoding, _ENCODINGS),
     )
     return _call("Decode", request, pb.DecodeResponse, responses.decoded)
 
@@ -266,9 +264,9 @@ def score(
     request = pb.ScoreRequest(
         model=model,
         items=tensors.from_items(items),
-        importance_samples=_at_least_one("importance_samples", importance_samples),
-        seed=_seed(seed),
-        first_row=_integer("first_row", first_row),
+        importance_samples=arguments.at_least_one("importance_samples", importance_samples),
+        seed=arguments.seed_or_none(seed),
+        first_row=arguments.integer("first_row", first_row),
     )
     return _call("Score", request, pb.ScoreResponse, responses.scores)
 
@@ -296,47 +294,5 @@ def health(model: pb.ModelSelector, service: str = "") -> Call[str]:  # noqa: AR
     )
 
 
-def positive(timeout: float | None) -> float | None:
-    """A timeout in seconds. Raises InvalidInput unless it is above 0 or None."""
-    if timeout is not None and not timeout > 0:
-        raise InvalidInput.field("timeout", f"must be above 0 seconds, or None for no deadline, got {timeout}")
-    return timeout
-
-
 def _call(method: str, request: Message, response: type[Message], read: Callable[[Any, Timing], R]) -> Call[R]:
     return Call(path=f"/vaeserve.v1.VaeService/{method}", request=request, parse=response.FromString, read=read)
-
-
-def _integer(field: str, value: int) -> int:
-    """A value that fits the wire's int64; its meaning is the server's to judge."""
-    try:
-        integer = operator.index(value)
-    except TypeError:
-        raise InvalidInput.field(field, f"must be an integer, got {value!r}") from None
-    if not -(2**63) <= integer < 2**63:
-        raise InvalidInput.field(field, f"must be below 2^63, got {integer}")
-    return integer
-
-
-def _at_least_one(field: str, value: int) -> int:
-    """As `_integer`, where the wire has another meaning for 0."""
-    if (integer := _integer(field, value)) == 0:
-        raise InvalidInput.field(field, "must be at least 1, got 0")
-    return integer
-
-
-def _real(field: str, value: float) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise InvalidInput.field(field, f"must be a number, got {value!r}") from None
-
-
-def _seed(seed: int | None) -> int | None:
-    return None if seed is None else _integer("seed", seed)
-
-
-def _chosen(field: str, value: str, choices: Mapping[str, R]) -> R:
-    if value not in choices:
-        raise InvalidInput.field(field, f"must be one of {', '.join(map(repr, choices))}, got {value!r}")
-    return choices[value]

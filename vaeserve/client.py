@@ -9,7 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import grpc
 
-from vaeserve import calls, channel, errors, methods, responses
+from vaeserve import arguments, calls, channel, errors, methods, responses
 from vaeserve.access import ApiKey, FilePath, Tls
 from vaeserve.calls import Call, SampleStreamCall
 from vaeserve.results import SampleChunk
@@ -81,7 +81,7 @@ class Client:
         Raises InvalidInput for a file that cannot be read or used.
         """
         self._model = calls.selector(model, version)
-        self._timeout = calls.positive(timeout)
+        self._timeout = arguments.positive(timeout)
         self._api_key = ApiKey(api_key, api_key_file)
         self._embedding_space = embedding_space
         self._channels = Rotation(partial(channel.open_blocking, target, tls), channels)
