@@ -1,22 +1,23 @@
 """A call: for whom rows are computed, and until when; and the record of what became of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, Protocol, TypeAlias
 
 # Bulk work takes the rows that interactive calls leave, and a ninth of them otherwise (fair_queue.WEIGHTS).
 Priority: TypeAlias = Literal["interactive", "bulk"]
 
 
-class GraphTiming(NamedTuple):
+@dataclass(slots=True)
+class GraphTiming:
     """What one graph took for a call."""
 
-    queue_seconds: float  # from submission to the first batch that held one of its rows
-    run_seconds: float  # in batches that held its rows
-    batch_rows: int  # the largest of those batches; 0 if there was none
-    graph: str = ""  # as its batcher is called; empty in a sum over several
-    submitted: float = 0.0  # on the server's monotonic clock, seconds
-    settled: float = 0.0  # likewise
+    queue_seconds: Final[float]  # from submission to the first batch that held one of its rows
+    run_seconds: Final[float]  # in batches that held its rows
+    batch_rows: Final[int]  # the largest of those batches; 0 if there was none
+    graph: Final[str] = ""  # as its batcher is called; empty in a sum over several
+    submitted: Final[float] = 0.0  # on the server's monotonic clock, seconds
+    settled: Final[float] = 0.0  # likewise
 
 
 class Trace(Protocol):
@@ -70,21 +71,22 @@ def _ignore(_: GraphTiming) -> None:
     pass
 
 
-class Call(NamedTuple):
+@dataclass(slots=True)
+class Call:
     """One call on somebody's behalf. It never changes: what becomes of it is told to `observe`."""
 
-    deadline: float  # on the server's monotonic clock, seconds
-    tenant: str = ""  # whose it is
-    weight: int = 1  # the tenant's share beside other tenants' of the same priority
-    priority: Priority = "interactive"
-    is_probe: bool = False  # one row that asks whether the queue moves: a full one must take it
-    allowance: Allowance = UNLIMITED
-    trace: Trace | None = None
-    observe: Callable[[GraphTiming], None] = _ignore  # hears what every graph took for it
+    deadline: Final[float]  # on the server's monotonic clock, seconds
+    tenant: Final[str] = ""  # whose it is
+    weight: Final[int] = 1  # the tenant's share beside other tenants' of the same priority
+    priority: Final[Priority] = "interactive"
+    is_probe: Final[bool] = False  # one row that asks whether the queue moves: a full one must take it
+    allowance: Final[Allowance] = UNLIMITED
+    trace: Final[Trace | None] = None
+    observe: Final[Callable[[GraphTiming], None]] = _ignore  # hears what every graph took for it
 
     def in_bulk(self) -> "Call":
         """The same call, for work that interactive calls go before."""
-        return self._replace(priority="bulk")
+        return replace(self, priority="bulk")
 
 
 @dataclass(slots=True)

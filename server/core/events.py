@@ -1,7 +1,7 @@
 """What batchers and the boundary report; server.app plugs metrics and logs in. Neither measures for itself."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from server.core.arrays import Floats
 from server.core.call import CallRecord, Trace
@@ -11,14 +11,15 @@ from server.core.spec import LatentMode
 Reason: TypeAlias = Literal["full", "idle"]
 
 
-class BatchDone(NamedTuple):
+@dataclass(slots=True)
+class BatchDone:
     """A batch ran, in one piece or, after a failure, in several."""
 
-    rows: int
-    failed_rows: int
-    reason: Reason
-    run_seconds: float
-    queue_seconds: tuple[float, ...]  # one for each job whose first rows were in the batch
+    rows: Final[int]
+    failed_rows: Final[int]
+    reason: Final[Reason]
+    run_seconds: Final[float]
+    queue_seconds: Final[tuple[float, ...]]  # one for each job whose first rows were in the batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +85,22 @@ class Rpc:
     method: str
 
 
-class CallStarted(NamedTuple):
+@dataclass(slots=True)
+class CallStarted:
     """A call came."""
 
-    rpc: Rpc
+    rpc: Final[Rpc]
 
 
-class CallHandled(NamedTuple):
+@dataclass(slots=True)
+class CallHandled:
     """A call ended."""
 
-    rpc: Rpc
-    code: str  # OK, INVALID_ARGUMENT ...
-    seconds: float
-    record: CallRecord
-    trace: Trace | None
+    rpc: Final[Rpc]
+    code: Final[str]  # OK, INVALID_ARGUMENT ...
+    seconds: Final[float]
+    record: Final[CallRecord]
+    trace: Final[Trace | None]
 
 
 CallEvent: TypeAlias = CallStarted | CallHandled

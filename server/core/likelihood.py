@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -10,11 +10,12 @@ from server.core.arrays import Floats, row_sums
 from server.core.noise import Purpose, normals, uniforms
 
 
-class DecoderOutput(NamedTuple):
+@dataclass(slots=True)
+class DecoderOutput:
     """The decoder's parameters of p(x | z)."""
 
-    mean: Floats  # [rows, *item]
-    logits: Floats | None  # [rows, *item]; Bernoulli only
+    mean: Final[Floats]  # [rows, *item]
+    logits: Final[Floats | None]  # [rows, *item]; Bernoulli only
 
 
 @dataclass(frozen=True, slots=True)

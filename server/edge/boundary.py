@@ -8,7 +8,8 @@ import math
 import secrets
 import time
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
 
 from google.protobuf.message import DecodeError, Message
 
@@ -34,11 +35,12 @@ class ReportInternal(Protocol):
 BeginTrace: TypeAlias = Callable[[Rpc, Metadata], Trace]
 
 
-class Reply(NamedTuple):
+@dataclass(slots=True)
+class Reply:
     """What a transport sends: a message, or the status that ends the call, or both."""
 
-    payload: bytes | None
-    status: Status | None
+    payload: Final[bytes | None]
+    status: Final[Status | None]
 
 
 class Boundary:

@@ -1,8 +1,9 @@
 """Sample and SampleStream: one check of what was asked for, one way to fill a response, and the chunks of a stream."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from google.protobuf.message import Message
 
@@ -23,17 +24,18 @@ Response: TypeAlias = pb.SampleResponse | pb.SampleStreamResponse
 CHUNK_ROWS, CHUNK_BYTES = 256, 1 << 20  # of float32 items: gRPC's clients take messages of 4 MiB unless told otherwise
 
 
-class Sampling(NamedTuple):
+@dataclass(slots=True)
+class Sampling:
     """A checked request for rows of a model."""
 
-    model: Model
-    rows: int
-    first_row: int
-    seed: int
-    temperature: float
-    output: int  # pb.OutputMode
-    encoding: int  # pb.Encoding
-    want_latents: bool
+    model: Final[Model]
+    rows: Final[int]
+    first_row: Final[int]
+    seed: Final[int]
+    temperature: Final[float]
+    output: Final[int]  # pb.OutputMode
+    encoding: Final[int]  # pb.Encoding
+    want_latents: Final[bool]
 
     async def fill(
         self, response: Response, vae: Vae, *, first_row: int, rows: int, call: Call, offload: Offload

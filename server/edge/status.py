@@ -1,7 +1,8 @@
 """gRPC status without gRPC: codes, and what goes with them in trailers."""
 
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 Trailers: TypeAlias = tuple[tuple[str, str | bytes], ...]
 
@@ -24,12 +25,13 @@ class Code(IntEnum):
     UNAUTHENTICATED = 16
 
 
-class Status(NamedTuple):
+@dataclass(slots=True)
+class Status:
     """How a call ended."""
 
-    code: Code = Code.OK
-    message: str = ""
-    trailers: Trailers = ()
+    code: Final[Code] = Code.OK
+    message: Final[str] = ""
+    trailers: Final[Trailers] = ()
 
 
 class RefusedCall(Exception):

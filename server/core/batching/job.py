@@ -1,7 +1,7 @@
 """Jobs: the rows that one call waits for at one graph; and the batches that jobs, or parts of them, run in."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -55,12 +55,13 @@ class Job:
         return GraphTiming(queue_seconds, self.run_seconds, self.batch_rows, graph, self.submitted, now)
 
 
-class Part(NamedTuple):
+@dataclass(slots=True)
+class Part:
     """Rows start..stop of a job, inside a batch."""
 
-    job: Job
-    start: int
-    stop: int
+    job: Final[Job]
+    start: Final[int]
+    stop: Final[int]
 
     @property
     def size(self) -> int:
@@ -73,9 +74,10 @@ class Part(NamedTuple):
         return whole if self.size == len(whole) else whole[self.start : self.stop]
 
 
-class Batch(NamedTuple):
+@dataclass(slots=True)
+class Batch:
     """What one run of the graph shall compute."""
 
-    parts: tuple[Part, ...]
-    rows: int  # of all parts
-    reason: Reason
+    parts: Final[tuple[Part, ...]]
+    rows: Final[int]  # of all parts
+    reason: Final[Reason]

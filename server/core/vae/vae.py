@@ -6,7 +6,7 @@ Methods that run graphs are coroutines of `ticket.drive`: they await tickets.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -18,11 +18,12 @@ from server.core.noise import Noise, Purpose, Rows, concatenate, normals
 from server.core.spec import LatentMode, Spec
 
 
-class Posterior(NamedTuple):
+@dataclass(slots=True)
+class Posterior:
     """q(z | x): a diagonal Gaussian for each row (Eq. 10)."""
 
-    mean: Floats  # [rows, latent]
-    log_var: Floats  # [rows, latent]
+    mean: Final[Floats]  # [rows, latent]
+    log_var: Final[Floats]  # [rows, latent]
 
     def at(self, noise: Floats) -> Floats:
         """z = mean + std * noise with std = exp(log_var / 2), by reparameterisation (Eq. 11); [rows, latent]."""
@@ -37,11 +38,12 @@ class Posterior(NamedTuple):
         return -0.5 * row_sums(noise**2 + self.log_var + math.log(2 * math.pi))
 
 
-class Samples(NamedTuple):
+@dataclass(slots=True)
+class Samples:
     """Rows drawn from the model."""
 
-    z: Rows
-    decoded: DecoderOutput
+    z: Final[Rows]
+    decoded: Final[DecoderOutput]
 
     def latents(self) -> Floats:
         """What was decoded, [rows, latent]; noise, which comes out the same every time, is drawn once more."""

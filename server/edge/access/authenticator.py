@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from server.core.call import Call
 from server.core.events import AccessEvent, CallTurnedAway, RowsCharged
@@ -26,7 +27,7 @@ class AdmittedCall:
     def on_behalf(self, call: Call) -> Call:
         """The same call, now that it is known whose it is."""
         tenant = self._account.tenant
-        return call._replace(tenant=tenant.name, weight=tenant.weight, allowance=self)
+        return replace(call, tenant=tenant.name, weight=tenant.weight, allowance=self)
 
     @property
     def rows_at_once(self) -> int | None:

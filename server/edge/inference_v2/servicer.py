@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version as installed
 
@@ -147,7 +148,7 @@ class InferenceServicer:
     ) -> Message:
         options = parameters.options(request.parameters)
         if options.timeout_seconds is not None:
-            call = call._replace(deadline=min(call.deadline, began + options.timeout_seconds))
+            call = replace(call, deadline=min(call.deadline, began + options.timeout_seconds))
         if options.bulk:
             call = call.in_bulk()
         view, model = found.view, found.model

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -270,7 +271,7 @@ def test_a_dead_executor_fails_its_callers_instead_of_hanging_them():
 
 def test_what_a_caller_is_told_about_its_serving_adds_up():
     graph, record = Graph(), CallRecord()
-    who = call()._replace(observe=record.timings.append)
+    who = replace(call(), observe=record.timings.append)
     with running(graph) as (batcher, _):
         batcher.submit(rows(1, 2, 3), who).wait(WAIT)
         batcher.submit(rows(1), who).wait(WAIT)
