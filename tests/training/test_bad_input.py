@@ -7,6 +7,7 @@ import io
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,17 +115,17 @@ def test_a_full_memory_is_one_line_and_spares_the_checkpoint(
 ) -> None:
     from training.run import step
 
-    whole, calls = step.minibatch_loss, []
+    loss, calls = step.loss, []
 
-    def full_in_the_second_epoch(*arguments: object) -> object:
+    def full_in_the_second_epoch(*arguments: Any, **named: Any) -> step.Loss:
         calls.append(arguments)
         if len(calls) > 22 + 5:
             raise error
-        return whole(*arguments)  # type: ignore[arg-type]
+        return loss(*arguments, **named)
 
-    monkeypatch.setattr(step, "minibatch_loss", full_in_the_second_epoch)
+    monkeypatch.setattr(step, "loss", full_in_the_second_epoch)
     assert says in failure(capsys, *fit_of("digits", "--epochs", 2, "--run-dir", "run"))
-    monkeypatch.setattr(step, "minibatch_loss", whole)
+    monkeypatch.setattr(step, "loss", loss)
     assert main(["fit", "--resume", "run"]) == 0
     assert len(Path("run/journal.jsonl").read_text().splitlines()) == 2
 

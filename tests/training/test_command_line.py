@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -131,7 +132,12 @@ def test_a_loss_that_is_no_number_is_one_line(
 ) -> None:
     from training.run import step
 
-    monkeypatch.setattr(step, "minibatch_loss", lambda terms, weight: terms.kl.sum() * float("nan"))
+    def no_number(*arguments: Any, **named: Any) -> step.Loss:
+        value, terms = loss(*arguments, **named)
+        return step.Loss(value * float("nan"), terms)
+
+    loss = step.loss
+    monkeypatch.setattr(step, "loss", no_number)
     message = failure(capsys, "fit", *QUICK, "--run-dir", "run", "--out", "exported/x/1")
     assert "the loss is no longer a number at step 20, epoch 1; try a lower --lr, or --precision fp32" in message
     assert not (here / "exported").exists()
@@ -142,7 +148,7 @@ def test_full_memory_is_one_line(
 ) -> None:
     from training.run import step
 
-    monkeypatch.setattr(step, "minibatch_loss", lambda terms, weight: torch.empty(2**60))
+    monkeypatch.setattr(step, "loss", lambda *arguments, **named: torch.empty(2**60))
     message = failure(capsys, "fit", *QUICK, "--run-dir", "run")
     assert "this machine's memory is full; try a smaller --batch-size or fewer rows" in message
 

@@ -10,7 +10,7 @@ from training.errors import TrainingError
 Activation = Literal["silu", "relu"]
 Upsampling = Literal["transposed", "subpixel"]
 Gradient = Literal["total", "path"]
-Bound = Literal["elbo", "iwae", "dreg"]
+Bound = Literal["elbo", "iwae", "dreg"]  # dreg is the bound of iwae with another gradient
 TrainOn = Literal["train", "all"]
 
 
@@ -99,20 +99,16 @@ class Optimisation:
     final_learning_rate: float = 1e-5
     betas: tuple[float, ...] = (0.9, 0.999)
     weight_decay: float = 1e-4
-    beta: float = (
-        1.0  # the weight of KL after warm-up; only with 1 is a bound of log p(x) climbed (Higgins et al. 2017)
-    )
+    beta: float = 1.0  # the weight of KL after warm-up; with another than 1 no bound is maximised (Higgins et al. 2017)
     kl_warmup: float = 0.1  # the fraction of all steps over which the weight of KL rises from 0 to beta
-    free_bits: float = (
-        0.0  # nats of KL per latent, averaged over a minibatch, that cost nothing (objective.free_bits_kl)
-    )
+    free_bits: float = 0.0  # nats of KL per latent, averaged over a minibatch, that cost nothing (step.free_bits_kl)
     bound: Bound = (
-        "elbo"  # what is climbed: the ELBO or, by its own or its DReG gradient, the importance-weighted bound
+        "elbo"  # which lower bound of log p(x) is maximised: the ELBO, or the importance-weighted bound (iwae)
     )
     importance_draws: int = 1  # z per row and step, for iwae and dreg
-    bound_fraction: float = 1.0  # of the epochs, the last ones: they climb `bound`, those before the ELBO
+    bound_fraction: float = 1.0  # of the epochs, the last ones: they maximise `bound`, those before them the ELBO
     gradient_norm: float = 100.0  # gradients of a loss in nats per row; their norm is clipped here
-    gradient: Gradient = "total"  # of the ELBO, or of its path through z alone (objective.kl_along_path)
+    gradient: Gradient = "total"  # of the ELBO, or of its path through z alone (step.kl_along_path)
     average: float = 0.999  # decay of the exponential moving average that is validated and exported
 
     def __post_init__(self) -> None:

@@ -41,7 +41,6 @@ def export(
     The same model and data give the same bytes. What appears at `out` has been read back by the server's own reader,
     run by its loader and compared with torch. Raises TrainingError or OSError; `out` then does not exist.
     """
-    model = model.eval()
     with placed(out) as folder:
         manifest = _fill(folder, model, dataset, provenance=provenance)
     return ExportResult(out, manifest)

@@ -82,7 +82,7 @@ def modules(model: Vae) -> dict[GraphName, nn.Module]:
 def to_onnx(model: Vae, name: GraphName) -> bytes:
     """One graph; the same model gives the same bytes."""
     shape = model.item_shape if name == "encoder" else (model.config.latent_size,)
-    module = lowered(modules(model)[name].eval())
+    module = lowered(modules(model)[name]).eval()  # the copy: torch.export asks for it
     with _quiet():
         program = torch.onnx.export(
             module,

@@ -1,7 +1,7 @@
 """The variational autoencoder: q(z | x), p(x | z), p(z), and how they begin."""
 
 import math
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -12,15 +12,7 @@ from training.model.flow import Coupling, RealNvp
 from training.model.likelihood import SMALLEST_LOG_SIGMA, bernoulli_log_likelihood, gaussian_log_likelihood
 from training.model.networks import build
 from training.model.networks.layers import ResidualBlock
-from training.model.objective import (
-    Posterior,
-    Terms,
-    kl_along_path,
-    kl_to_learned_prior,
-    kl_to_standard_normal,
-    log_standard_normal,
-    reparameterise,
-)
+from training.model.objective import Posterior, log_standard_normal
 
 LOG_VAR_LIMITS = (-12.0, 8.0)
 # What lies further from the mean of a column is encoded as if it lay here: no finite number may make a NaN. None of N
@@ -89,16 +81,11 @@ class Decoder(nn.Module):
         return out if self.standardisation is None else self.standardisation.inverse(out)
 
 
-class PosteriorDraw(NamedTuple):
-    """Items, k draws of z ~ q(z | x) for each, and how well these explain them."""
-
-    posterior: Posterior  # [rows, latent]
-    z: Tensor  # [rows, k, latent]
-    log_likelihood: Tensor  # log p(x | z), [rows, k]
-
-
 class Vae(nn.Module):
-    """Encoder, decoder, prior and likelihood of one configuration, for items of one shape."""
+    """Encoder, decoder, prior and likelihood of one configuration, for items of one shape.
+
+    Its methods are pure: they draw nothing, and train() and eval() change no result. climb.py makes a loss of them.
+    """
 
     def __init__(self, config: Config, item_shape: tuple[int, ...]) -> None:
         """Raises TrainingError if the configuration is not for such items."""
@@ -122,24 +109,13 @@ class Vae(nn.Module):
             else None
         )
 
-    def terms(self, x: Tensor, noise: Tensor, *, autocast: torch.autocast) -> Terms:
-        """The parts of the ELBO of x [rows, *item] at the draw that `noise` [rows, latent] makes."""
-        return self.parts(self.drawn(x, noise[:, None], autocast=autocast))
+    def encode(self, x: Tensor) -> Posterior:
+        """q(z | x) of x [rows, *item] in item units."""
+        return cast(Posterior, self.encoder(x))
 
-    def drawn(self, x: Tensor, noise: Tensor, *, autocast: torch.autocast) -> PosteriorDraw:
-        """x [rows, *item] explained by the draws that `noise` [rows, k, latent] makes."""
-        rows, draws, _ = noise.shape
-        with autocast:
-            posterior: Posterior = self.encoder(x)
-        z = reparameterise(Posterior(posterior.mean[:, None], posterior.log_var[:, None]), noise)
-        with autocast:
-            output: Tensor = self.decoder(z.flatten(0, 1))
-        log_likelihood = self.log_likelihood(x if draws == 1 else x.repeat_interleave(draws, 0), output)
-        return PosteriorDraw(posterior, z, log_likelihood.view(rows, draws))
-
-    def parts(self, drawn: PosteriorDraw) -> Terms:
-        """The parts of the ELBO, averaged over the draws."""
-        return Terms(drawn.log_likelihood.mean(1), self.kl(drawn.posterior, drawn.z))
+    def decode(self, z: Tensor) -> Tensor:
+        """What log_likelihood takes, from z [rows, latent]: [rows, *item], logits or a Gaussian's mean."""
+        return cast(Tensor, self.decoder(z))
 
     def log_likelihood(self, x: Tensor, output: Tensor) -> Tensor:
         """log p(x | z) from the decoder's output; [rows]."""
@@ -147,18 +123,6 @@ class Vae(nn.Module):
             return bernoulli_log_likelihood(x, output)
         scale = None if self.standardisation is None else self.standardisation.scale
         return gaussian_log_likelihood(x, output, self.log_sigma.clamp(min=SMALLEST_LOG_SIGMA), scale)
-
-    def kl(self, posterior: Posterior, z: Tensor) -> Tensor:
-        """KL(q(z | x), p(z)): closed form for N(0, I), at the draws z [rows, k, latent] for a learned prior; [rows].
-
-        In training with the path gradient always at the draws: the same mean, another gradient.
-        """
-        if self.training and self.config.optimisation.gradient == "path":
-            here = Posterior(posterior.mean[:, None], posterior.log_var[:, None])
-            return kl_along_path(here, z, self.log_prior(z)).mean(1)
-        if self.prior is None:
-            return kl_to_standard_normal(posterior)
-        return kl_to_learned_prior(posterior, self.log_prior(z).mean(1))
 
     def log_prior(self, z: Tensor) -> Tensor:
         """log p(z); z [rows, k, latent], the result [rows, k]."""

@@ -13,6 +13,7 @@ from training.model.objective import elbo
 from training.model.vae import Vae
 from training.randomness import generator
 from training.run.minibatches import observed
+from training.run.step import draw, elbo_terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +27,17 @@ class Comparison:
 
 def comparisons(model: Vae, dataset: Dataset, x: Tensor) -> tuple[Comparison, ...]:
     """The VAE first; x [rows, *item] as its likelihood sees them. Minutes for MNIST."""
-    draws = generator(0, "evaluation")
-    bounds = []
+    stream = generator(0, "evaluation")
+    elbos = []
     for part in torch.split(x, ROWS_AT_ONCE):
-        noise = torch.randn(len(part), model.config.latent_size, generator=draws)
-        bounds.append(elbo(model.terms(part, noise, autocast=torch.autocast("cpu", enabled=False))))
-    train = observed(dataset.train.rows, model.config, draws)
+        noise = torch.randn(len(part), 1, model.config.latent_size, generator=stream)
+        draws = draw(model, part, noise, autocast=torch.autocast("cpu", enabled=False))
+        elbos.append(elbo(elbo_terms(model, draws)))
+    train = observed(dataset.train.rows, model.config, stream)
     scale = None if model.scale is None else torch.tensor(model.scale)
     simpler = baselines(train, x, binary=model.config.likelihood == "bernoulli", seed=0, scale=scale)
     return (
-        _comparison("this VAE, at most (−ELBO)", torch.cat(bounds)),
+        _comparison("this VAE, at most (−ELBO)", torch.cat(elbos)),
         *(_comparison(baseline.name, baseline.log_density) for baseline in simpler),
     )
 

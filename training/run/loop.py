@@ -1,7 +1,7 @@
-"""The training loop: draw a minibatch, climb its ELBO, average the weights; validate and save once an epoch.
+"""The training loop: a minibatch, a step; validation and a checkpoint once an epoch.
 
-Where several processes train together (ranks.py) each runs this loop on its part of every minibatch; sums over the
-minibatch are made in three places, and between them all states are equal.
+Where several processes train together (ranks.py) each runs this loop on its part of every minibatch. They add up what
+concerns the whole minibatch inside a step (climb.py) and in validation; after each step all states are equal.
 """
 
 import math
@@ -12,14 +12,15 @@ from torch import Tensor
 
 from training.datasets import Dataset
 from training.errors import TrainingError
+from training.model.objective import importance_weighted_bound
 from training.model.vae import Vae
 from training.randomness import generator
 from training.run.hardware import Hardware
 from training.run.minibatches import Minibatches, observed
 from training.run.progress import EpochDone, Event, Means, StepDone
-from training.run.schedule import average_decay, kl_weight, learning_rate, objective
-from training.run.state import Best, State, update_average
-from training.run.step import bound, climb
+from training.run.schedule import step_settings
+from training.run.state import Best, State
+from training.run.step import draw, elbo_terms, log_importance_weights, totals, update
 
 REPORT_EVERY = 20  # steps; also how soon a NaN is noticed
 VALIDATION_ROWS = 500  # in one pass
@@ -44,7 +45,6 @@ def fit(
     batches = Minibatches(hardware.near(dataset.rows(config.train_on)), config, hardware)
     epochs = config.optimisation.epochs
     started, first = clock(), state.step  # of this epoch
-    state.model.train()
 
     def speed() -> float:
         return (state.step - first) * batches.batch_size / max(clock() - started, 1e-9)
@@ -54,7 +54,15 @@ def fit(
             save()
             return False
         epoch = state.step // batches.per_epoch + 1
-        _step(state, batches, hardware)
+        now = step_settings(config.optimisation, step=state.step, steps_per_epoch=batches.per_epoch)
+        update(
+            state,
+            batches.at(state.step, draws=now.objective.draws),
+            now.objective,
+            learning_rate=now.learning_rate,
+            average_decay=now.average_decay,
+            hardware=hardware,
+        )
         ended = state.step % batches.per_epoch == 0
         if ended or state.step % REPORT_EVERY == 0:
             means = _means(state.sums)
@@ -70,7 +78,6 @@ def fit(
                 weights = {name: value.clone() for name, value in state.average.state_dict().items()}
                 state.best = Best(epoch, reached, weights)
             state.sums.zero_()
-            settings = config.optimisation
             observe(
                 EpochDone(
                     step=state.step,
@@ -78,8 +85,8 @@ def fit(
                     epochs=epochs,
                     train=means,
                     validation=validation,
-                    learning_rate=learning_rate(settings, step=state.step - 1, steps=batches.total),
-                    kl_weight=kl_weight(settings, step=state.step - 1, steps=batches.total),
+                    learning_rate=now.learning_rate,
+                    kl_weight=now.objective.kl_weight,
                     rows_per_second=rate,
                     best=best,
                     bound=weighted,
@@ -91,48 +98,27 @@ def fit(
 
 
 def validate(model: Vae, dataset: Dataset, hardware: Hardware) -> tuple[Means, float | None]:
-    """The ELBO of the validation rows and, where it is climbed, the importance-weighted bound; the noise is fixed."""
+    """The ELBO of the validation rows and, where the run maximises it, the importance-weighted bound, in nats.
+
+    The noise is fixed. Raises TrainingError if a process is lost.
+    """
     config = model.config
     weighted = config.optimisation.bound != "elbo"
-    draws = generator(0, "validation", device=hardware.device)
+    stream = generator(0, "validation", device=hardware.device)
     sums = torch.zeros(4, dtype=torch.float64, device=hardware.device)
     with torch.inference_mode():
         for rows in torch.split(dataset.validation.rows, VALIDATION_ROWS):
-            x = observed(rows.to(hardware.device), config, draws)
+            x = observed(rows.to(hardware.device), config, stream)
             shape = len(x), config.optimisation.importance_draws, config.latent_size
-            noise = torch.randn(shape, generator=draws, device=hardware.device)
+            noise = torch.randn(shape, generator=stream, device=hardware.device)
             part = hardware.ranks.part(len(x))
-            drawn = model.drawn(hardware.rows(x[part]), noise[part], autocast=hardware.autocast())
-            terms = model.parts(drawn)
-            sums[:3] += _sums(terms.log_likelihood, terms.kl)
+            draws = draw(model, hardware.rows(x[part]), noise[part], autocast=hardware.autocast())
+            sums[:3] += totals(elbo_terms(model, draws))
             if weighted:
-                sums[3] += bound(model, drawn).sum(dtype=torch.float64)
+                bound = importance_weighted_bound(log_importance_weights(model, draws))
+                sums[3] += bound.sum(dtype=torch.float64)
     hardware.ranks.add([sums])
     return _means(sums[:3]), float(sums[3] / sums[2]) if weighted else None
-
-
-def _step(state: State, batches: Minibatches, hardware: Hardware) -> None:
-    settings = objective(state.model.config.optimisation, epoch=state.step // batches.per_epoch)
-    batch = batches.at(state.step)
-    for group in state.optimiser.param_groups:
-        group["lr"] = learning_rate(settings, step=state.step, steps=batches.total)
-    weight_of_kl = kl_weight(settings, step=state.step, steps=batches.total)
-    loss, terms = climb(state.model, batch, settings, kl_weight=weight_of_kl, hardware=hardware)
-    state.optimiser.zero_grad(set_to_none=True)
-    (loss * batch.weight).backward()  # type: ignore[no-untyped-call]  # torch
-    hardware.ranks.add([weight.grad for weight in state.model.parameters() if weight.grad is not None])
-    torch.nn.utils.clip_grad_norm_(state.model.parameters(), settings.gradient_norm)
-    state.optimiser.step()
-    update_average(state, average_decay(settings, step=state.step))
-    sums = _sums(terms.log_likelihood.detach(), terms.kl.detach())
-    hardware.ranks.add([sums])
-    state.sums += sums
-    state.step += 1
-
-
-def _sums(log_likelihood: Tensor, kl: Tensor) -> Tensor:
-    count = log_likelihood.new_full((), len(log_likelihood), dtype=torch.float64)
-    return torch.stack((log_likelihood.sum(dtype=torch.float64), kl.sum(dtype=torch.float64), count))
 
 
 def _means(sums: Tensor) -> Means:

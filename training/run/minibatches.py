@@ -8,7 +8,6 @@ from torch import Tensor
 from training.config.config import Config
 from training.randomness import generator
 from training.run.hardware import Hardware
-from training.run.schedule import objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +15,7 @@ class Minibatch:
     """This process's part of a minibatch."""
 
     x: Tensor  # float32 [rows, *item]; images in 0..1
-    noise: Tensor  # float32 [rows, importance draws, latent], N(0, I)
+    noise: Tensor  # float32 [rows, draws, latent], N(0, I)
     weight: float  # its rows as a fraction of the whole minibatch's
 
 
@@ -46,19 +45,17 @@ class Minibatches:
     def total(self) -> int:
         return self.per_epoch * self.config.optimisation.epochs
 
-    def at(self, step: int) -> Minibatch:
-        """The minibatch of step 0, 1, 2, ..."""
+    def at(self, step: int, *, draws: int) -> Minibatch:
+        """The minibatch of step 0, 1, 2, ..., with the noise for so many draws of z for each row."""
         epoch, position = divmod(step, self.per_epoch)
         if self._order is None or self._epoch != epoch:
             order = torch.randperm(len(self.rows), generator=generator(self.config.seed, "order", epoch))
             self._epoch, self._order = epoch, order.to(self.rows.device)
         index = self._order[position * self.batch_size : (position + 1) * self.batch_size]
         device, part = self.hardware.device, self.hardware.ranks.part(len(index))
-        draws = generator(self.config.seed, "step", step, device=device)
-        x = observed(self.rows[index].to(device), self.config, draws)
-        settings = objective(self.config.optimisation, epoch=epoch)
-        shape = len(index), settings.importance_draws, self.config.latent_size
-        noise = torch.randn(shape, generator=draws, device=device)
+        stream = generator(self.config.seed, "step", step, device=device)
+        x = observed(self.rows[index].to(device), self.config, stream)
+        noise = torch.randn((len(index), draws, self.config.latent_size), generator=stream, device=device)
         return Minibatch(self.hardware.rows(x[part]), noise[part], weight=(part.stop - part.start) / len(index))
 
 

@@ -1,20 +1,46 @@
-"""How the learning rate, the weight of KL and the average of the weights move over a run."""
+"""What changes from step to step: the objective, the weight of KL, the learning rate and the average's decay."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass
 
 from training.config.config import Optimisation
+from training.run.step import Objective
 
 
-def objective(settings: Optimisation, *, epoch: int) -> Optimisation:
-    """The settings that hold in epoch 0, 1, ...: the ELBO's, by one draw, until the last `bound_fraction` begins."""
-    if epoch >= settings.epochs - bound_epochs(settings):
-        return settings
-    return replace(settings, bound="elbo", importance_draws=1)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSettings:
+    """What holds at one step."""
+
+    objective: Objective
+    learning_rate: float
+    average_decay: float  # of the moving average of the weights
+
+
+def step_settings(settings: Optimisation, *, step: int, steps_per_epoch: int) -> StepSettings:
+    """Of step 0, 1, 2, ... of a run."""
+    steps = settings.epochs * steps_per_epoch
+    weight = kl_weight(settings, step=step, steps=steps)
+    return StepSettings(
+        objective=objective(settings, epoch=step // steps_per_epoch, kl_weight=weight),
+        learning_rate=learning_rate(settings, step=step, steps=steps),
+        average_decay=average_decay(settings, step=step),
+    )
+
+
+def objective(settings: Optimisation, *, epoch: int, kl_weight: float) -> Objective:
+    """Of epoch 0, 1, ...: the ELBO, by one draw, until the last `bound_fraction` of the epochs begins."""
+    late = epoch >= settings.epochs - bound_epochs(settings)
+    return Objective(
+        bound=settings.bound if late else "elbo",
+        gradient=settings.gradient,
+        draws=settings.importance_draws if late else 1,
+        free_bits=settings.free_bits,
+        kl_weight=kl_weight,
+    )
 
 
 def bound_epochs(settings: Optimisation) -> int:
-    """How many epochs, the last ones, climb `bound`; a part of one counts as one."""
+    """How many epochs, the last ones, maximise `bound`; a part of one counts as one."""
     return math.ceil(settings.epochs * settings.bound_fraction)
 
 

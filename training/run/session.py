@@ -129,7 +129,7 @@ def trained_model(saved: Checkpoint) -> tuple[Vae, dict[str, Any]]:
     model = Vae(saved.config, saved.item_shape)
     best = saved.state["best"]
     model.load_state_dict(saved.state["average"] if best is None else best["weights"])
-    return model.requires_grad_(False).eval(), {
+    return model.requires_grad_(False), {
         "epochs": saved.state["step"] // steps_per_epoch(saved.config, saved.provenance["data"]["rows"]),
         "chosen_epoch": None if best is None else best["epoch"],
     }

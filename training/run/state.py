@@ -1,4 +1,4 @@
-"""Everything that changes while training: what a checkpoint keeps and `fit` moves forward."""
+"""Everything that changes while training: what a checkpoint keeps, and what a step moves."""
 
 import copy
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ def begin(
     model.to(hardware.device)
     if hardware.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
-    average = copy.deepcopy(model).requires_grad_(False).eval()
+    average = copy.deepcopy(model).requires_grad_(False)
     settings = config.optimisation
     optimiser = torch.optim.AdamW(
         parameter_groups(model, settings.weight_decay),
@@ -70,13 +70,6 @@ def parameter_groups(model: Vae, weight_decay: float) -> list[dict[str, Any]]:
     known = set(map(id, decaying))
     others = [weight for weight in model.parameters() if weight.requires_grad and id(weight) not in known]
     return [{"params": decaying, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-
-
-def update_average(state: State, decay: float) -> None:
-    """average = decay * average + (1 - decay) * weights."""
-    with torch.no_grad():
-        for average, weight in zip(state.average.parameters(), state.model.parameters(), strict=True):
-            average.lerp_(weight, 1 - decay)
 
 
 def take_weights(state: State, model: Vae) -> None:

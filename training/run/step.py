@@ -1,65 +1,209 @@
-"""What a step climbs: the ELBO of a minibatch or its importance-weighted bound, by the gradient the run has chosen."""
+"""One training step, read from top to bottom: the loss of a minibatch, then the update it causes.
 
+`loss` holds every branch that a run may take: the ELBO, its gradient along the path, free bits, the importance-weighted
+bound and its DReG gradient. Everything is in nats and per row; k is the number of draws of z for each row. Where
+several processes train together (ranks.py), each calls `update` with its own rows of the minibatch.
+"""
+
+from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
-from training.config.config import Optimisation
+from training.config.config import Bound, Gradient
 from training.model.objective import (
     Posterior,
     Terms,
-    doubly_reparameterised_bound,
-    free_bits_kl,
     importance_weighted_bound,
+    kl_at_draw,
     kl_per_latent,
+    kl_to_learned_prior,
+    kl_to_standard_normal,
     log_normal,
     log_weights,
-    minibatch_loss,
+    reparameterise,
 )
-from training.model.vae import PosteriorDraw, Vae
+from training.model.vae import Vae
 from training.run.hardware import Hardware
 from training.run.minibatches import Minibatch
+from training.run.state import State
 
 
-class Climb(NamedTuple):
-    """A step's objective on this process's part of a minibatch."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """What one step maximises, and by which gradient. config.Optimisation explains each word."""
 
-    loss: Tensor  # a scalar, a mean over rows; its gradient is the step's
-    terms: Terms  # of the ELBO at the same draws, for the record
+    bound: Bound
+    gradient: Gradient
+    draws: int  # of z, for each row: k
+    free_bits: float  # nats of KL per latent
+    kl_weight: float
 
 
-def climb(model: Vae, batch: Minibatch, settings: Optimisation, *, kl_weight: float, hardware: Hardware) -> Climb:
-    """The loss of a minibatch by the settings that hold at this step; see config.Optimisation for what it may be."""
-    drawn = model.drawn(batch.x, batch.noise, autocast=hardware.autocast())
-    if settings.bound != "elbo":
-        return _importance_weighted(model, drawn, kl_weight, doubly=settings.bound == "dreg")
-    terms = model.parts(drawn)
-    if settings.free_bits == 0:
-        return Climb(minibatch_loss(terms, kl_weight), terms)
-    per_latent = kl_per_latent(drawn.posterior)
-    mean = per_latent.detach().mean(0) * batch.weight
+class Loss(NamedTuple):
+    """Of one process's rows."""
+
+    value: Tensor  # a scalar, the mean over rows; the step follows its gradient downwards
+    terms: Terms  # the ELBO's, at the same draws: for the journal, whatever the objective is
+
+
+def loss(model: Vae, batch: Minibatch, objective: Objective, *, hardware: Hardware) -> Loss:
+    """The negative of the objective. Of the minibatch's other rows only free bits need something: their mean KL."""
+    draws = draw(model, batch.x, batch.noise, autocast=hardware.autocast())
+    if objective.bound != "elbo":
+        return _importance_weighted_loss(model, draws, objective)
+    terms = elbo_terms(model, draws) if objective.gradient == "total" else _terms_along_path(model, draws)
+    if objective.free_bits == 0:
+        return Loss(minibatch_loss(terms, objective.kl_weight), terms)
+    per_latent = kl_per_latent(draws.posterior)  # [rows, latent]
+    mean = per_latent.detach().mean(0) * batch.weight  # [latent]
     hardware.ranks.add([mean])
-    kl = free_bits_kl(per_latent, mean, settings.free_bits)
-    return Climb(kl_weight * kl - terms.log_likelihood.mean(), terms)
+    kl = free_bits_kl(per_latent, mean, objective.free_bits)
+    return Loss(objective.kl_weight * kl - terms.log_likelihood.mean(), terms)
 
 
-def bound(model: Vae, drawn: PosteriorDraw) -> Tensor:
-    """The importance-weighted bound of log p(x) over the draws, in nats; [rows]."""
-    log_posterior = _log_posterior(drawn, attached=True)
-    return importance_weighted_bound(log_weights(drawn.log_likelihood, model.log_prior(drawn.z), log_posterior))
+def update(
+    state: State,
+    batch: Minibatch,
+    objective: Objective,
+    *,
+    learning_rate: float,
+    average_decay: float,
+    hardware: Hardware,
+) -> None:
+    """Move `state` by one step: weights, their average, the epoch's sums and the step count.
+
+    All processes' gradients are added, so that all move alike. Raises TrainingError if a process is lost.
+    """
+    optimiser, weights = state.optimiser, state.model.parameters
+    value, terms = loss(state.model, batch, objective, hardware=hardware)
+    optimiser.zero_grad(set_to_none=True)
+    (value * batch.weight).backward()  # type: ignore[no-untyped-call]  # torch
+    hardware.ranks.add([weight.grad for weight in weights() if weight.grad is not None])
+    torch.nn.utils.clip_grad_norm_(weights(), state.model.config.optimisation.gradient_norm)
+    for group in optimiser.param_groups:
+        group["lr"] = learning_rate
+    optimiser.step()
+    with torch.no_grad():
+        for average, weight in zip(state.average.parameters(), weights(), strict=True):
+            average.lerp_(weight, 1 - average_decay)  # average = decay * average + (1 - decay) * weight
+    sums = totals(Terms(terms.log_likelihood.detach(), terms.kl.detach()))
+    hardware.ranks.add([sums])
+    state.sums += sums
+    state.step += 1
 
 
-def _importance_weighted(model: Vae, drawn: PosteriorDraw, kl_weight: float, *, doubly: bool) -> Climb:
-    log_prior, log_posterior = model.log_prior(drawn.z), _log_posterior(drawn, attached=not doubly)
-    weights = log_weights(drawn.log_likelihood, kl_weight * log_prior, kl_weight * log_posterior)
-    if doubly:
-        climbed = doubly_reparameterised_bound(weights, drawn.z, kl_weight)
+def totals(terms: Terms) -> Tensor:
+    """Sums over rows of the log-likelihood and of KL, and the number of rows; float64 [3]."""
+    log_likelihood, kl = terms
+    count = log_likelihood.new_full((), len(log_likelihood), dtype=torch.float64)
+    return torch.stack((log_likelihood.sum(dtype=torch.float64), kl.sum(dtype=torch.float64), count))
+
+
+class PosteriorDraws(NamedTuple):
+    """Items, k draws of z ~ q(z | x) for each, and how well each draw explains its item."""
+
+    posterior: Posterior  # [rows, latent]
+    z: Tensor  # [rows, k, latent]
+    log_likelihood: Tensor  # log p(x | z), [rows, k]
+
+
+def draw(model: Vae, x: Tensor, noise: Tensor, *, autocast: torch.autocast) -> PosteriorDraws:
+    """The draws of z that `noise` [rows, k, latent] makes for x [rows, *item] (Eq. 10, 11 and 13)."""
+    rows, k, _ = noise.shape
+    with autocast:
+        posterior = model.encode(x)
+    z = reparameterise(per_draw(posterior), noise)
+    with autocast:
+        output = model.decode(z.flatten(0, 1))
+    log_likelihood = model.log_likelihood(x if k == 1 else x.repeat_interleave(k, 0), output)
+    return PosteriorDraws(posterior, z, log_likelihood.view(rows, k))
+
+
+def elbo_terms(model: Vae, draws: PosteriorDraws) -> Terms:
+    """The ELBO's parts, averaged over the draws; KL in closed form for N(0, I), at the draws for a learned prior."""
+    if model.prior is None:
+        kl = kl_to_standard_normal(draws.posterior)
     else:
-        climbed = importance_weighted_bound(weights)
-    return Climb(-climbed.mean(), Terms(drawn.log_likelihood.mean(1), (log_posterior - log_prior).mean(1)))
+        kl = kl_to_learned_prior(draws.posterior, model.log_prior(draws.z).mean(1))
+    return Terms(draws.log_likelihood.mean(1), kl)
 
 
-def _log_posterior(drawn: PosteriorDraw, *, attached: bool) -> Tensor:
-    """log q(z | x), with a gradient to q's parameters other than through z or without; [rows, k]."""
-    mean, log_var = drawn.posterior if attached else (part.detach() for part in drawn.posterior)
-    return log_normal(drawn.z, Posterior(mean[:, None], log_var[:, None]))
+def log_importance_weights(model: Vae, draws: PosteriorDraws) -> Tensor:
+    """log p(x, z) - log q(z | x) of each draw; [rows, k]."""
+    log_posterior = log_normal(draws.z, per_draw(draws.posterior))
+    return log_weights(draws.log_likelihood, model.log_prior(draws.z), log_posterior)
+
+
+def minibatch_loss(terms: Terms, kl_weight: float) -> Tensor:
+    """The negative ELBO of a minibatch, averaged over its rows (Eq. 12-14); a scalar.
+
+    N times its mean estimates the sum over all N rows without bias: one draw of rows, one draw of noise each.
+    kl_weight is 1, except during warm-up or if the run's beta is another (Higgins et al. 2017).
+    """
+    return -(terms.log_likelihood.mean() - kl_weight * terms.kl.mean())
+
+
+def kl_along_path(posterior: Posterior, z: Tensor, log_prior: Tensor) -> Tensor:
+    """kl_at_draw with a gradient that reaches q only through the draw z ("sticking the landing"); [rows].
+
+    The part left out has mean zero; without it the gradient's variance vanishes as q approaches the true posterior
+    (Roeder, Wu & Duvenaud 2017, arXiv 1703.09194).
+    """
+    return kl_at_draw(detached(posterior), z, log_prior)
+
+
+def free_bits_kl(per_latent: Tensor, mean: Tensor, nats: float) -> Tensor:
+    """sum_j max(nats, mean_j): a latent's KL costs nothing up to `nats`, on average over the minibatch; a scalar.
+
+    per_latent [rows, latent] as kl_per_latent; mean [latent] its mean over all rows of the minibatch, of which these
+    may be a part: it decides which latents are above the floor, and only theirs have a gradient (Kingma et al. 2016,
+    arXiv 1606.04934, appendix C.8).
+    """
+    return torch.where(mean > nats, per_latent.mean(0), nats).sum()
+
+
+def doubly_reparameterised_bound(weights: Tensor, z: Tensor, kl_weight: float) -> Tensor:
+    """importance_weighted_bound with the DReG gradient for q (Tucker et al. 2019, arXiv 1810.04152); [rows].
+
+    z [rows, k, latent] are the draws, weights [rows, k] their log weights, in which log q(z | x) has been computed with
+    q's parameters detached: they reach q through z alone. With the normalised weights v_i = w_i / sum_j w_j
+
+        d bound / d q = sum_i v_i^2 (d log w_i / d z_i) (d z_i / d q)
+
+    has the mean of the plain gradient, and a signal-to-noise ratio that does not fall with k. Decoder and prior keep
+    theirs, sum_i v_i d log w_i. For k = 1 it is the gradient along the path (kl_along_path). With kl_weight b, where
+    log w = log p(x | z) + b (log p(z) - log q(z | x)), v_i^2 becomes (1 - b) v_i + b v_i^2 by the same derivation.
+    """
+    shares = torch.softmax(weights.detach(), dim=1)
+    # The bound itself contributes v_i to the gradient that arrives at z_i; the other factor is put in on its way to q.
+    z.register_hook(lambda gradient: gradient * (1 - kl_weight + kl_weight * shares).unsqueeze(-1))  # type: ignore[no-untyped-call]  # torch
+    return importance_weighted_bound(weights)
+
+
+def per_draw(posterior: Posterior) -> Posterior:
+    """mean and log_var [rows, 1, latent], as wide as the k draws of each row."""
+    return Posterior(posterior.mean[:, None], posterior.log_var[:, None])
+
+
+def detached(posterior: Posterior) -> Posterior:
+    """The same distribution, to whose parameters no gradient flows."""
+    return Posterior(posterior.mean.detach(), posterior.log_var.detach())
+
+
+def _terms_along_path(model: Vae, draws: PosteriorDraws) -> Terms:
+    """The ELBO's parts with the gradient along the path; KL is at the draws, whatever the prior."""
+    kl = kl_along_path(per_draw(draws.posterior), draws.z, model.log_prior(draws.z)).mean(1)
+    return Terms(draws.log_likelihood.mean(1), kl)
+
+
+def _importance_weighted_loss(model: Vae, draws: PosteriorDraws, objective: Objective) -> Loss:
+    """The negative importance-weighted bound, by its own gradient (iwae) or by DReG's."""
+    doubly, kl_weight = objective.bound == "dreg", objective.kl_weight
+    log_prior = model.log_prior(draws.z)
+    posterior = per_draw(draws.posterior)
+    log_posterior = log_normal(draws.z, detached(posterior) if doubly else posterior)
+    weights = log_weights(draws.log_likelihood, kl_weight * log_prior, kl_weight * log_posterior)  # [rows, k]
+    bound = doubly_reparameterised_bound(weights, draws.z, kl_weight) if doubly else importance_weighted_bound(weights)
+    return Loss(-bound.mean(), Terms(draws.log_likelihood.mean(1), (log_posterior - log_prior).mean(1)))

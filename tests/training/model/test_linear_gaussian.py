@@ -9,7 +9,6 @@ from torch import Tensor
 from training.model.likelihood import gaussian_log_likelihood
 from training.model.objective import (
     Posterior,
-    doubly_reparameterised_bound,
     importance_weighted_bound,
     kl_to_standard_normal,
     log_normal,
@@ -17,6 +16,7 @@ from training.model.objective import (
     log_weights,
     reparameterise,
 )
+from training.run.step import doubly_reparameterised_bound
 
 SIGMA = 0.5
 ROWS, SIZE, LATENT = 16, 5, 2

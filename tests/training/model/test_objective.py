@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from training.model import objective
-from training.model.objective import Posterior, Terms
+from training.model.objective import Posterior
 
 
 def posterior(rows: int = 3, latent: int = 4, *, seed: int = 0) -> Posterior:
@@ -65,30 +65,6 @@ def test_both_estimates_of_the_kl_to_a_learned_prior_average_to_the_closed_form(
     torch.testing.assert_close(objective.kl_to_learned_prior(q, log_prior[0]), with_entropy[0])
 
 
-def test_the_gradient_along_the_path_is_that_of_the_kl_on_average() -> None:
-    q = posterior(rows=1)
-    mean, log_var = (part.expand(200_000, -1).clone().requires_grad_() for part in q)
-    every = Posterior(mean, log_var)
-    noise = torch.randn(200_000, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    z = objective.reparameterise(every, noise)
-    kl = objective.kl_along_path(every, z, objective.log_standard_normal(z))
-    torch.testing.assert_close(kl, objective.kl_at_draw(every, z, objective.log_standard_normal(z)))
-    inputs = [part.clone().requires_grad_() for part in q]
-    exact = torch.autograd.grad(objective.kl_to_standard_normal(Posterior(*inputs)).sum(), inputs)
-    for samples, expected in zip(torch.autograd.grad(kl.sum(), [mean, log_var]), exact, strict=True):
-        standard_error = samples.std(0) / math.sqrt(len(samples))
-        assert torch.all((samples.mean(0) - expected[0]).abs() < 4 * standard_error)
-
-
-def test_the_gradient_along_the_path_is_still_once_q_is_right() -> None:
-    """Not on average: at every single draw."""
-    q = Posterior(torch.zeros(5, 3, requires_grad=True), torch.zeros(5, 3, requires_grad=True))
-    z = objective.reparameterise(q, torch.randn(5, 3, generator=torch.Generator().manual_seed(1)))
-    kl = objective.kl_along_path(q, z, objective.log_standard_normal(z))
-    for gradient in torch.autograd.grad(kl.sum(), list(q)):
-        assert gradient.abs().max().item() < 1e-6
-
-
 def test_a_reparameterised_draw_has_the_standard_deviation_of_its_log_variance() -> None:
     q = Posterior(torch.zeros(1, 1), torch.full((1, 1), math.log(9.0)))
     assert objective.reparameterise(q, torch.ones(1, 1)).item() == pytest.approx(3.0)
@@ -125,45 +101,6 @@ def test_the_entropy_is_torchs() -> None:
     q = posterior()
     expected = torch.distributions.Normal(q.mean, torch.exp(q.log_var / 2)).entropy().sum(1)
     torch.testing.assert_close(objective.entropy(q), expected)
-
-
-def test_the_minibatch_loss_is_the_mean_negative_elbo_and_unbiased_over_minibatches() -> None:
-    terms = Terms(torch.tensor([-10.0, -20.0, -30.0, -40.0]), torch.tensor([1.0, 2.0, 3.0, 4.0]))
-    whole = objective.minibatch_loss(terms, 1.0)
-    assert whole.item() == pytest.approx(-objective.elbo(terms).mean().item())
-    parts = [
-        objective.minibatch_loss(Terms(terms.log_likelihood[rows], terms.kl[rows]), 1.0)
-        for rows in (slice(0, 2), slice(2, 4))
-    ]
-    assert (sum(parts) / 2).item() == pytest.approx(whole.item())
-
-
-def test_warm_up_weighs_only_the_kl() -> None:
-    terms = Terms(torch.tensor([-10.0]), torch.tensor([4.0]))
-    assert objective.minibatch_loss(terms, 0.25).item() == pytest.approx(11.0)
-
-
-def test_free_bits_cost_nothing_up_to_their_number_and_have_no_gradient_there() -> None:
-    q = Posterior(torch.tensor([[0.1, 2.0, 0.0], [0.3, -2.0, 0.0]], requires_grad=True), torch.zeros(2, 3))
-    per_latent = objective.kl_per_latent(q)  # means over rows: 0.025, 2, 0
-    kl = objective.free_bits_kl(per_latent, per_latent.mean(0), 0.5)
-    assert kl.item() == pytest.approx(0.5 + 2.0 + 0.5)
-    (gradient,) = torch.autograd.grad(kl, [q.mean])
-    assert gradient.tolist() == [[0.0, 1.0, 0.0], [0.0, -1.0, 0.0]]
-
-
-def test_without_a_floor_free_bits_are_the_kl() -> None:
-    per_latent = objective.kl_per_latent(posterior())
-    whole = objective.free_bits_kl(per_latent, per_latent.mean(0), 0.0)
-    torch.testing.assert_close(whole, objective.kl_to_standard_normal(posterior()).mean())
-
-
-def test_free_bits_look_at_the_whole_minibatch_of_which_these_rows_may_be_a_part() -> None:
-    per_latent = objective.kl_per_latent(posterior(rows=4))
-    mean = per_latent.mean(0)
-    whole = objective.free_bits_kl(per_latent, mean, 0.6)
-    parts = [objective.free_bits_kl(per_latent[rows], mean, 0.6) for rows in (slice(0, 1), slice(1, 4))]
-    torch.testing.assert_close(parts[0] / 4 + parts[1] * 3 / 4, whole)
 
 
 def test_one_importance_sample_is_the_elbo_at_that_draw() -> None:

@@ -66,8 +66,11 @@ def test_the_parts_of_a_minibatch_are_the_minibatch_and_about_equal(rows: int, c
 
 
 def test_together_they_see_exactly_what_one_process_would(quick: Config, digits: Dataset, cpu: Hardware) -> None:
-    whole = Minibatches(digits.train.rows, quick, cpu).at(30)
-    parts = [Minibatches(digits.train.rows, quick, dataclasses.replace(cpu, ranks=rank)).at(30) for rank in each_of(3)]
+    whole = Minibatches(digits.train.rows, quick, cpu).at(30, draws=1)
+    parts = [
+        Minibatches(digits.train.rows, quick, dataclasses.replace(cpu, ranks=rank)).at(30, draws=1)
+        for rank in each_of(3)
+    ]
     assert torch.equal(whole.x, torch.cat([part.x for part in parts]))
     assert torch.equal(whole.noise, torch.cat([part.noise for part in parts]))
     assert [part.weight for part in parts] == [len(part.x) / 64 for part in parts]

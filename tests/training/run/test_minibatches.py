@@ -24,7 +24,7 @@ def test_an_epoch_shows_every_row_at_most_once_and_in_another_order_each_time(gr
     some = batches(grey, cpu, rows=256)
     assert some.per_epoch == 4
     epochs = [
-        torch.cat([some.at(epoch * 4 + step).x.flatten() for step in range(4)]).mul(255).round().int().tolist()
+        torch.cat([some.at(epoch * 4 + step, draws=1).x.flatten() for step in range(4)]).mul(255).round().int().tolist()
         for epoch in range(2)
     ]
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(256))
@@ -34,17 +34,17 @@ def test_an_epoch_shows_every_row_at_most_once_and_in_another_order_each_time(gr
 def test_a_step_draws_the_same_whatever_came_before_it(quick: Config, cpu: Hardware) -> None:
     walked = batches(quick, cpu)
     for step in range(5):
-        walked.at(step)
+        walked.at(step, draws=1)
     jumped = batches(quick, cpu)
     torch.rand(3)
-    for one, other in zip((walked.at(5).x, walked.at(5).noise), (jumped.at(5).x, jumped.at(5).noise), strict=True):
-        assert torch.equal(one, other)
+    one, other = (some.at(5, draws=1) for some in (walked, jumped))
+    assert torch.equal(one.x, other.x)
+    assert torch.equal(one.noise, other.noise)
 
 
-def test_a_row_has_as_many_draws_as_the_bound_asks_for(quick: Config, cpu: Hardware) -> None:
-    settings = {**quick.to_mapping()["optimisation"], "bound": "iwae", "importance_draws": 3}
-    several = batches(Config.of({**quick.to_mapping(), "optimisation": settings}), cpu).at(0)
-    assert batches(quick, cpu).at(0).noise.shape == (64, 1, 7)
+def test_a_row_has_as_many_draws_as_are_asked_for(quick: Config, cpu: Hardware) -> None:
+    several = batches(quick, cpu).at(0, draws=3)
+    assert batches(quick, cpu).at(0, draws=1).noise.shape == (64, 1, 7)
     assert several.noise.shape == (64, 3, 7)
     assert several.noise.unique().numel() == several.noise.numel()
 
