@@ -1,6 +1,7 @@
 """The pictures of a model card. Files carry no date and no metadata: equal models give equal bytes."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 import matplotlib as mpl
 import matplotlib.style
@@ -18,7 +19,7 @@ INK, FILL = "#35618f", "#c9c4b8"
 LONGEST_NAME = 30
 
 
-def grid(file: Path, items: Tensor, *, columns: int) -> None:
+def grid(file: Path | BinaryIO, items: Tensor, *, columns: int) -> None:
     """Items [N, C, H, W] in 0..1, row by row, each magnified without smoothing."""
     pixels = np.rint(items.clamp(0, 1).numpy() * 255).astype(np.uint8)  # [N, C, H, W]
     factor = max(1, -(-SMALLEST_SIDE // max(pixels.shape[2:])))
@@ -32,7 +33,7 @@ def grid(file: Path, items: Tensor, *, columns: int) -> None:
     _image(sheet).save(file, format="PNG", optimize=False)
 
 
-def pairs(file: Path, originals: Tensor, reconstructions: Tensor, *, columns: int) -> None:
+def pairs(file: Path | BinaryIO, originals: Tensor, reconstructions: Tensor, *, columns: int) -> None:
     """Lines of originals, each above the line of its reconstructions; both [N, C, H, W] in 0..1."""
     paper = originals.new_ones((-len(originals) % columns, *originals.shape[1:]))  # fills the last line
     originals, reconstructions = cat((originals, paper)), cat((reconstructions, paper))
@@ -42,7 +43,7 @@ def pairs(file: Path, originals: Tensor, reconstructions: Tensor, *, columns: in
     grid(file, cat(lines), columns=columns)
 
 
-def bars(file: Path, values: tuple[float, ...], *, title: str, horizontal: str, vertical: str) -> None:
+def bars(file: Path | BinaryIO, values: tuple[float, ...], *, title: str, horizontal: str, vertical: str) -> None:
     """One bar a value, in descending order."""
     with mpl.style.context("default"):  # whatever the user has set for other plots
         figure = Figure(figsize=(8, 3.2), dpi=100, layout="constrained")
@@ -53,7 +54,7 @@ def bars(file: Path, values: tuple[float, ...], *, title: str, horizontal: str, 
         figure.savefig(file, format="png", metadata={"Software": None})
 
 
-def histograms(file: Path, real: Tensor, sampled: Tensor, *, names: tuple[str, ...]) -> None:
+def histograms(file: Path | BinaryIO, real: Tensor, sampled: Tensor, *, names: tuple[str, ...]) -> None:
     """A panel for each named column: the density of real [N, D], filled, and of sampled [M, D], a line."""
     with mpl.style.context("default"):
         figure, panels = _panels(names)
@@ -68,7 +69,7 @@ def histograms(file: Path, real: Tensor, sampled: Tensor, *, names: tuple[str, .
         figure.savefig(file, format="png", metadata={"Software": None})
 
 
-def agreement(file: Path, originals: Tensor, reconstructions: Tensor, *, names: tuple[str, ...]) -> None:
+def agreement(file: Path | BinaryIO, originals: Tensor, reconstructions: Tensor, *, names: tuple[str, ...]) -> None:
     """A panel for each named column: reconstructions over originals, both [N, D], and the diagonal."""
     with mpl.style.context("default"):
         figure, panels = _panels(names)

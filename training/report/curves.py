@@ -3,8 +3,8 @@
 from html import escape
 
 from training.report import table
-from training.report.axis import number
-from training.report.lines import Chart, Series, lines
+from training.report.charts import Chart, Series, lines
+from training.report.table import number
 from training.run.progress import EpochDone
 
 LEFT_OUT = 0.1  # of all epochs, at the beginning: their ELBO is so low that the rest would look flat
@@ -34,20 +34,30 @@ def _charts(epochs: tuple[EpochDone, ...], settled: int) -> tuple[Chart, ...]:
         return Series("validation", tuple(of_validation)), Series("training", tuple(of_train))
 
     return (
-        Chart(title="ELBO, nats", series=both([m.elbo for m in validation], [m.elbo for m in train]), settled=settled),
+        Chart(
+            title="ELBO, nats",
+            unit="nats",
+            series=both([m.elbo for m in validation], [m.elbo for m in train]),
+            settled=settled,
+        ),
         Chart(
             title="Reconstruction, −E log p(x | z), nats",
+            unit="nats",
             series=both([m.reconstruction for m in validation], [m.reconstruction for m in train]),
         ),
-        Chart(title="KL(q(z | x), p(z)), nats", series=both([m.kl for m in validation], [m.kl for m in train])),
-        _setting("Rows per second", "training", [epoch.rows_per_second for epoch in epochs]),
-        _setting("Learning rate", "at the epoch's end", [epoch.learning_rate for epoch in epochs]),
-        _setting("Weight of KL", "at the epoch's end", [epoch.kl_weight for epoch in epochs]),
+        Chart(
+            title="KL(q(z | x), p(z)), nats",
+            unit="nats",
+            series=both([m.kl for m in validation], [m.kl for m in train]),
+        ),
+        _alone("Rows per second", "rows/s", "training", [epoch.rows_per_second for epoch in epochs]),
+        _alone("Learning rate", "learning rate", "at the epoch's end", [epoch.learning_rate for epoch in epochs]),
+        _alone("Weight of KL", "weight", "at the epoch's end", [epoch.kl_weight for epoch in epochs]),
     )
 
 
-def _setting(title: str, name: str, values: list[float]) -> Chart:
-    return Chart(title=title, series=(Series(name, tuple(values)),), from_zero=True)
+def _alone(title: str, unit: str, name: str, values: list[float]) -> Chart:
+    return Chart(title=title, unit=unit, series=(Series(name, tuple(values)),), from_zero=True)
 
 
 def _row(epoch: EpochDone) -> tuple[str, ...]:

@@ -17,7 +17,6 @@ from training.export.pictures import column_names
 from training.model.objective import kl_per_latent
 from training.randomness import generator
 from training.report.comparison import Comparison, comparisons
-from training.report.interpolation import slerp
 from training.report.latent_map import LatentMap, project
 from training.report.networks import Networks
 from training.run.checkpoint import Checkpoint
@@ -29,6 +28,7 @@ COLUMNS = 8  # of the pictures
 SAMPLES, RECONSTRUCTED = 64, 32
 PATHS, STEPS = 8, 8  # interpolations, and latents on each
 MAPPED = 3000
+PARALLEL = 1e-4  # radians from parallel, or from opposite, at which an arc has no direction
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,20 @@ def gather(
             measured_rows=len(x),
             comparisons=comparisons(model, dataset, x) if with_baselines else (),
         )
+
+
+def slerp(start: Tensor, end: Tensor, *, steps: int) -> Tensor:
+    """Spherical interpolation (Shoemake 1985), both ends included; start, end [latent] -> [steps, latent].
+
+    A draw of N(0, I) lies near a sphere, and so does every point of the arc; a straight line would cut through the
+    inside, where draws are rare (White 2016, arXiv 1609.04468). Ends of unlike length change length on the way.
+    """
+    t = torch.linspace(0, 1, steps)[:, None]
+    cosine = torch.dot(start, end) / (start.norm() * end.norm()).clamp(min=1e-12)
+    angle = torch.acos(cosine.clamp(-1, 1))
+    if torch.sin(angle) < PARALLEL:
+        return torch.lerp(start, end, t)
+    return (torch.sin((1 - t) * angle) * start + torch.sin(t * angle) * end) / torch.sin(angle)
 
 
 def _path(networks: Networks, ends: Tensor) -> Tensor:

@@ -4,8 +4,8 @@ from html import escape
 
 from training.config.config import FlowPrior
 from training.report import table
-from training.report.axis import number
 from training.report.findings import Findings
+from training.report.table import number
 from training.run import warm_start
 
 

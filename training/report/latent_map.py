@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+MOST_CLASSES = 20  # more colours cannot be told apart
+
 
 @dataclass(frozen=True, slots=True)
 class LatentMap:
@@ -13,6 +15,12 @@ class LatentMap:
     points: Tensor  # float64 [rows, 2]
     labels: Tensor | None  # int64 [rows]
     explained: float  # the part of the total variance that is seen, 0..1
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The labels that are told apart by colour, in order; none without labels or with too many."""
+        names = () if self.labels is None else tuple(sorted(set(self.labels.tolist())))
+        return names if len(names) <= MOST_CLASSES else ()
 
 
 def project(means: Tensor, labels: Tensor | None) -> LatentMap:

@@ -6,6 +6,7 @@ from string import Template
 
 from training.report.findings import Findings
 from training.report.heading import heading
+from training.report.palette import style_sheet
 from training.report.sections import sections
 
 PACKAGE = "training.report"
@@ -17,7 +18,7 @@ def text(findings: Findings) -> str:
     folder = files(PACKAGE)
     return Template((folder / "page.html").read_text(encoding="utf-8")).substitute(
         title=escape(f"Run {findings.name}"),
-        style=(folder / "page.css").read_text(encoding="utf-8"),
+        style=style_sheet() + (folder / "page.css").read_text(encoding="utf-8"),
         header=heading(findings),
         contents="".join(f'<li><a href="#{part.anchor}">{part.title}</a></li>' for part in parts),
         sections="".join(

@@ -5,15 +5,19 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+import torch
+
 from training.config.config import FlowPrior
 from training.evaluation.held_out import ACTIVE
+from training.export import plots
 from training.export.pictures import MOST_COLUMNS
-from training.report import pictures, table
-from training.report.bars import bars
+from training.report import table
+from training.report.charts import bars, picture, scatter
 from training.report.comparison import Comparison
 from training.report.curves import curves
 from training.report.findings import COLUMNS, STEPS, Findings
-from training.report.scatter import MOST_CLASSES, classes, legend, scatter
+from training.report.latent_map import MOST_CLASSES
+from training.report.table import number
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +55,30 @@ def _samples(findings: Findings, *, learned: bool) -> str:
     count = len(findings.samples)
     if findings.columns is not None:
         caption = f"Per column, validation rows (filled) and {count:,} draws of x (line), whose z come from {prior}."
-        return _caption(caption) + pictures.histograms(
-            findings.originals,
-            findings.samples,
-            names=findings.columns[:MOST_COLUMNS],
+        names = findings.columns[:MOST_COLUMNS]
+        return _caption(caption) + picture(
+            lambda file: plots.histograms(file, findings.originals, findings.samples, names=names),
             alt="A histogram for each column, of real rows and of generated ones",
         )
     caption = f"Means of p(x | z) for {count} draws of z from {prior}, unselected."
     alt = f"{count} generated images in lines of {COLUMNS}"
-    return _caption(caption) + pictures.grid(findings.samples, columns=COLUMNS, alt=alt)
+    return _caption(caption) + picture(lambda file: plots.grid(file, findings.samples, columns=COLUMNS), alt=alt)
 
 
 def _reconstructions(findings: Findings) -> str:
     if findings.columns is not None:
         caption = "Per column, validation values (across) and their reconstructions from the mean of q(z | x) (up)."
-        return _caption(caption) + pictures.agreement(
-            findings.originals,
-            findings.reconstructions,
-            names=findings.columns[:MOST_COLUMNS],
+        names = findings.columns[:MOST_COLUMNS]
+        return _caption(caption) + picture(
+            lambda file: plots.agreement(file, findings.originals, findings.reconstructions, names=names),
             alt="A scatter plot for each column, of reconstructed over real values",
         )
     caption = (
         "Validation rows at random (odd lines) above their reconstructions from the mean of q(z | x) (even lines)."
     )
-    return _caption(caption) + pictures.pairs(
-        findings.originals,
-        findings.reconstructions,
-        columns=min(COLUMNS, len(findings.originals)),
+    columns = min(COLUMNS, len(findings.originals))
+    return _caption(caption) + picture(
+        lambda file: plots.pairs(file, findings.originals, findings.reconstructions, columns=columns),
         alt=f"{len(findings.originals)} validation rows, each above its reconstruction",
     )
 
@@ -85,8 +86,9 @@ def _reconstructions(findings: Findings) -> str:
 def _interpolations(findings: Findings, *, learned: bool) -> str:
     where = "in the noise that the learned prior turns into latents" if learned else "between the means of q(z | x)"
     caption = f"First and last: two validation rows. Between them: {STEPS} decoded latents on the arc {where} (slerp)."
-    return _caption(caption) + pictures.paths(
-        findings.interpolations,
+    rows = findings.interpolations
+    return _caption(caption) + picture(
+        lambda file: plots.grid(file, torch.cat(rows), columns=len(rows[0])),
         alt=f"{len(findings.interpolations)} lines of images, each going over from one validation row to another",
     )
 
@@ -95,7 +97,7 @@ def _latent_map(findings: Findings) -> str:
     shown = findings.latent_map
     if shown.labels is None:
         colour = "The data have no labels, so the dots have one colour."
-    elif not classes(shown):
+    elif not shown.classes:
         colour = f"There are more than {MOST_CLASSES} classes, so the dots have one colour."
     else:
         colour = "Coloured by label, which the model never saw; a label stands at the middle of its dots."
@@ -103,7 +105,7 @@ def _latent_map(findings: Findings) -> str:
         f"Posterior means of {len(shown.points):,} validation rows in the two directions in which they vary most "
         f"({shown.explained:.0%} of the variance). {colour}"
     )
-    return _caption(caption) + f"<figure>{scatter(shown)}{legend(shown)}</figure>"
+    return _caption(caption) + f"<figure>{scatter(shown)}</figure>"
 
 
 def _kl(findings: Findings, *, learned: bool) -> str:
@@ -113,7 +115,15 @@ def _kl(findings: Findings, *, learned: bool) -> str:
         f"order. {active}: the variance of their posterior mean is above {ACTIVE} (the others are grey)."
         + (" The learned prior is another one than N(0, 1), so these do not add up to the KL above." if learned else "")
     )
-    return _caption(caption) + f"<figure>{bars(findings.kl_per_latent, findings.active)}</figure>"
+    kl = findings.kl_per_latent
+    order = sorted(range(len(kl)), key=lambda latent: -kl[latent])
+    rows = ((f"latent {i}", number(kl[i]), "" if findings.active[i] else "not active") for i in order)
+    every = table.figures(("latent", "KL, nats", ""), rows)
+    return (
+        _caption(caption)
+        + f"<figure>{bars(kl, findings.active)}</figure>"
+        + f"<details><summary>All latents as a table</summary>{every}</details>"
+    )
 
 
 def _baselines(comparisons: tuple[Comparison, ...]) -> str:

@@ -1,4 +1,4 @@
-"""HTML tables, which scroll inside themselves where the screen is narrow."""
+"""HTML tables, which scroll inside themselves where the screen is narrow, and numbers for a reader."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -21,3 +21,9 @@ def figures(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         f'<div class="scroll" tabindex="0"><table class="figures"><thead><tr>{top}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def number(value: float, *, digits: int = 4) -> str:
+    """`digits` significant ones, thousands apart, with a true minus."""
+    text = f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:,.{digits}g}"
+    return text.replace("-", "−")

@@ -1,5 +1,6 @@
 """`python -m training report`: one page, complete, fetching nothing, true to its run."""
 
+import base64
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -19,12 +21,11 @@ from training.config.config import Config
 from training.datasets import Dataset, Split, load
 from training.errors import TrainingError
 from training.report import journal, page, table
-from training.report.axis import Axis, number, spanning
-from training.report.bars import bars
-from training.report.findings import Findings, gather
-from training.report.interpolation import slerp
+from training.report.charts import Chart, Series, bars, lines, scatter
+from training.report.findings import Findings, gather, slerp
 from training.report.latent_map import project
-from training.report.scatter import scatter
+from training.report.palette import PALETTE
+from training.report.table import number
 from training.run import checkpoint, folder, session
 from training.run.hardware import Hardware
 from training.run.session import Session
@@ -74,6 +75,17 @@ class Parsed(HTMLParser):
         return [attributes[name] for _, attributes in self.elements if name in attributes]
 
 
+def drawings(text: str) -> list[ElementTree.Element]:
+    """The SVG images inside a page."""
+    start = "data:image/svg+xml;base64,"
+    sources = [source for source in Parsed(text).attributes("src") if source.startswith(start)]
+    return [ElementTree.fromstring(base64.b64decode(source.removeprefix(start))) for source in sources]  # noqa: S314  made here
+
+
+def texts(drawing: ElementTree.Element) -> list[str]:
+    return [element.text or "" for element in drawing.iter("{http://www.w3.org/2000/svg}text")]
+
+
 def found(this: Session, dataset: Dataset, *, with_baselines: bool = False) -> Findings:
     saved = checkpoint.read(this.run.checkpoint)
     epochs = journal.read(this.run, until=saved.state["step"])
@@ -113,16 +125,49 @@ def test_the_page_fetches_nothing(written: str) -> None:
     assert "url(" not in written
     assert "@import" not in written
     assert {tag for tag, _ in parsed.elements}.isdisjoint({"script", "link", "iframe", "object", "use", "image"})
-    assert len(parsed.attributes("src")) == 3
-    assert all(source.startswith("data:image/png;base64,") for source in parsed.attributes("src"))
+    kinds = [source.partition(";base64,")[0] for source in parsed.attributes("src")]
+    assert (kinds.count("data:image/png"), kinds.count("data:image/svg+xml")) == (3, 8)
+    assert len(kinds) == 3 + 8
+
+
+def test_no_drawing_points_outside_of_itself(written: str) -> None:
+    for drawing in drawings(written):
+        for element in drawing.iter():
+            links = [value for name, value in element.attrib.items() if name.endswith("href")]
+            assert all(link.startswith(("#", "data:image/png;base64,")) for link in links)
+            assert "url(" not in "".join(element.attrib.values()).replace("url(#", "")
+            assert "://" not in (element.text or "")
 
 
 def test_every_picture_says_in_words_what_it_shows(written: str) -> None:
-    parsed = Parsed(written)
-    assert all(attributes["alt"] for tag, attributes in parsed.elements if tag == "img")
-    drawings = [attributes for tag, attributes in parsed.elements if tag == "svg" and "class" in attributes]
-    assert len(drawings) == 8
-    assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in drawings)
+    pictures = [attributes for tag, attributes in Parsed(written).elements if tag == "img"]
+    assert len(pictures) == 3 + 8
+    assert all(attributes["alt"] for attributes in pictures)
+
+
+def test_every_chart_names_its_axes_and_their_units(written: str) -> None:
+    *curves, latent_map, kl = map(texts, drawings(written))
+    assert all("epoch" in words for words in curves)
+    for words, unit in zip(curves, ("nats", "nats", "nats", "rows/s", "learning rate", "weight"), strict=True):
+        assert unit in words
+    assert {"first principal direction of the means of z", "second principal direction"} < set(latent_map)
+    assert {"latents in descending order of their KL", "KL, nats"} < set(kl)
+
+
+def test_drawings_take_the_light_or_the_dark_colours_of_the_page(written: str) -> None:
+    for drawing in drawings(written):
+        style = drawing.find("{http://www.w3.org/2000/svg}style")
+        assert style is not None
+        assert "prefers-color-scheme: dark" in (style.text or "")
+        looks = "".join(element.attrib.get("style", "") for element in drawing.iter())
+        assert "var(--soft)" in looks
+        assert not any(light in looks for light, _ in PALETTE.values())
+
+
+def test_every_latent_is_in_a_table_with_its_kl(written: str, findings: Findings) -> None:
+    words = Parsed(written).words
+    for latent, (kl, active) in enumerate(zip(findings.kl_per_latent, findings.active, strict=True)):
+        assert f"latent {latent}{number(kl)}{'' if active else 'not active'}" in words
 
 
 def test_the_page_says_what_the_run_is(written: str, trained: Session, digits: Dataset) -> None:
@@ -176,9 +221,9 @@ def test_without_labels_the_map_has_one_colour_and_says_so(trained: Session, dig
 
 
 def test_few_validation_rows_fill_whole_lines_or_one(trained: Session, digits: Dataset) -> None:
-    for rows, shown, lines in ((20, 16, 8), (5, 5, 2), (2, 2, 1)):
+    for rows, shown, paths in ((20, 16, 8), (5, 5, 2), (2, 2, 1)):
         few = found(trained, replace(digits, validation=Split(digits.validation.rows[:rows])))
-        assert (len(few.originals), len(few.interpolations)) == (shown, lines)
+        assert (len(few.originals), len(few.interpolations)) == (shown, paths)
         assert Parsed(page.text(few)).headings == SECTIONS
     with pytest.raises(TrainingError, match="digits: has one validation row"):
         found(trained, replace(digits, validation=Split(digits.validation.rows[:1])))
@@ -213,8 +258,15 @@ def test_an_unfinished_run_is_told_as_far_as_it_is_saved(
 
 
 def test_a_first_epoch_alone_is_a_point(trained: Session, findings: Findings) -> None:
-    parsed = Parsed(page.text(replace(findings, epochs=findings.epochs[:1])))
-    assert sum(tag == "circle" for tag, _ in parsed.elements) == 9  # three charts of two, three of one
+    charts = drawings(page.text(replace(findings, epochs=findings.epochs[:1])))[:6]
+    dots = [
+        element
+        for chart in charts
+        for element in chart.iter("{http://www.w3.org/2000/svg}use")
+        if "fill: var(--line-" in element.attrib["style"]
+    ]
+    # In the drawing and in its legend: three charts of two lines, three of one.
+    assert len(dots) == 2 * 9
 
 
 def test_what_is_no_run_is_one_line_and_two(
@@ -272,24 +324,27 @@ def test_the_latent_map_is_scikit_learns_up_to_signs() -> None:
 
 def test_one_latent_or_a_collapsed_one_is_still_drawn() -> None:
     for means in (torch.arange(5.0)[:, None], torch.zeros(5, 3)):
-        assert "nan" not in scatter(project(means, torch.tensor([0, 0, 1, 1, 2])))
-    assert "nan" not in bars((0.0, 0.0), (False, False))
+        shown = scatter(project(means, torch.tensor([0, 0, 1, 1, 2])))
+        assert [texts(drawing)[-3:] for drawing in drawings(shown)] == [["0", "1", "2"]]
+    (collapsed,) = drawings(bars((0.0, 0.0), (False, False)))
+    assert "KL, nats" in texts(collapsed)
 
 
 def test_many_classes_are_not_told_apart_by_colour() -> None:
-    drawn = scatter(project(torch.randn(30, 3), torch.arange(30)))
-    assert drawn.count("<path") == 1
-    assert scatter(project(torch.randn(30, 3), torch.arange(30) % 15)).count("hsl(") == 15
+    (several,), (many,) = (
+        drawings(scatter(project(torch.randn(30, 3, generator=torch.Generator().manual_seed(0)), labels)))
+        for labels in (torch.arange(30) % 15, torch.arange(30))
+    )
+    assert texts(several)[-15:] == [str(name) for name in range(15)]
+    assert texts(many)[-1] == "second principal direction"
 
 
-def test_ticks_are_round_and_inside() -> None:
-    assert Axis(0.0, 1.0, 0, 100).ticks(most=5) == pytest.approx((0, 0.2, 0.4, 0.6, 0.8, 1.0))
-    assert Axis(-93.2, -81.1, 0, 100).ticks(most=5) == pytest.approx((-90, -85))
-    assert Axis(0.5, 3.5, 0, 100).ticks(most=8, whole=True) == (1, 2, 3)
-    for values in ((7.0, 7.0), (0.0,), (-1e-9, 1e9)):
-        axis = spanning(values, start=0, end=100)
-        assert all(0 < axis.at(value) < 100 for value in values)
-        assert axis.ticks(most=5)
+@pytest.mark.parametrize("values", [(7.0, 7.0), (0.0,), (-1e-9, 1e9)], ids=str)
+def test_a_line_is_drawn_whatever_its_values_are(values: tuple[float, ...]) -> None:
+    chart = Chart(title="t", unit="nats", series=(Series("validation", values),))
+    (drawing,) = drawings(lines(chart, epochs=tuple(range(1, len(values) + 1))))
+    assert f"validation {number(values[-1])}" in texts(drawing)
+    assert "nan" not in "".join(value for element in drawing.iter() for value in element.attrib.values())
 
 
 def test_numbers_and_tables_are_readable() -> None:
