@@ -1,4 +1,7 @@
-"""Files that are written whole or not at all: a reader, or a crash, sees the old one or the new one."""
+"""Atomic writing: a file or a folder is at its place whole or not at all, for any reader and after a crash.
+
+A file may be replaced; a folder, which holds an artifact, never is.
+"""
 
 import os
 import shutil
@@ -12,7 +15,7 @@ from training.errors import TrainingError
 
 
 @contextmanager
-def writing(file: Path, *, writer: str = "") -> Iterator[BinaryIO]:
+def replacing(file: Path, *, writer: str = "") -> Iterator[BinaryIO]:
     """A stream whose bytes replace `file` when the block ends well; its folder must exist.
 
     `writer` tells apart those who may write the same file at once. Raises OSError, which names `file`.
@@ -30,17 +33,17 @@ def writing(file: Path, *, writer: str = "") -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
-def write(file: Path, content: bytes, *, writer: str = "") -> None:
+def replace(file: Path, content: bytes, *, writer: str = "") -> None:
     """Replace `file`, and make its folder where there is none. Raises OSError."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with writing(file, writer=writer) as stream:
+    with replacing(file, writer=writer) as stream:
         stream.write(content)
 
 
 @contextmanager
-def placed(out: Path) -> Iterator[Path]:
-    """A folder to fill; it becomes `out` when the block ends. If the block fails nothing remains, neither of it nor of
-    the folders above `out` that were made for it.
+def creating(out: Path) -> Iterator[Path]:
+    """A folder to fill; it becomes `out` when the block ends well. Otherwise nothing remains, neither of it nor of the
+    folders above `out` that were made for it.
 
     Raises TrainingError if something is at `out`, before or then, and OSError.
     """
@@ -73,12 +76,6 @@ def require_free(out: Path) -> None:
     """Raises TrainingError if something is at `out`: an artifact is never overwritten."""
     if out.exists() or out.is_symlink():
         raise TrainingError(f"--out {out}: exists already; versions are never overwritten, choose the next one")
-
-
-def require_version(out: Path) -> None:
-    """Raises TrainingError if the server would not look at `out`: versions are whole numbers, newest highest."""
-    if not (out.name.isascii() and out.name.isdigit()):
-        raise TrainingError(f"--out {out}: the last part is the version, a whole number: exported/NAME/1")
 
 
 def _sync(path: Path) -> None:

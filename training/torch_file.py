@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from training.atomic import writing
+from training.atomic import replacing
 from training.errors import TrainingError
 
 Built = TypeVar("Built")
@@ -15,7 +15,7 @@ Built = TypeVar("Built")
 
 def save(file: Path, facts: Mapping[str, Any]) -> None:
     """Replace `file`, whose folder must exist. Raises OSError."""
-    with writing(file) as stream:
+    with replacing(file) as stream:
         torch.save(dict(facts), stream)
 
 

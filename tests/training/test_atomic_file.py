@@ -10,13 +10,13 @@ from training import atomic
 
 def test_what_breaks_off_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     file = tmp_path / "f"
-    atomic.write(file, b"old")
+    atomic.replace(file, b"old")
 
     class Broken(Exception):
         pass
 
     def broken() -> None:
-        with atomic.writing(file) as stream:
+        with atomic.replacing(file) as stream:
             stream.write(b"half of the n")
             raise Broken
 
@@ -27,10 +27,10 @@ def test_what_breaks_off_leaves_the_old_file_and_nothing_else(tmp_path: Path) ->
 
 def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
     file = tmp_path / "cache" / "f"
-    atomic.write(file, b"old")
-    with atomic.writing(file, writer=".a") as stream:
+    atomic.replace(file, b"old")
+    with atomic.replacing(file, writer=".a") as stream:
         stream.write(b"one ")
-        atomic.write(file, b"another", writer=".b")
+        atomic.replace(file, b"another", writer=".b")
         assert file.read_bytes() == b"another"
         stream.write(b"and the same")
     assert (file.read_bytes(), os.listdir(file.parent)) == (b"one and the same", ["f"])
@@ -39,6 +39,6 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
 def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
     (tmp_path / ".f.partial").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left on device") as caught:
-        atomic.write(tmp_path / "f", b"new")
+        atomic.replace(tmp_path / "f", b"new")
     assert caught.value.filename == str(tmp_path / "f")
     assert os.listdir(tmp_path) == []

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from training.atomic import placed
+from training.atomic import creating
 
 
 def test_what_was_filled_appears_with_the_folders_above_it(tmp_path: Path) -> None:
-    with placed(tmp_path / "exported" / "name" / "1") as folder:
+    with creating(tmp_path / "exported" / "name" / "1") as folder:
         (folder / "file").write_text("whole")
         assert not (tmp_path / "exported" / "name" / "1").exists()
     assert [path.name for path in (tmp_path / "exported" / "name").iterdir()] == ["1"]
@@ -16,7 +16,7 @@ def test_what_was_filled_appears_with_the_folders_above_it(tmp_path: Path) -> No
 
 
 def fail_at(out: Path, *, beside: Path | None = None) -> None:
-    with placed(out) as folder:
+    with creating(out) as folder:
         (folder / "file").write_text("half")
         if beside is not None:
             beside.mkdir()

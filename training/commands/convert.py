@@ -5,7 +5,8 @@ from typing import get_args
 
 import click
 
-from training.atomic import require_free, require_version
+from training.atomic import require_free
+from training.export.export import require_version
 from training.export.half_precision import Precision
 from training.export.half_precision import convert as convert_artifact
 

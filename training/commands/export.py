@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from training import datasets
-from training.atomic import require_free, require_version
+from training.atomic import require_free
 from training.datasets import Dataset
 from training.export import export as exporting
+from training.export.export import require_version
 from training.run import checkpoint
 from training.run.folder import RunFolder
 from training.run.session import require_same_data, trained_model

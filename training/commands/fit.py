@@ -12,13 +12,14 @@ import click
 from rich.console import Console
 
 from training import datasets
-from training.atomic import require_free, require_version
+from training.atomic import require_free
 from training.commands.export import export_run
 from training.commands.introduction import introduce
 from training.config.config import Bound, Config, Gradient, Optimisation, TrainOn
 from training.config.presets import PRESETS
 from training.config.resolve import PRIORS, resolve, unchanged
 from training.errors import Interrupted, TrainingError
+from training.export.export import require_version
 from training.run import checkpoint, distributed, hardware, session
 from training.run.display import Display
 from training.run.distributed import Ranks

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from server import artifact as artifacts
-from training.atomic import placed, require_version
+from training.atomic import creating
 from training.evaluation import exported_model
 from training.export import measurements as records
-from training.export.export import write_facts
+from training.export.export import require_version, write_facts
 from training.export.measurements import Measurements
 from training.run import warm_start
 
@@ -52,7 +52,7 @@ def record(
         provenance={**manifest.provenance, "measured": every.to_mapping()},
         metrics={**manifest.metrics, **every.metrics(data=manifest.provenance["data"]["name"])},
     )
-    with placed(out) as folder:
+    with creating(out) as folder:
         shutil.copytree(artifact, folder, dirs_exist_ok=True)
         write_facts(folder, told)
         artifacts.read(folder)

@@ -30,5 +30,5 @@ def report(*, run: Path, source: str | None, out: Path | None, with_baselines: b
     dataset = datasets.load(saved.source if source is None else source, environment=os.environ)
     findings = gather(run.resolve().name, saved, epochs, dataset, with_baselines=with_baselines)
     # A folder may have any bytes for a name, and its name is on the page.
-    atomic.write(file, page.text(findings).encode("utf-8", errors="replace"))
+    atomic.replace(file, page.text(findings).encode("utf-8", errors="replace"))
     click.echo(f"report: {file}")

@@ -80,7 +80,7 @@ def _download(file: Path, mirrors: tuple[str, ...]) -> None:
 
 def _write_whole(file: Path, content: bytes) -> None:
     # Several processes, or containers that share a cache, may miss it at once.
-    atomic.write(file, content, writer=f".{secrets.token_hex(4)}")
+    atomic.replace(file, content, writer=f".{secrets.token_hex(4)}")
 
 
 def _digest(content: bytes) -> str:

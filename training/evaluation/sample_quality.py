@@ -138,17 +138,6 @@ def gaussian_distance(mean_1: Doubles, covariance_1: Doubles, mean_2: Doubles, c
     return max(0.0, apart + float(np.trace(covariance_1)) + float(np.trace(covariance_2)) - 2.0 * cross)
 
 
-def _root(covariance: Doubles) -> Doubles:
-    """The symmetric R with R R = covariance."""
-    values, vectors = np.linalg.eigh(covariance)
-    root: Doubles = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
-    return root
-
-
-def _covariance(vectors: Doubles) -> Doubles:
-    return np.atleast_2d(np.cov(vectors, rowvar=False)).astype(np.float64)
-
-
 def _ratio(this: float, other: float) -> float:
     return abs(this) / max(abs(other), 1e-12)
 
@@ -164,3 +153,14 @@ def _require_fit(model: ExportedModel, trained: TrainedClassifier, dataset: Data
             f"the classifier was trained on {known['name']} with sha256 {known['sha256'][:12]}..., {dataset.name} has "
             f"{dataset.sha256[:12]}...; make one with: python -m training classifier --data ..."
         )
+
+
+def _root(covariance: Doubles) -> Doubles:
+    """The symmetric R with R R = covariance."""
+    values, vectors = np.linalg.eigh(covariance)
+    root: Doubles = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    return root
+
+
+def _covariance(vectors: Doubles) -> Doubles:
+    return np.atleast_2d(np.cov(vectors, rowvar=False)).astype(np.float64)

@@ -11,9 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from server import artifact
 from server.artifact import GOLDEN, GRAPH_INPUT, MANIFEST, PERCENTILES, Graph, Item, Likelihood, Manifest, graph_outputs
-from training.atomic import placed
+from training.atomic import creating
 from training.datasets import Dataset
 from training.datasets.dataset import kind_of
+from training.errors import TrainingError
 from training.evaluation import exported_model, held_out
 from training.export import card, golden, graphs, parity, pictures
 from training.export.measurements import Measurements
@@ -41,9 +42,15 @@ def export(
     The same model and data give the same bytes. What appears at `out` has been read back by the server's own reader,
     run by its loader and compared with torch. Raises TrainingError or OSError; `out` then does not exist.
     """
-    with placed(out) as folder:
+    with creating(out) as folder:
         manifest = _fill(folder, model, dataset, provenance=provenance)
     return ExportResult(out, manifest)
+
+
+def require_version(out: Path) -> None:
+    """Raises TrainingError if the server would not look at `out`: versions are whole numbers, newest highest."""
+    if not (out.name.isascii() and out.name.isdigit()):
+        raise TrainingError(f"--out {out}: the last part is the version, a whole number: exported/NAME/1")
 
 
 def decode_macs(model: Vae) -> int:

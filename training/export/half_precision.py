@@ -12,7 +12,7 @@ import onnx
 from server import artifact
 from server.artifact import GOLDEN, GraphName, Manifest
 from server.engine.engine import relative_error
-from training.atomic import placed
+from training.atomic import creating
 from training.errors import TrainingError
 from training.evaluation import exported_model
 from training.export import parity
@@ -37,7 +37,7 @@ def convert(source: Path, *, precision: Precision, out: Path) -> ExportResult:
         raise TrainingError(f"{source}: is {original.manifest.precision} already; convert the fp32 artifact")
     if original.manifest.item.kind == "table":
         raise TrainingError(f"{source}: is of a table, whose columns may hold what float16 cannot (above 65504)")
-    with placed(out) as folder:
+    with creating(out) as folder:
         shutil.copytree(source, folder, dirs_exist_ok=True)
         for name in HALVED:
             (folder / f"{name}.onnx").write_bytes(half(original.graph(name)))
