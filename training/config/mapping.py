@@ -1,4 +1,7 @@
-"""Frozen dataclasses out of plain mappings (TOML, JSON, checkpoints), with errors that name the key."""
+"""Frozen dataclasses out of plain mappings (TOML, JSON, checkpoints), with errors that name the key.
+
+The one strict decoder of training: of settings, checkpoints and journals.
+"""
 
 import math
 import types
@@ -44,7 +47,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return tuple(_value(get_args(hint)[0], inner, where) for inner in value)
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool) and _finite(value):
         return float(value)
-    if hint in (int, str) and isinstance(value, hint) and not isinstance(value, bool):
+    if hint in (int, str, bool) and type(value) is hint:
         return value
     raise TrainingError(f"setting {where} is {value!r}; allowed: {_allowed(hint)}")
 
@@ -74,4 +77,6 @@ def _allowed(hint: Any) -> str:
         return ", ".join(map(str, get_args(hint)))
     if get_origin(hint) is tuple:
         return f"a list of {_allowed(get_args(hint)[0])}"
-    return {int: "a whole number", float: "a finite number", str: "a text"}.get(hint, "a table of settings")
+    return {int: "a whole number", float: "a finite number", str: "a text", bool: "true or false"}.get(
+        hint, "a table of settings"
+    )

@@ -2,9 +2,10 @@
 
 import json
 
+from training.config.mapping import from_mapping
 from training.errors import TrainingError
 from training.run.folder import RunFolder
-from training.run.progress import EpochDone, Means
+from training.run.progress import EpochDone
 
 
 def read(run: RunFolder, *, until: int) -> tuple[EpochDone, ...]:
@@ -19,8 +20,8 @@ def read(run: RunFolder, *, until: int) -> tuple[EpochDone, ...]:
     epochs = []
     for number, line in enumerate(lines, start=1):
         try:
-            epochs.append(_epoch(line))
-        except (ValueError, TypeError, KeyError):
+            epochs.append(from_mapping(EpochDone, json.loads(line)))
+        except (ValueError, TypeError, TrainingError):
             if number < len(lines):
                 raise TrainingError(f"{file}: line {number} is damaged; put back a copy of the file") from None
     saved = tuple(epoch for epoch in epochs if epoch.step <= until)
@@ -29,8 +30,3 @@ def read(run: RunFolder, *, until: int) -> tuple[EpochDone, ...]:
             f"{run.path}: no epoch is complete in {file.name}; go on with fit --resume, or put back a copy of the file"
         )
     return saved
-
-
-def _epoch(line: str) -> EpochDone:
-    facts = json.loads(line)
-    return EpochDone(**{**facts, "train": Means(**facts["train"]), "validation": Means(**facts["validation"])})
