@@ -25,7 +25,7 @@ from server.core.arrays import Floats
 from training import datasets
 from training.evaluation import exported_model
 from training.evaluation.evaluate import Evaluation, evaluate
-from training.run.minibatches import sent
+from training.run.minibatches import client_input
 
 import onnxruntime as ort  # isort: skip  # after server, which turns its telemetry off
 from onnxruntime import quantization  # isort: skip
@@ -71,7 +71,7 @@ def main() -> None:
 def calibration_rows(model: exported_model.ExportedModel, dataset: datasets.Dataset) -> Mapping[str, Floats]:
     """Inputs as the server sees them: pictures for the encoder, draws from the prior for the decoder."""
     noise = torch.randn(CALIBRATION_ROWS, model.manifest.latent_size, generator=torch.Generator().manual_seed(0))
-    pictures = sent(dataset.split("train").rows[:CALIBRATION_ROWS])
+    pictures = client_input(dataset.split("train").rows[:CALIBRATION_ROWS])
     return {"encoder": pictures.numpy(), "decoder": model.from_noise(noise).numpy()}
 
 

@@ -17,7 +17,7 @@ from training.commands.export import export_run
 from training.commands.introduction import introduce
 from training.config.config import Bound, Config, Gradient, Optimisation, TrainOn
 from training.config.presets import PRESETS
-from training.config.resolve import PRIORS, resolve, unchanged
+from training.config.resolve import PRIORS, require_unchanged, resolve
 from training.errors import Interrupted, TrainingError
 from training.export.export import require_version
 from training.run import checkpoint, distributed, hardware, session
@@ -102,7 +102,7 @@ def fit(
             raise TrainingError("--run-dir and --resume name two folders; drop --run-dir")
         if start_from is not None:
             raise TrainingError("--start-from begins a new run and --resume goes on with an old one; drop one of them")
-        this = _take_up(
+        this = _resume(
             resume,
             source=source,
             preset=preset,
@@ -199,7 +199,7 @@ def _begin(
     return this
 
 
-def _take_up(
+def _resume(
     folder: Path,
     *,
     source: str | None,
@@ -215,7 +215,7 @@ def _take_up(
         raise TrainingError("--resume goes on with the run's own settings; drop --config")
     run = RunFolder(folder)
     saved = checkpoint.read(run.checkpoint)
-    unchanged(saved.config, flags if preset is None else {**flags, "preset": preset})
+    require_unchanged(saved.config, flags if preset is None else {**flags, "preset": preset})
     was = saved.provenance["hardware"]
     as_many = was.get("processes", 1) == processes.count  # a run from before there were several says nothing
     machine = hardware.choose(
@@ -226,7 +226,7 @@ def _take_up(
         ranks=processes,
     )
     dataset = datasets.load(saved.source if source is None else source, environment=os.environ)
-    return session.resumed(saved, run=run, dataset=dataset, hardware=machine)
+    return session.resume(saved, run=run, dataset=dataset, hardware=machine)
 
 
 def _nested(given: dict[str, Any]) -> dict[str, Any]:

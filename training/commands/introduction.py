@@ -30,7 +30,7 @@ def introduce(this: Session, console: Console) -> None:
 
 
 def _objective(config: Config) -> str:
-    """What is climbed, in words."""
+    """What the run maximises, in words."""
     settings, draws = config.optimisation, config.optimisation.importance_draws
     elbo = "ELBO" + (", gradient along the path" if settings.gradient == "path" else "")
     weighted = f"importance-weighted bound of {draws} draws" + (", DReG" if settings.bound == "dreg" else "")

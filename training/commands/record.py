@@ -38,7 +38,7 @@ def record(
 ) -> None:
     """Copy an ARTIFACT, with what was measured of it in manifest and card: the same graphs, digest and answers."""
     require_version(out)
-    manifest = exported_model.verified(artifact).manifest
+    manifest = exported_model.read_artifact(artifact).manifest
     measured = Measurements(
         evaluations=tuple(map(records.evaluation, evaluations)),
         twins=tuple(map(records.evaluation, twins)),

@@ -99,12 +99,10 @@ class Optimisation:
     final_learning_rate: float = 1e-5
     betas: tuple[float, ...] = (0.9, 0.999)
     weight_decay: float = 1e-4
-    beta: float = 1.0  # the weight of KL after warm-up; with another than 1 no bound is maximised (Higgins et al. 2017)
+    beta: float = 1.0  # the weight of KL after warm-up; only with 1 is a bound maximised (Higgins et al. 2017)
     kl_warmup: float = 0.1  # the fraction of all steps over which the weight of KL rises from 0 to beta
     free_bits: float = 0.0  # nats of KL per latent, averaged over a minibatch, that cost nothing (step.free_bits_kl)
-    bound: Bound = (
-        "elbo"  # which lower bound of log p(x) is maximised: the ELBO, or the importance-weighted bound (iwae)
-    )
+    bound: Bound = "elbo"  # of log p(x), to be maximised: the ELBO or, for iwae and dreg, the importance-weighted one
     importance_draws: int = 1  # z per row and step, for iwae and dreg
     bound_fraction: float = 1.0  # of the epochs, the last ones: they maximise `bound`, those before them the ELBO
     gradient_norm: float = 100.0  # gradients of a loss in nats per row; their norm is clipped here

@@ -25,27 +25,27 @@ def resolve(*, name: str | None, file: Path | None, flags: Facts, defaults: Fact
         raise TrainingError(f"{file}: preset is {chosen!r}; it must be a text")
     facts = preset(chosen).to_mapping()
     for changes in (defaults or {}, written, _tables(flags)):
-        facts = merged(facts, changes)
+        facts = merge(facts, changes)
     return Config.of({**facts, "preset": chosen})
 
 
-def unchanged(config: Config, flags: Facts) -> None:
+def require_unchanged(config: Config, flags: Facts) -> None:
     """Raises TrainingError if `flags` ask for something else than `config`, naming the first difference."""
-    wanted = Config.of(merged(config.to_mapping(), _tables(flags))).to_mapping()
+    wanted = Config.of(merge(config.to_mapping(), _tables(flags))).to_mapping()
     for name, (was, asked) in differences(config.to_mapping(), wanted).items():
         raise TrainingError(
             f"--resume: the run has {name} = {was}, the command line says {asked}; drop that flag, or start a new run"
         )
 
 
-def merged(base: Facts, changes: Facts) -> dict[str, Any]:
+def merge(base: Facts, changes: Facts) -> dict[str, Any]:
     """`base` with `changes`, table by table; a table of another kind replaces the old one whole."""
     result = dict(base)
     for name, value in changes.items():
         old = result.get(name)
         both = isinstance(old, Mapping) and isinstance(value, Mapping)
         if both and value.get("kind", old.get("kind")) == old.get("kind"):  # type: ignore[union-attr]  # both are tables
-            result[name] = merged(old, value)  # type: ignore[arg-type]
+            result[name] = merge(old, value)  # type: ignore[arg-type]
         else:
             result[name] = value
     return result

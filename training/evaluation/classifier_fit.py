@@ -63,7 +63,7 @@ def fit_classifier(
             draws = generator(seed, "step", step, device=hardware.device)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(step=step, steps=epochs * per_epoch)
-            x = moved(grey(rows[index].to(hardware.device)), draws)
+            x = augment(grey(rows[index].to(hardware.device)), draws)
             loss += _step(classifier, optimiser, x, labels[index].to(hardware.device), hardware)
         observe(ClassifierEpoch(epoch + 1, epochs, float(loss) / per_epoch, accuracy(classifier, dataset.validation)))
     classifier.to("cpu").requires_grad_(False).eval()
@@ -79,7 +79,7 @@ def accuracy(classifier: Classifier, split: Split) -> float | None:
     return float((judge(classifier, grey(split.rows)).probabilities.argmax(1) == split.labels).double().mean())
 
 
-def moved(x: Tensor, draws: torch.Generator) -> Tensor:
+def augment(x: Tensor, draws: torch.Generator) -> Tensor:
     """Each of x [rows, C, H, W] turned, scaled and shifted a little on its own; what comes in from outside is black."""
 
     def uniform(limit: float) -> Tensor:

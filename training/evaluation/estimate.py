@@ -25,7 +25,7 @@ from training.randomness import generator
 DECODES_AT_ONCE = 64
 
 
-class Bound(NamedTuple):
+class ElboEstimate(NamedTuple):
     """The ELBO of rows and its parts, in nats; each [rows]."""
 
     elbo: Tensor
@@ -33,7 +33,7 @@ class Bound(NamedTuple):
     kl: Tensor
 
 
-def bound(model: ExportedModel, x: Tensor, posterior: Posterior, *, z: Tensor, draw: Tensor) -> Bound:
+def estimate_elbo(model: ExportedModel, x: Tensor, posterior: Posterior, *, z: Tensor, draw: Tensor) -> ElboEstimate:
     """Reconstruct x [rows, *item] from z [rows, latent].
 
     KL is in closed form for N(0, I); for a learned prior it is log q - log p at `draw`, one z ~ q, which may be `z`.
@@ -44,7 +44,7 @@ def bound(model: ExportedModel, x: Tensor, posterior: Posterior, *, z: Tensor, d
         kl = kl_at_draw(posterior, draw, model.log_prior(draw))
     else:
         kl = kl_to_standard_normal(posterior)
-    return Bound(-nll - kl, nll, kl)
+    return ElboEstimate(-nll - kl, nll, kl)
 
 
 def draw(posterior: Posterior, noise: torch.Generator) -> Tensor:

@@ -17,7 +17,7 @@ from training.evaluation.exported_model import ExportedModel
 from training.evaluation.held_out import ACTIVE
 from training.evaluation.mean_and_error import MeanAndError
 from training.randomness import generator
-from training.run.minibatches import binarised, grey, sent
+from training.run.minibatches import binarise, client_input, grey
 
 Estimator = Literal["importance", "prior"]
 ROWS_AT_ONCE = 500
@@ -77,13 +77,13 @@ def evaluate(
     x, binarisation = _observed(model, dataset, rows, seed)
     begin(len(x))
     draws = generator(seed, "evaluation", -3)
-    evidence, bounds, means = [], [], []
+    evidence, elbos, means = [], [], []
     for start in range(0, len(x), ROWS_AT_ONCE):
         part = x[start : start + ROWS_AT_ONCE]
         posterior = model.encode(part)
         means.append(posterior.mean)
         z = estimate.draw(posterior, draws)
-        bounds.append(torch.stack(estimate.bound(model, part, posterior, z=z, draw=z)))
+        elbos.append(torch.stack(estimate.estimate_elbo(model, part, posterior, z=z, draw=z)))
         if estimator == "importance":
             evidence.append(
                 estimate.log_evidence(
@@ -93,7 +93,7 @@ def evaluate(
     if estimator == "prior":
         evidence.append(estimate.log_evidence_from_prior(model, x, samples=samples, seed=seed))
         done(len(x))
-    elbo, reconstruction, kl = torch.cat(bounds, dim=1)
+    elbo, reconstruction, kl = torch.cat(elbos, dim=1)
     return Evaluation(
         model_digest=model.manifest.digest,
         config=model.manifest.provenance.get("config", {}),
@@ -127,10 +127,10 @@ def _observed(
     model: ExportedModel, dataset: Dataset, rows: Tensor, seed: int
 ) -> tuple[Tensor, Literal["dynamic", "static", "none"]]:
     if model.manifest.likelihood.name != "bernoulli":
-        return sent(rows), "none"
+        return client_input(rows), "none"
     if dataset.static:
         return grey(rows), "static"
-    return binarised(rows, generator(seed, "evaluation", -2)), "dynamic"
+    return binarise(rows, generator(seed, "evaluation", -2)), "dynamic"
 
 
 def _require_fit(manifest: Manifest, dataset: Dataset) -> None:

@@ -68,7 +68,7 @@ class ExportedModel:
         return tuple(torch.cat([torch.from_numpy(chunk) for chunk in output]) for output in zip(*chunks, strict=True))
 
 
-def verified(path: Path) -> Artifact:
+def read_artifact(path: Path) -> Artifact:
     """An artifact, verified by the server's reader.
 
     Raises TrainingError if there is no such folder, and ArtifactError, naming it, for whatever the server would refuse.
@@ -82,7 +82,7 @@ def verified(path: Path) -> Artifact:
 def load(path: Path, *, threads: int | None = None) -> ExportedModel:
     """An artifact, verified by the server's reader and loader, on the CPU. Raises as `verified` does."""
     threads = threads or cast(int, os.cpu_count())
-    found = verified(path)
+    found = read_artifact(path)
     with _naming(path):
         return ExportedModel(engine.load(found, device="cpu", threads=threads))
 

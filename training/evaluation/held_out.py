@@ -11,12 +11,12 @@ from torch import Tensor
 from server.artifact import PERCENTILES
 from training.config.config import Config
 from training.evaluation import estimate
-from training.evaluation.estimate import Bound
+from training.evaluation.estimate import ElboEstimate
 from training.evaluation.exported_model import ExportedModel
 from training.evaluation.mean_and_error import MeanAndError
 from training.model.objective import Posterior, kl_per_latent
 from training.randomness import generator
-from training.run.minibatches import observed, sent
+from training.run.minibatches import client_input, likelihood_input
 
 MOST_ROWS = 10_000  # measured, at random
 ROWS_AT_ONCE = 500
@@ -44,21 +44,21 @@ def measure(model: ExportedModel, rows: Tensor, config: Config) -> HeldOutStatis
     """
     draws = generator(0, "held_out")
     rows = rows[torch.randperm(len(rows), generator=draws)[:MOST_ROWS]]
-    seen = observed(rows, config, draws)
-    drawn = _pass(model, seen, draws).drawn
+    seen = likelihood_input(rows, config, draws)
+    measured = _pass(model, seen, draws).at_draw
     metrics = {
-        "elbo": float(drawn.elbo.double().mean()),
-        "reconstruction_nll": float(drawn.reconstruction_nll.double().mean()),
-        "kl": float(drawn.kl.double().mean()),
+        "elbo": float(measured.elbo.double().mean()),
+        "reconstruction_nll": float(measured.reconstruction_nll.double().mean()),
+        "kl": float(measured.kl.double().mean()),
         "active_units": float((model.encode(seen).mean.var(0) > ACTIVE).sum()),
         "rows": float(len(rows)),
         **_nll(model, seen[:NLL_ROWS]),
     }
-    shown = _pass(model, sent(rows), draws)
+    shown = _pass(model, client_input(rows), draws)
     means = shown.posterior.mean.double().numpy()  # [N, latent]
     return HeldOutStatistics(
         metrics=metrics,
-        percentiles={"mean": _percentiles(shown.at_mean), "draw": _percentiles(shown.drawn)},
+        percentiles={"mean": _percentiles(shown.at_mean), "draw": _percentiles(shown.at_draw)},
         latent_mean=tuple(means.mean(0).tolist()),
         latent_covariance=tuple(tuple(row) for row in np.atleast_2d(np.cov(means, rowvar=False)).tolist()),
         kl_per_latent=tuple(kl_per_latent(shown.posterior).double().mean(0).tolist()),
@@ -69,22 +69,22 @@ class _Pass(NamedTuple):
     """Rows through encoder and decoder, once from the posterior's mean and once from a draw."""
 
     posterior: Posterior
-    at_mean: Bound
-    drawn: Bound
+    at_mean: ElboEstimate
+    at_draw: ElboEstimate
 
 
 def _pass(model: ExportedModel, x: Tensor, draws: torch.Generator) -> _Pass:
-    posteriors, at_mean, drawn = [], [], []
+    posteriors, at_mean, at_draw = [], [], []
     for part in torch.split(x, ROWS_AT_ONCE):
         posterior = model.encode(part)
         z = estimate.draw(posterior, draws)
         posteriors.append(posterior)
-        at_mean.append(estimate.bound(model, part, posterior, z=posterior.mean, draw=z))
-        drawn.append(estimate.bound(model, part, posterior, z=z, draw=z))
+        at_mean.append(estimate.estimate_elbo(model, part, posterior, z=posterior.mean, draw=z))
+        at_draw.append(estimate.estimate_elbo(model, part, posterior, z=z, draw=z))
     return _Pass(
         Posterior(*map(torch.cat, zip(*posteriors, strict=True))),
-        Bound(*map(torch.cat, zip(*at_mean, strict=True))),
-        Bound(*map(torch.cat, zip(*drawn, strict=True))),
+        ElboEstimate(*map(torch.cat, zip(*at_mean, strict=True))),
+        ElboEstimate(*map(torch.cat, zip(*at_draw, strict=True))),
     )
 
 
@@ -99,11 +99,11 @@ def _nll(model: ExportedModel, x: Tensor) -> dict[str, float]:
     }
 
 
-def _percentiles(bound: Bound) -> dict[str, tuple[float, ...]]:
+def _percentiles(elbo: ElboEstimate) -> dict[str, tuple[float, ...]]:
     return {
-        "elbo": _of(bound.elbo),
-        "reconstruction_nll": _of(bound.reconstruction_nll),
-        "kl": _of(bound.kl),
+        "elbo": _of(elbo.elbo),
+        "reconstruction_nll": _of(elbo.reconstruction_nll),
+        "kl": _of(elbo.kl),
     }
 
 

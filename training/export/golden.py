@@ -10,7 +10,7 @@ from server.artifact import GRAPH_INPUT, GraphName, LikelihoodName, graph_output
 from server.core.arrays import Floats
 from training.model.vae import Vae
 from training.randomness import generator
-from training.run.minibatches import sent
+from training.run.minibatches import client_input
 
 ROWS = 16
 
@@ -22,7 +22,7 @@ def inputs(model: Vae, rows: Tensor, *, count: int) -> dict[GraphName, Tensor]:
     eps = torch.randn(count, model.config.latent_size, generator=draws)
     with torch.inference_mode():
         z = eps if model.prior is None else model.prior(eps)
-    graphs: dict[GraphName, Tensor] = {"encoder": sent(rows[some]), "decoder": z}
+    graphs: dict[GraphName, Tensor] = {"encoder": client_input(rows[some]), "decoder": z}
     return graphs if model.prior is None else graphs | {"prior": eps, "prior_log_density": z}
 
 

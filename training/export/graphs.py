@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from server.artifact import GRAPH_INPUT, GraphName, graph_outputs
-from training.export.lowering import lowered
+from training.export.lowering import lower_layers
 from training.model.vae import Decoder, Encoder, Vae
 
 OPSET = 20
@@ -82,7 +82,7 @@ def modules(model: Vae) -> dict[GraphName, nn.Module]:
 def to_onnx(model: Vae, name: GraphName) -> bytes:
     """One graph; the same model gives the same bytes."""
     shape = model.item_shape if name == "encoder" else (model.config.latent_size,)
-    module = lowered(modules(model)[name]).eval()  # the copy: torch.export asks for it
+    module = lower_layers(modules(model)[name]).eval()  # the copy: torch.export asks for it
     with _quiet():
         program = torch.onnx.export(
             module,

@@ -32,7 +32,7 @@ def convert(source: Path, *, precision: Precision, out: Path) -> ExportResult:
     Raises ArtifactError if it is further from it than the server allows, TrainingError or OSError; `out` then does not
     exist.
     """
-    original = exported_model.verified(source)
+    original = exported_model.read_artifact(source)
     if original.manifest.precision != "fp32":
         raise TrainingError(f"{source}: is {original.manifest.precision} already; convert the fp32 artifact")
     if original.manifest.item.kind == "table":

@@ -6,7 +6,7 @@ from typing import cast
 from torch import nn
 
 
-def lowered(module: nn.Module) -> nn.Module:
+def lower_layers(module: nn.Module) -> nn.Module:
     """A copy of `module` in which every transposed convolution of stride 1 is an ordinary one.
 
     Those of stride 2 stay: on a CPU neither their four phases nor a sub-pixel convolution was faster

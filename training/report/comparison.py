@@ -12,7 +12,7 @@ from training.evaluation.mean_and_error import MeanAndError
 from training.model.objective import elbo
 from training.model.vae import Vae
 from training.randomness import generator
-from training.run.minibatches import observed
+from training.run.minibatches import likelihood_input
 from training.run.step import draw, elbo_terms
 
 
@@ -33,7 +33,7 @@ def comparisons(model: Vae, dataset: Dataset, x: Tensor) -> tuple[Comparison, ..
         noise = torch.randn(len(part), 1, model.config.latent_size, generator=stream)
         draws = draw(model, part, noise, autocast=torch.autocast("cpu", enabled=False))
         elbos.append(elbo(elbo_terms(model, draws)))
-    train = observed(dataset.train.rows, model.config, stream)
+    train = likelihood_input(dataset.train.rows, model.config, stream)
     scale = None if model.scale is None else torch.tensor(model.scale)
     simpler = baselines(train, x, binary=model.config.likelihood == "bernoulli", seed=0, scale=scale)
     return (

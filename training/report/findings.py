@@ -20,7 +20,7 @@ from training.report.comparison import Comparison, comparisons
 from training.report.latent_map import LatentMap, project
 from training.report.networks import Networks
 from training.run.checkpoint import Checkpoint
-from training.run.minibatches import grey, observed, sent
+from training.run.minibatches import client_input, grey, likelihood_input
 from training.run.progress import EpochDone
 from training.run.session import require_same_data, trained_model
 
@@ -83,7 +83,7 @@ def gather(
         draws = generator(0, "held_out")
         order = torch.randperm(len(dataset.validation), generator=draws)[:MOST_ROWS]
         rows, labels = dataset.validation.rows[order], dataset.validation.labels
-        x = observed(rows, saved.config, draws)
+        x = likelihood_input(rows, saved.config, draws)
         posterior = networks.encode(x)
         pictures = generator(0, "pictures")
         table = dataset.kind == "table"
@@ -98,7 +98,7 @@ def gather(
         some = torch.randperm(len(dataset.validation), generator=pictures)[: TABLE_ROWS if table else RECONSTRUCTED]
         if not table:
             some = some[: len(some) // COLUMNS * COLUMNS or None]  # whole lines, or the one there is
-        originals = sent(dataset.validation.rows[some])
+        originals = client_input(dataset.validation.rows[some])
         return Findings(
             name=name,
             config=saved.config,

@@ -16,7 +16,7 @@ from training.model.objective import importance_weighted_bound
 from training.model.vae import Vae
 from training.randomness import generator
 from training.run.hardware import Hardware
-from training.run.minibatches import Minibatches, observed
+from training.run.minibatches import Minibatches, likelihood_input
 from training.run.progress import EpochDone, Event, Means, StepDone
 from training.run.schedule import step_settings
 from training.run.state import Best, State
@@ -108,7 +108,7 @@ def validate(model: Vae, dataset: Dataset, hardware: Hardware) -> tuple[Means, f
     sums = torch.zeros(4, dtype=torch.float64, device=hardware.device)
     with torch.inference_mode():
         for rows in torch.split(dataset.validation.rows, VALIDATION_ROWS):
-            x = observed(rows.to(hardware.device), config, stream)
+            x = likelihood_input(rows.to(hardware.device), config, stream)
             shape = len(x), config.optimisation.importance_draws, config.latent_size
             noise = torch.randn(shape, generator=stream, device=hardware.device)
             part = hardware.ranks.part(len(x))

@@ -54,17 +54,17 @@ class Minibatches:
         index = self._order[position * self.batch_size : (position + 1) * self.batch_size]
         device, part = self.hardware.device, self.hardware.ranks.part(len(index))
         stream = generator(self.config.seed, "step", step, device=device)
-        x = observed(self.rows[index].to(device), self.config, stream)
+        x = likelihood_input(self.rows[index].to(device), self.config, stream)
         noise = torch.randn((len(index), draws, self.config.latent_size), generator=stream, device=device)
         return Minibatch(self.hardware.rows(x[part]), noise[part], weight=(part.stop - part.start) / len(index))
 
 
-def observed(rows: Tensor, config: Config, draws: torch.Generator) -> Tensor:
+def likelihood_input(rows: Tensor, config: Config, draws: torch.Generator) -> Tensor:
     """What the likelihood sees of rows: fresh black and white for a Bernoulli, else what a client sends; float32."""
-    return binarised(rows, draws) if config.likelihood == "bernoulli" else sent(rows)
+    return binarise(rows, draws) if config.likelihood == "bernoulli" else client_input(rows)
 
 
-def sent(rows: Tensor) -> Tensor:
+def client_input(rows: Tensor) -> Tensor:
     """Rows as a client sends them: images grey, 0..1, a table's numbers as they are; float32."""
     return grey(rows) if rows.dtype == torch.uint8 else rows
 
@@ -74,7 +74,7 @@ def grey(rows: Tensor) -> Tensor:
     return rows.float().div_(255)
 
 
-def binarised(rows: Tensor, draws: torch.Generator) -> Tensor:
+def binarise(rows: Tensor, draws: torch.Generator) -> Tensor:
     """Each pixel 1 with probability value / 255, else 0: dynamic binarisation (Burda et al. 2016)."""
     # r is uniform over 0..254, so P(r < value) = value / 255 exactly; 0 stays 0 and 255 stays 255.
     r = torch.empty_like(rows).random_(0, 255, generator=draws)

@@ -37,8 +37,10 @@ class EpochDone:
     learning_rate: float
     kl_weight: float
     rows_per_second: float
-    best: bool  # whether this is the best bound so far; never, if the validation rows are trained on too
-    bound: float | None = None  # the importance-weighted one of the validation rows, nats, where that is climbed
+    best: bool  # whether this is the best epoch so far; never, if the validation rows are trained on too
+    bound: float | None = (
+        None  # the importance-weighted one of the validation rows, nats, where the run maximises that one
+    )
 
 
 Event: TypeAlias = StepDone | EpochDone

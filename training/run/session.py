@@ -1,4 +1,4 @@
-"""One run with all that belongs to it: new, or taken up again from its checkpoint."""
+"""One run with all that belongs to it: new, or resumed from its checkpoint."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from training.run.folder import RunFolder
 from training.run.hardware import Hardware
 from training.run.progress import EpochDone, Event
 from training.run.provenance import describe
-from training.run.state import State, begin, restore, take_weights, to_mapping
+from training.run.state import State, begin, copy_weights, restore, to_mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +92,12 @@ def new(
     if earlier is not None:
         warm_start.require_fit(earlier, config, dataset)
         model, done = trained_model(earlier)
-        take_weights(state, model)
+        copy_weights(state, model)
         provenance["started_from"] = {**earlier.provenance, **done}
     return Session(run, source, dataset, hardware, provenance, state)
 
 
-def resumed(saved: Checkpoint, *, run: RunFolder, dataset: Dataset, hardware: Hardware) -> Session:
+def resume(saved: Checkpoint, *, run: RunFolder, dataset: Dataset, hardware: Hardware) -> Session:
     """A run where its checkpoint left it: what follows is what would have followed, bit for bit on a CPU.
 
     With another number of processes it is the same but for rounding.

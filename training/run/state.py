@@ -19,7 +19,7 @@ class Best:
     """The averaged weights with the highest bound on the validation rows."""
 
     epoch: int
-    bound: float  # nats; what the run climbs: the ELBO, or the importance-weighted bound
+    bound: float  # nats; of log p(x), the one that the run maximises: the ELBO or the importance-weighted bound
     weights: dict[str, Tensor]
 
 
@@ -72,7 +72,7 @@ def parameter_groups(model: Vae, weight_decay: float) -> list[dict[str, Any]]:
     return [{"params": decaying, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def take_weights(state: State, model: Vae) -> None:
+def copy_weights(state: State, model: Vae) -> None:
     """Begin with the weights, and a table's units, of `model` instead of random ones."""
     state.model.load_state_dict(model.state_dict())
     state.average.load_state_dict(model.state_dict())

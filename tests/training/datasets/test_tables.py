@@ -364,7 +364,7 @@ def test_a_table_run_resumes_bit_for_bit(table: Dataset, cpu: Hardware, tmp_path
     whole = fitted(config, table, cpu, tmp_path / "whole")
     parts = session.new(config, run=folder.create(tmp_path / "parts"), source="table", dataset=table, hardware=cpu)
     parts.fit(observe=lambda event: None, stopping=lambda: parts.state.step == 9, clock=lambda: 0.0)
-    again = session.resumed(checkpoint.read(parts.run.checkpoint), run=parts.run, dataset=table, hardware=cpu)
+    again = session.resume(checkpoint.read(parts.run.checkpoint), run=parts.run, dataset=table, hardware=cpu)
     assert again.fit(observe=lambda event: None, stopping=lambda: False, clock=lambda: 0.0)
     one, other = whole.state.model.state_dict(), again.state.model.state_dict()
     assert all(torch.equal(one[name], other[name]) for name in one)

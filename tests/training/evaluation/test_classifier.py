@@ -16,9 +16,9 @@ from training.evaluation.classifier_fit import (
     HIGHEST_LEARNING_RATE,
     LOWEST_LEARNING_RATE,
     ClassifierEpoch,
+    augment,
     fit_classifier,
     learning_rate,
-    moved,
 )
 from training.run.hardware import Hardware
 from training.run.minibatches import grey
@@ -94,7 +94,7 @@ def test_images_of_any_shape_have_a_classifier(shape: tuple[int, ...]) -> None:
 def test_rows_are_moved_each_on_its_own_and_only_a_little() -> None:
     dot = torch.zeros(200, 1, 28, 42)
     dot[:, :, 13:15, 20:22] = 1.0
-    after = moved(dot, generator())
+    after = augment(dot, generator())
     across = torch.arange(42.0)
     centres = (after.sum((1, 2)) * across).sum(1) / after.sum((1, 2, 3))
     assert 0.5 < centres.std() < 3.0  # up to 3 pixels of 42, evenly
@@ -109,8 +109,8 @@ def test_a_turn_keeps_angles_where_height_and_width_differ(monkeypatch: pytest.M
     monkeypatch.setattr(classifier_fit, "SCALE", 0.0)
     y, x = torch.meshgrid(torch.arange(40) - 19.5, torch.arange(80) - 39.5, indexing="ij")
     disc = ((x**2 + y**2) < 15**2).float().expand(4, 1, 40, 80)
-    torch.testing.assert_close(moved(disc, generator()).mean(), disc.mean(), rtol=0.01, atol=0.0)
-    assert (moved(disc, generator()) - disc).abs().mean() < 0.01
+    torch.testing.assert_close(augment(disc, generator()).mean(), disc.mean(), rtol=0.01, atol=0.0)
+    assert (augment(disc, generator()) - disc).abs().mean() < 0.01
 
 
 def test_the_learning_rate_rises_once_and_falls_to_its_end() -> None:

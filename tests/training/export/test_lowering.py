@@ -9,7 +9,7 @@ from torch import nn
 
 from training.config.resolve import resolve
 from training.export.graphs import to_onnx
-from training.export.lowering import lowered
+from training.export.lowering import lower_layers
 from training.model.vae import Vae
 from training.randomness import generator
 
@@ -21,7 +21,7 @@ def test_a_transposed_convolution_of_stride_1_becomes_a_convolution(
 ) -> None:
     layer = nn.ConvTranspose2d(3, 5, kernel, padding=padding, bias=bias)
     x = torch.randn(2, 3, 6, 7, generator=generator(0, "weights"))
-    (same,) = lowered(nn.Sequential(layer)).children()
+    (same,) = lower_layers(nn.Sequential(layer)).children()
     assert type(same) is nn.Conv2d
     torch.testing.assert_close(same(x), layer(x), rtol=0, atol=1e-5)
 
@@ -30,7 +30,7 @@ def test_other_transposed_convolutions_and_the_model_itself_stay() -> None:
     model = nn.Sequential(
         nn.ConvTranspose2d(4, 4, 4, stride=2), nn.ConvTranspose2d(4, 4, 3, groups=2), nn.ConvTranspose2d(4, 4, 3)
     )
-    kinds = [type(layer) for layer in lowered(model).children()]
+    kinds = [type(layer) for layer in lower_layers(model).children()]
     assert kinds == [nn.ConvTranspose2d, nn.ConvTranspose2d, nn.Conv2d]
     assert {type(layer) for layer in model.children()} == {nn.ConvTranspose2d}
 

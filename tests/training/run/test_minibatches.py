@@ -6,7 +6,7 @@ import torch
 from training.config.config import Config, Optimisation
 from training.randomness import generator
 from training.run.hardware import Hardware
-from training.run.minibatches import Minibatches, binarised
+from training.run.minibatches import Minibatches, binarise
 from training.run.schedule import average_decay, kl_weight, learning_rate
 
 
@@ -56,8 +56,8 @@ def test_a_batch_larger_than_the_data_is_the_data(quick: Config, cpu: Hardware) 
 
 def test_binarisation_is_fresh_each_time_and_right_on_average() -> None:
     rows = torch.tensor([0, 1, 100, 254, 255], dtype=torch.uint8).expand(20_000, 5).contiguous()
-    seen = binarised(rows, generator(0, "step"))
-    again = binarised(rows, generator(0, "step", 1))
+    seen = binarise(rows, generator(0, "step"))
+    again = binarise(rows, generator(0, "step", 1))
     assert set(seen.unique().tolist()) == {0.0, 1.0}
     assert not torch.equal(seen, again)
     assert seen[:, 0].max() == 0

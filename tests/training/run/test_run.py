@@ -89,7 +89,7 @@ def test_a_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_does(
     first = new(brief, tmp_path / "run", digits, cpu)
     fit(first, stop_at=stop_at)
     saved = checkpoint.read(first.run.checkpoint)
-    second = session.resumed(saved, run=first.run, dataset=digits, hardware=cpu)
+    second = session.resume(saved, run=first.run, dataset=digits, hardware=cpu)
     assert second.state.step == stop_at
     fit(second)
     assert same(second, uninterrupted)
@@ -117,7 +117,7 @@ def test_convolutions_in_bf16_resume_bit_for_bit_too(digits: Dataset, cpu: Hardw
     assert events[-1].validation.elbo > -40  # of 64 pixels: -44 is a coin a pixel
     parts = new(config, tmp_path / "parts", digits, fast)
     fit(parts, stop_at=13)
-    resumed = session.resumed(checkpoint.read(parts.run.checkpoint), run=parts.run, dataset=digits, hardware=fast)
+    resumed = session.resume(checkpoint.read(parts.run.checkpoint), run=parts.run, dataset=digits, hardware=fast)
     fit(resumed)
     assert same(resumed, whole)
 
@@ -146,7 +146,7 @@ def test_a_run_can_start_from_the_averaged_weights_of_an_earlier_one(
     assert trained.state.best is not None
     # One epoch from random weights ends below -27; the tolerance is what a fresh optimiser may lose at first.
     assert epoch.validation.elbo > trained.state.best.bound - 0.5
-    resumed = session.resumed(checkpoint.read(later.run.checkpoint), run=later.run, dataset=digits, hardware=cpu)
+    resumed = session.resume(checkpoint.read(later.run.checkpoint), run=later.run, dataset=digits, hardware=cpu)
     assert resumed.provenance == later.provenance
 
 
@@ -272,9 +272,9 @@ def test_a_checkpoint_that_lacks_something_is_refused(tmp_path: Path) -> None:
 def test_other_data_or_precision_cannot_continue_a_run(trained: Session, digits: Dataset, cpu: Hardware) -> None:
     saved = checkpoint.read(trained.run.checkpoint)
     with pytest.raises(TrainingError, match=r"the run was trained on .*; give the same --data"):
-        session.resumed(saved, run=trained.run, dataset=dataclasses.replace(digits, sha256="0" * 64), hardware=cpu)
+        session.resume(saved, run=trained.run, dataset=dataclasses.replace(digits, sha256="0" * 64), hardware=cpu)
     with pytest.raises(TrainingError, match="the run was trained in fp32; use --precision fp32"):
-        session.resumed(saved, run=trained.run, dataset=digits, hardware=dataclasses.replace(cpu, precision="bf16"))
+        session.resume(saved, run=trained.run, dataset=digits, hardware=dataclasses.replace(cpu, precision="bf16"))
 
 
 def test_a_folder_holds_one_run(trained: Session) -> None:

@@ -310,7 +310,7 @@ def test_every_objective_resumes_bit_for_bit(
     first = session.new(config, run=folder.create(tmp_path / "parts"), source="digits", dataset=digits, hardware=cpu)
     first.fit(observe=lambda event: None, stopping=lambda: first.state.step == 30, clock=lambda: 0.0)
     saved = checkpoint.read(first.run.checkpoint)
-    second = session.resumed(saved, run=first.run, dataset=digits, hardware=cpu)
+    second = session.resume(saved, run=first.run, dataset=digits, hardware=cpu)
     assert second.fit(observe=lambda event: None, stopping=lambda: False, clock=lambda: 0.0)
     assert all(torch.equal(one, other) for one, other in zip(weights(whole), weights(second), strict=True))
 
@@ -397,5 +397,5 @@ def test_a_checkpoint_of_another_optimiser_is_refused_but_can_be_exported(
     saved = checkpoint.read(this.run.checkpoint)
     saved.state["optimiser"]["param_groups"].pop()
     with pytest.raises(checkpoint.TrainingError, match="begun by another version of training"):
-        session.resumed(saved, run=this.run, dataset=digits, hardware=cpu)
+        session.resume(saved, run=this.run, dataset=digits, hardware=cpu)
     assert session.trained_model(saved)[1]["epochs"] == 1
