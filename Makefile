@@ -99,6 +99,9 @@ lint: .venv/.full ## ruff, mypy, import-linter, buf, compose schema, hadolint, E
 	! command -v promtool > /dev/null || promtool check config deploy/prometheus/prometheus.yml
 	! command -v amtool > /dev/null || amtool check-config deploy/alertmanager/alertmanager.yml
 
+docs: .venv/.full ## build the site in docs/_build; a warning, such as a link that leads nowhere, is an error
+	$(PY) -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build $(ARGS)
+
 format: .venv/.full ## rewrite the code in the house format
 	.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
 
@@ -112,6 +115,6 @@ lock: .venv/bin/uv ## recompute constraints.txt (torch stays out: its pin is in 
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --no-emit-package torch -o constraints.txt
 
 clean: ## remove what the verbs made
-	rm -rf .venv demo runs bench/cache bench/loadgen/build .compose-test .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv demo runs docs/_build bench/cache bench/loadgen/build .compose-test .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help setup demo serve train test test-slow soak test-dashboard test-grpcio test-interop test-browser pictures test-gpu compose-test bench bench-peers bench-train lint format proto lock clean
+.PHONY: help setup demo serve train test test-slow soak test-dashboard test-grpcio test-interop test-browser pictures test-gpu compose-test bench bench-peers bench-train lint format docs proto lock clean

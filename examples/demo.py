@@ -86,7 +86,7 @@ def show(client: vaeserve.Client, out: Path) -> None:
     pictures = [os.path.relpath(out / name) for name in ("samples.png", "reconstructions.png")]
     print(f"\nLook at {pictures[0]} and {pictures[1]} (inputs above, reconstructions below).")
     print("Next: `make serve`, and in another terminal `.venv/bin/vaeserve sample`, or")
-    print("`.venv/bin/python examples/quickstart.py`. docs/client.md tells of the client,")
+    print("`.venv/bin/python examples/quickstart.py`. docs/how-to/python.md tells of the client,")
     print("README.md of training and serving a model of your own.")
 
 

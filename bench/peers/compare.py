@@ -2,8 +2,8 @@
 
 In every round each is started, loaded cell by cell with the generator of bench/loadgen, and stopped. Peers are
 installed from the package index on first use, each into an environment of its own (bench/.venv-*); one that cannot be
-installed or started is left out, and why is said. docs/performance.md says how to read it. What follows `--` is handed
-to our server.
+installed or started is left out, and why is said. docs/how-to/benchmark.md says how to read it. What follows `--` is
+handed to our server.
 """
 
 import sys

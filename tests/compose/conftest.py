@@ -139,7 +139,7 @@ def encrypted(engine, stand_ins, models, tmp_path_factory) -> Iterator[Stack]:
 
 
 def make_certificates(folder: Path) -> Path:
-    """An authority and a certificate by it, with the names that docs/deployment.md gives."""
+    """An authority and a certificate by it, with the names that docs/how-to/deploy.md gives."""
     (folder / "names").write_text("subjectAltName=DNS:server,DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth\n")
     key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
     for command in (

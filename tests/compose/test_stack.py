@@ -149,7 +149,7 @@ def first_answer(engine: Engine, image: str, models: Path) -> float:
 
 @contextmanager
 def running(engine: Engine, image: str, *options: str) -> Iterator[str]:
-    """A container of the image by itself, as docs/deployment.md hardens it; where it is called."""
+    """A container of the image by itself, as docs/how-to/deploy.md hardens it; where it is called."""
     publish = ("--publish", "127.0.0.1::50051")
     container = engine.podman("run", "--detach", *HARDENING, *publish, *options, image).strip()
     try:

@@ -1,4 +1,4 @@
-"""What is deployed says the same as the code: images, compose files, rules, dashboard, and the page for operators."""
+"""What is deployed says the same as the code: images, compose files, rules, dashboard, and the pages for operators."""
 
 import json
 import re
@@ -7,6 +7,7 @@ import sys
 import tomllib
 from dataclasses import fields
 from functools import cache
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 OVERRIDES = sorted((ROOT / "deploy/compose").glob("*.yml"))
 PROMETHEUS = ROOT / "deploy/prometheus"
+ALERTS = (ROOT / "docs/how-to/alerts.md").read_text()
+SETTINGS = (ROOT / "docs/reference/settings.md").read_text()
+METRICS = (ROOT / "docs/reference/metrics.md").read_text()
 DASHBOARDS = sorted((ROOT / "deploy/grafana/dashboards").glob("*.json"))
 
 
@@ -135,22 +139,22 @@ def test_operators_are_told_of_every_setting_and_its_default() -> None:
         return f"`{default}`" if default != "" else ""
 
     code = {f"--{s.name.replace('_', '-')}": shown(s.default) for s in fields(Settings)}
-    assert code == {flag.strip("`"): default for flag, default, _ in table("Settings")}
+    assert code == {flag.strip("`"): default for flag, default, _ in table(section(SETTINGS, "Flags"))}
 
 
 def test_operators_are_told_of_every_metric_and_its_kind() -> None:
     code = {name: kind for name, kind in server_metrics().items() if not name.startswith(("process_", "python_"))}
-    documented = {name.strip("`"): kind for name, kind, *_ in table("Metrics")}
+    documented = {name.strip("`"): kind for name, kind, *_ in table(section(METRICS, "Metrics"))}
     assert code == {name: kind for name, kind in documented.items() if not name.startswith("process_")}
 
 
 def test_operators_are_told_what_to_do_about_every_alert() -> None:
     runbooks = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in rules() if "alert" in rule}
-    sections = re.findall(r"^### (Vaeserve\w+)$", section("Alerts"), re.MULTILINE)
+    sections = re.findall(r"^### (Vaeserve\w+)$", section(ALERTS, "Alerts"), re.MULTILINE)
     # GitHub's anchor of a heading of letters is the heading in lower case.
-    assert runbooks == {name: f"docs/operations.md#{name.lower()}" for name in sections}
+    assert runbooks == {name: f"docs/how-to/alerts.md#{name.lower()}" for name in sections}
     for name in sections:
-        text = section("Alerts").partition(f"\n### {name}\n")[2].partition("\n### ")[0]
+        text = section(ALERTS, "Alerts").partition(f"\n### {name}\n")[2].partition("\n### ")[0]
         assert "**Do:**" in text, name
 
 
@@ -232,15 +236,16 @@ def expressions(dashboard: Path) -> list[str]:
     ]
 
 
-def section(heading: str) -> str:
-    """What docs/operations.md says under a heading."""
-    return (ROOT / "docs/operations.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+def section(page: str, heading: str) -> str:
+    """What a page says under a heading of the second level."""
+    return page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
 @cache
-def table(heading: str) -> list[tuple[str, ...]]:
-    """The rows of the first table under a heading of docs/operations.md."""
-    rows = [line.strip("|").split("|") for line in section(heading).splitlines() if line.startswith("|")]
+def table(text: str) -> list[tuple[str, ...]]:
+    """The rows of the first table in a text."""
+    lines = takewhile(lambda line: line.startswith("|"), dropwhile(lambda line: line[:1] != "|", text.splitlines()))
+    rows = [line.strip("|").split("|") for line in lines]
     return [tuple(cell.strip() for cell in row) for row in rows[2:]]
 
 
@@ -252,9 +257,9 @@ def server_metrics() -> dict[str, str]:
 
 
 def documented_series() -> set[str]:
-    """The metrics of docs/operations.md, histograms by their series."""
+    """The metrics of docs/reference/metrics.md, histograms by their series."""
     series = set()
-    for name, kind, *_ in table("Metrics"):
+    for name, kind, *_ in table(section(METRICS, "Metrics")):
         suffixes = ("_bucket", "_sum", "_count") if kind == "histogram" else ("",)
         series |= {name.strip("`") + suffix for suffix in suffixes}
     return series

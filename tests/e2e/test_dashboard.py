@@ -98,7 +98,7 @@ def test_a_server_that_is_killed_is_told_to_the_webhook_with_its_runbook(models,
             told = alerts.get(timeout=TOLD_SECONDS)
     assert told["status"] == "firing"
     assert told["labels"]["instance"] == process.metrics_target
-    assert told["annotations"]["runbook_url"] == "docs/operations.md#vaeservedown"
+    assert told["annotations"]["runbook_url"] == "docs/how-to/alerts.md#vaeservedown"
 
 
 def test_the_stability_index_is_that_of_the_rows_that_were_sent(models, items, tmp_path):

@@ -1,4 +1,4 @@
-"""The examples in Python of docs/client.md run against a server with the shipped model."""
+"""The examples in Python of docs/how-to/python.md run against a server with the shipped model."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ import vaeserve
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 DOCUMENTED = "127.0.0.1:50051"
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/client.md").read_text(), re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/how-to/python.md").read_text(), re.MULTILINE | re.DOTALL)
 
 
 def test_there_are_examples_and_the_first_connects():

@@ -1,4 +1,4 @@
-"""tritonclient, synchronous and asyncio, against every transport; in a process of its own (docs/clients-oip.md)."""
+"""tritonclient, synchronous and asyncio, against every transport; in a process of its own (docs/how-to/triton.md)."""
 
 import json
 import re
@@ -141,7 +141,7 @@ def test_statistics_count_every_row_of_its_requests(told):
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_the_example_of_the_documentation_runs(transport):
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "clients-oip.md").read_text(), re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "how-to" / "triton.md").read_text(), re.DOTALL)
     with server(ROOT / "exported", "--transport", transport) as process:
         assert code.count("127.0.0.1:50051") == 1
         code = code.replace("127.0.0.1:50051", process.target)

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+# Decisions tell what was done once; everything else is for readers to follow.
+_OTHERS = {"decisions", "_build"}
+_DOCS = [path for path in (ROOT / "docs").rglob("*.md") if path.relative_to(ROOT / "docs").parts[0] not in _OTHERS]
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *_DOCS])
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"(?:^(?: {4}|\t)\S.*\n)+", re.MULTILINE)
@@ -14,6 +17,11 @@ _PROGRAMS = (
     "make", "pip", "python", "vaeserve", "vaeserve-health", "buf", "curl", "grpcurl", "docker", "npm", "node", "kill",
     "torchrun", "tensorboard", ".venv/bin/vaeserve", ".venv/bin/python", "bench/loadgen/build/loadgen",
 )  # fmt: skip
+
+
+def name_of(document: Path) -> str:
+    """Its path in the repository, e.g. "docs/index.md"."""
+    return document.relative_to(ROOT).as_posix()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""log p(x) of items by importance sampling with q(z | x) as proposal (Eq. 6, 7; docs/theory.md)."""
+"""log p(x) of items by importance sampling with q(z | x) as proposal (Eq. 6, 7; docs/explanation/theory.md)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

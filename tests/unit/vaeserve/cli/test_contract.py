@@ -1,5 +1,7 @@
-"""What docs/cli.md promises of every command. Each exit code is produced: 0, 1, 2 and 130 in test_cli.py and
-test_cli_bench.py, 143 in test_cli_top.py."""
+"""What docs/reference/command-line.md promises of every command.
+
+Each exit code is produced: 0, 1, 2 and 130 in test_cli.py and test_cli_bench.py, 143 in test_cli_top.py.
+"""
 
 import re
 from pathlib import Path
@@ -8,7 +10,7 @@ import click
 
 from vaeserve import cli
 
-PAGE = (Path(__file__).parents[4] / "docs" / "cli.md").read_text()
+PAGE = (Path(__file__).parents[4] / "docs" / "reference" / "command-line.md").read_text()
 TESTS = "".join(
     path.read_text() for path in Path(__file__).parent.glob("test_*.py") if path.name != Path(__file__).name
 )

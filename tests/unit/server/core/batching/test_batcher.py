@@ -1,4 +1,4 @@
-"""The batcher's promises (docs/architecture.md), with a graph that shows who got whose row."""
+"""The batcher's promises (docs/explanation/architecture.md), with a graph that shows who got whose row."""
 
 import threading
 import time

@@ -1,0 +1,32 @@
+"""Reference text that is made from the code at every build, where a page says `<!-- generated: WHAT -->`.
+
+WHAT is `proto FILE` (the API, from the comments of a .proto file) or `help PROGRAM` (a command line's own help).
+"""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(Path(__file__).parent))
+
+import help_pages  # noqa: E402 - a neighbour in this folder, which is no package
+import proto_reference  # noqa: E402 - likewise
+
+_MARK = re.compile(r"^<!-- generated: (\w+) (\S.*) -->$", re.MULTILINE)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.connect("source-read", _fill)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _fill(_app: Sphinx, _name: str, source: list[str]) -> None:
+    source[0] = _MARK.sub(lambda mark: _text(mark[1], mark[2]), source[0])
+
+
+def _text(kind: str, what: str) -> str:
+    return proto_reference.markdown(ROOT / "proto", what) if kind == "proto" else help_pages.markdown(what)

@@ -1,0 +1,64 @@
+"""`make docs` builds without a warning, and its generated pages leave nothing out."""
+
+import re
+import subprocess
+import sys
+from html import unescape
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import vaeserve
+from server.settings import Settings
+from vaeserve.admin.v1 import admin_pb2
+from vaeserve.v1 import vaeserve_pb2
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(find_spec("sphinx") is None, reason="sphinx is not installed (pip: the extra docs)")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", "docs", str(out)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    return out
+
+
+def test_the_apis_page_has_every_rpc_message_field_and_value(site: Path) -> None:
+    shown = words(site / "reference/api.html")
+    for file in (vaeserve_pb2.DESCRIPTOR, admin_pb2.DESCRIPTOR):
+        rpcs = {method.name for service in file.services_by_name.values() for method in service.methods}
+        fields = {field.name for message in file.message_types_by_name.values() for field in message.fields}
+        values = {value for enum in file.enum_types_by_name.values() for value in enum.values_by_name}
+        assert (rpcs | fields | values | set(file.message_types_by_name)) - shown == set()
+
+
+def test_the_pythons_page_has_everything_that_the_package_exports(site: Path) -> None:
+    shown = re.findall(r'id="vaeserve\.(?:\w+\.)?(\w+)"', (site / "reference/python.html").read_text())
+    assert set(vaeserve.__all__) - set(shown) == set()
+
+
+def test_every_method_of_the_clients_is_shown_with_its_arguments(site: Path) -> None:
+    page = (site / "reference/python.html").read_text()
+    methods = {name for name in vars(vaeserve.Client) if not name.startswith("_")}
+    for client in ("Client", "AsyncClient"):
+        assert {name for name in methods if f'id="vaeserve.{client}.{name}"' not in page} == set()
+    assert "importance_samples" in page
+
+
+def test_the_programs_page_has_every_flag_of_the_server(site: Path) -> None:
+    shown = words(site / "reference/programs.html")
+    assert {name for name in Settings.__dataclass_fields__ if f"--{name.replace('_', '-')}" not in shown} == set()
+
+
+def test_no_page_fetches_anything_from_elsewhere(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        assert re.findall(r'<(?:script|link|img)[^>]*(?:src|href)="(https?:[^"]*)"', page.read_text()) == [], page
+
+
+def words(page: Path) -> set[str]:
+    """The words of a page, as they are read."""
+    return set(re.findall(r"[\w-]+", unescape(re.sub(r"<[^>]+>", " ", page.read_text()))))
