@@ -1,8 +1,8 @@
 """How fast the server is beside plain onnxruntime and beside its own transport: `make bench`.
 
 For each model: starts `python -m server`, loads it cell by cell with the generator of bench/loadgen, runs the same
-graphs in plain onnxruntime in the same rounds, and prints medians over the rounds as Markdown.
-docs/how-to/benchmark.md says how to read it. What follows `--` is handed to the server: `make bench ARGS="--models mlp -- --executors 2"`.
+graphs in plain onnxruntime in the same rounds, and prints medians over the rounds as Markdown. What follows `--` is
+handed to the server: `make bench ARGS="--models mlp -- --executors 2"`. docs/how-to/benchmark.md says how to read it.
 """
 
 import sys

@@ -13,6 +13,7 @@ html_theme = "furo"
 html_title = "vaeserve"
 html_math_renderer = "mathml"
 html_copy_source = False
+smartquotes = False  # `--port` in running text is no dash
 html_show_copyright = False
 html_last_updated_fmt = None
 

@@ -1,6 +1,7 @@
 """Reference text that is made from the code at every build, where a page says `<!-- generated: WHAT -->`.
 
-WHAT is `proto FILE` (the API, from the comments of a .proto file) or `help PROGRAM` (a command line's own help).
+WHAT is `proto FILE` (the API, from the comments of a .proto file), `help PROGRAM` (a command line's own help) or
+`settings flags` (the server's settings).
 """
 
 import re
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import help_pages  # noqa: E402 - a neighbour in this folder, which is no package
 import proto_reference  # noqa: E402 - likewise
+import settings_table  # noqa: E402 - likewise
 
 _MARK = re.compile(r"^<!-- generated: (\w+) (\S.*) -->$", re.MULTILINE)
 
@@ -29,4 +31,11 @@ def _fill(_app: Sphinx, _name: str, source: list[str]) -> None:
 
 
 def _text(kind: str, what: str) -> str:
-    return proto_reference.markdown(ROOT / "proto", what) if kind == "proto" else help_pages.markdown(what)
+    match kind:
+        case "proto":
+            return proto_reference.markdown(ROOT / "proto", what)
+        case "help":
+            return help_pages.markdown(what)
+        case "settings":
+            return settings_table.markdown()
+    raise ValueError(f"nobody makes {kind!r}")

@@ -22,7 +22,7 @@ class Settings:
         "", str, "model for requests that name none; else the `default` of models.toml, or the only model"
     )
     watch_seconds: float = _setting(
-        1.0, number(float, 0, 86400), "seconds from one look at that folder to the next; 0: only when asked to"
+        1.0, number(float, 0, 86400), "seconds between two scans of that folder; 0: only on request"
     )
     rollback_seconds: float = _setting(
         600.0, number(float, 0, 604800), "seconds that a version stays in memory after it was last needed"
@@ -33,16 +33,20 @@ class Settings:
     transport: Literal["auto", "envoy", "grpcio"] = _setting(
         "auto",
         choice("auto", "envoy", "grpcio"),
-        "what carries gRPC: an Envoy with this server inside, or grpcio; auto is Envoy where it is installed",
+        "what carries gRPC: an Envoy with this server inside (extra envoy; Linux), or grpcio; auto: Envoy if installed",
     )
     web: Literal["on", "off"] = _setting(
-        "on", choice("on", "off"), "HTTP/JSON (the Connect protocol), gRPC-Web and the page: with Envoy on --port"
+        "on", choice("on", "off"), "HTTP/JSON (the Connect protocol), gRPC-Web and the page: with Envoy, on --port"
     )
     web_port: int | Literal["off"] = _setting(
-        "off", port_or_off, "port for HTTP/JSON and the page with grpcio, or off; 0 lets the system choose"
+        "off",
+        port_or_off,
+        "port for HTTP/JSON and the page with grpcio (extra web), or off; 0 lets the system choose",
     )
     web_origins: str = _setting(
-        "", origins, "origins whose pages may call, beside the server's own: https://NAME, with commas; * is every one"
+        "",
+        origins,
+        "origins whose pages may call, beside the server's own: https://NAME, separated by commas; * is every origin",
     )
     profile: Literal["development", "production"] = _setting(
         "development",
@@ -50,7 +54,7 @@ class Settings:
         "production: no reflection, and no unencrypted port that other machines can reach, unless asked for",
     )
     tls_certificate: str = _setting("", str, "file with the server's certificate and its chain, PEM; turns on TLS")
-    tls_key: str = _setting("", str, "file with the certificate's private key, PEM")
+    tls_key: str = _setting("", str, "file with the certificate's private key, PEM, without a password")
     tls_client_ca: str = _setting(
         "", str, "file with certificates, PEM; clients must have one issued by these (mutual TLS)"
     )
@@ -59,31 +63,35 @@ class Settings:
         choice("auto", "allow", "refuse"),
         "without TLS on an address that other machines can reach; auto: refuse in production, else warn",
     )
-    api_keys: str = _setting("", str, "file that lists tenants, their keys' hashes and quotas, TOML; else all may call")
+    api_keys: str = _setting(
+        "", str, "file of tenants, their keys' hashes and quotas, TOML; without it anyone may call"
+    )
     keepalive_seconds: float = _setting(
-        60.0, number(float, 1, 86400), "a connection that was silent for so long is asked whether it lives"
+        60.0, number(float, 1, 86400), "seconds of silence after which a connection is pinged"
     )
     max_connection_age: float = _setting(
         1800.0,
         number(float, 0, 31536000),
-        "seconds after which a connection takes no new calls, so that clients spread anew; 0: any age",
+        "seconds after which a connection takes no new calls, so that clients reconnect and spread; 0: no limit",
     )
     workers: int = _setting(1, number(int, 1, 64), "processes that serve the port side by side")
     metrics_host: str = _setting("127.0.0.1", str, "address to listen on for metrics")
     metrics_port: int = _setting(9464, number(int, 0, 65535), "port for Prometheus metrics; 0 lets the system choose")
     device: Literal["cpu", "cuda", "auto"] = _setting(
-        "cpu", choice("cpu", "cuda", "auto"), "where graphs run; auto is CUDA if it works, else the CPU, and says so"
+        "cpu",
+        choice("cpu", "cuda", "auto"),
+        "where graphs run; cuda exits if it does not work; auto: CUDA if it works, else the CPU, and the log says so",
     )
     cuda_graphs: Literal["on", "off"] = _setting(
-        "off", choice("on", "off"), "capture a GPU's work once for each size of batch and replay it"
+        "off", choice("on", "off"), "capture a GPU's work once per batch size and replay it"
     )
-    max_batch_rows: int = _setting(0, number(int, 0, 65536), "rows run at once; 0: measured for each graph")
+    max_batch_rows: int = _setting(0, number(int, 0, 65536), "rows in one batch; 0: measured for each graph")
     executors: int = _setting(0, number(int, 0, 64), "batches of a graph that run at once; 0: measured for each graph")
-    threads: int = _setting(0, number(int, 0, 64), "threads inside one run on CPU; 0: measured for each graph")
+    threads: int = _setting(0, number(int, 0, 64), "threads inside one run on a CPU; 0: measured for each graph")
     calibration_cache: str = _setting(
         "",
         str,
-        "folder to keep what was measured in, or off; else vaeserve/calibration under XDG_CACHE_HOME or ~/.cache",
+        "folder that keeps the measurements, or off; else vaeserve/calibration under XDG_CACHE_HOME or ~/.cache",
     )
     max_request_rows: int = _setting(4096, number(int, 1, 1 << 20), "rows that one request may hold")
     max_request_mib: int = _setting(
@@ -91,22 +99,22 @@ class Settings:
     )
     max_queue_rows: int = _setting(16384, number(int, 1, 1 << 24), "rows that may wait for one graph")
     max_queue_mib: int = _setting(256, number(int, 1, 1 << 16), "MiB of rows that may wait for one graph")
-    max_seconds: float = _setting(30.0, number(float, 0.01, 3600), "longest that any request may take")
+    max_seconds: float = _setting(30.0, number(float, 0.01, 3600), "longest time in seconds that a request may take")
     drain_delay: float = _setting(
-        0.0, number(float, 0, 600), "seconds to go on serving after SIGTERM while load balancers notice NOT_SERVING"
+        0.0, number(float, 0, 600), "seconds to go on serving after SIGTERM, while load balancers notice NOT_SERVING"
     )
     drain_seconds: float = _setting(30.0, number(float, 0, 3600), "seconds to finish accepted requests after that")
     reflection: Literal["auto", "on", "off"] = _setting(
         "auto", choice("auto", "on", "off"), "gRPC server reflection; auto: on, but off in production"
     )
     access_log: float = _setting(
-        0.0, number(float, 0, 1), "share of the calls that end OK to log; others are logged anyhow, up to 100 a second"
+        0.0, number(float, 0, 1), "share of the OK calls to log; other calls are logged anyway, up to 100 a second"
     )
     traces: Literal["on", "off"] = _setting(
-        "off", choice("on", "off"), "send OpenTelemetry traces as the OTEL_* variables say; needs the extra otel"
+        "off", choice("on", "off"), "send OpenTelemetry traces as the OTEL_* variables say (extra otel)"
     )
     model_signature_key: str = _setting(
-        "", str, "file with a public EC key, PEM; versions that it has not signed are refused (OpenSSF model signing)"
+        "", str, "file with a public EC key, PEM; versions without its signature are refused (extra signing)"
     )
     log_format: Literal["json", "console"] = _setting("console", choice("json", "console"), "how log lines look")
     log_level: Literal["debug", "info", "warning", "error"] = _setting(

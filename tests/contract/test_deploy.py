@@ -24,7 +24,6 @@ COMPOSE = ROOT / "docker-compose.yml"
 OVERRIDES = sorted((ROOT / "deploy/compose").glob("*.yml"))
 PROMETHEUS = ROOT / "deploy/prometheus"
 ALERTS = (ROOT / "docs/how-to/alerts.md").read_text()
-SETTINGS = (ROOT / "docs/reference/settings.md").read_text()
 METRICS = (ROOT / "docs/reference/metrics.md").read_text()
 DASHBOARDS = sorted((ROOT / "deploy/grafana/dashboards").glob("*.json"))
 
@@ -132,14 +131,6 @@ def test_prometheus_tells_the_alertmanager_that_compose_starts() -> None:
 
 def test_the_alertmanager_accepts_its_configuration() -> None:
     checked("amtool", "check-config", ROOT / "deploy/alertmanager/alertmanager.yml")
-
-
-def test_operators_are_told_of_every_setting_and_its_default() -> None:
-    def shown(default: object) -> str:
-        return f"`{default}`" if default != "" else ""
-
-    code = {f"--{s.name.replace('_', '-')}": shown(s.default) for s in fields(Settings)}
-    assert code == {flag.strip("`"): default for flag, default, _ in table(section(SETTINGS, "Flags"))}
 
 
 def test_operators_are_told_of_every_metric_and_its_kind() -> None:

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from html import unescape
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,6 +55,13 @@ def test_the_programs_page_has_every_flag_of_the_server(site: Path) -> None:
     assert {name for name in Settings.__dataclass_fields__ if f"--{name.replace('_', '-')}" not in shown} == set()
 
 
+def test_the_settings_page_has_every_setting_with_its_default_and_its_meaning(site: Path) -> None:
+    rows = re.findall(r"<tr.*?</tr>", (site / "reference/settings.html").read_text(), re.DOTALL)
+    cells = [[plain(cell) for cell in re.findall(r"<td>(.*?)</td>", row, re.DOTALL)] for row in rows]
+    told = {flag: default for flag, default, _, meaning in filter(None, cells) if flag.startswith("--") and meaning}
+    assert told == {f"--{setting.name.replace('_', '-')}": str(setting.default) for setting in fields(Settings)}
+
+
 def test_no_page_fetches_anything_from_elsewhere(site: Path) -> None:
     for page in site.rglob("*.html"):
         assert re.findall(r'<(?:script|link|img)[^>]*(?:src|href)="(https?:[^"]*)"', page.read_text()) == [], page
@@ -61,4 +69,9 @@ def test_no_page_fetches_anything_from_elsewhere(site: Path) -> None:
 
 def words(page: Path) -> set[str]:
     """The words of a page, as they are read."""
-    return set(re.findall(r"[\w-]+", unescape(re.sub(r"<[^>]+>", " ", page.read_text()))))
+    return set(re.findall(r"[\w-]+", plain(page.read_text())))
+
+
+def plain(html: str) -> str:
+    """HTML without its tags."""
+    return unescape(re.sub(r"<[^>]+>", " ", html)).strip()
