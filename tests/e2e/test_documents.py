@@ -23,6 +23,7 @@ NOT_RUN = {
     r"make (setup|lock)|pip install|npm install": "installs",
     r"make (demo|serve)\b": "run by test_client.py and below, on ports of their own",
     r"make (test|test-.*|lint|format|proto|clean)\b": "this is it, or changes the checkout",
+    r"make docs\b": "built by contract/test_site.py",
     r"make( -C)? (train|bench|compose|chaos|soak)|bench/loadgen/build": "minutes",
     r"python -m (bench|training)\b": "minutes, but for those of the tutorial; verbs are run by tests/training",
     r"torchrun|tensorboard": "run by tests/training, or shows a page",
