@@ -5,19 +5,15 @@ WHAT is `proto FILE` (the API, from the comments of a .proto file), `help PROGRA
 """
 
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
+import help_pages
+import proto_reference
+import settings_table
 from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(Path(__file__).parent))
-
-import help_pages  # noqa: E402 - a neighbour in this folder, which is no package
-import proto_reference  # noqa: E402 - likewise
-import settings_table  # noqa: E402 - likewise
-
 _MARK = re.compile(r"^<!-- generated: (\w+) (\S.*) -->$", re.MULTILINE)
 
 
@@ -38,4 +34,4 @@ def _text(kind: str, what: str) -> str:
             return help_pages.markdown(what)
         case "settings":
             return settings_table.markdown()
-    raise ValueError(f"nobody makes {kind!r}")
+    raise ValueError(f"{kind!r} is none of proto, help, settings")

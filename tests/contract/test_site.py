@@ -16,7 +16,10 @@ from vaeserve.admin.v1 import admin_pb2
 from vaeserve.v1 import vaeserve_pb2
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.skipif(find_spec("sphinx") is None, reason="sphinx is not installed (pip: the extra docs)")
+pytestmark = [
+    pytest.mark.skipif(find_spec("sphinx") is None, reason="sphinx is not installed (pip: the extra docs)"),
+    pytest.mark.timeout(600),  # the build takes some ten seconds, and a minute on a machine that does five things
+]
 
 
 @pytest.fixture(scope="module")
