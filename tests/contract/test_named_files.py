@@ -37,4 +37,4 @@ def exists(name: str) -> bool:
 
 
 def defines(file: Path, name: str) -> bool:
-    return re.search(rf"^(?:def|class) {name}\b", file.read_text(), re.MULTILINE) is not None
+    return re.search(rf"^(?:async def|def|class) {name}\b", file.read_text(), re.MULTILINE) is not None
