@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from google.protobuf.message import Message
@@ -11,7 +11,6 @@ from server.core.arrays import Floats
 from server.core.batching.offload import Offload
 from server.core.batching.ticket import Ticket, drive
 from server.core.call import Call, CallRecord
-from server.core.likelihood import DecoderOutput
 from server.core.model import Model
 from server.core.spec import Spec
 from server.core.vae.vae import Vae
@@ -41,12 +40,20 @@ class Sampling:
         self, response: Response, vae: Vae, *, first_row: int, rows: int, call: Call, offload: Offload
     ) -> None:
         """Draw these rows into a response."""
-        spec, seed = self.model.spec, self.seed
+        seed = self.seed
         sampled = await vae.sample(rows=rows, seed=seed, first_row=first_row, temperature=self.temperature, call=call)
         response.seed = seed
         response.model.CopyFrom(ref(self.model))
-        values = partial(output_of, sampled.decoded, spec, output=self.output, seed=seed, first_row=first_row)
-        await put_items(response, values, spec, self.output, self.encoding, offload=offload)
+        await put_items(
+            response,
+            sampled.decoded.mean,
+            self.model.spec,
+            output=self.output,
+            encoding=self.encoding,
+            seed=seed,
+            first_row=first_row,
+            offload=offload,
+        )
         if self.want_latents:
             wire.put(response.latents, sampled.latents())
 
@@ -130,24 +137,30 @@ class Chunks:
 
 
 async def put_items(
-    response: Message, values: Callable[[], Floats], spec: Spec, output: int, encoding: int, *, offload: Offload
+    response: Message,
+    mean: Floats,
+    spec: Spec,
+    *,
+    output: int,
+    encoding: int,
+    seed: int,
+    first_row: int,
+    offload: Offload,
 ) -> None:
-    """Set a response's items from [rows, *item]: aside, unless they need only be copied."""
+    """Set a response's items from the means of p(x | z), [rows, *item]: those, or a draw from each p(x | z).
 
-    def put() -> None:
-        wire.put_items(response, values(), spec, chosen=encoding)
+    Draws, and encodings other than float32, are made on the threads of `offload`.
+    """
+    if output == pb.OUTPUT_MODE_MEAN and encoding == pb.ENCODING_FLOAT32:
+        wire.put_items(response, mean, spec, chosen=encoding)
+        return
 
-    if (output, encoding) == (pb.OUTPUT_MODE_MEAN, pb.ENCODING_FLOAT32):
-        put()
-    else:
-        await offload.run(put)
+    def draw_and_write() -> None:
+        is_mean = output == pb.OUTPUT_MODE_MEAN
+        values = mean if is_mean else spec.likelihood.draw(mean, seed=seed, first_row=first_row)
+        wire.put_items(response, values, spec, chosen=encoding)
 
-
-def output_of(decoded: DecoderOutput, spec: Spec, *, output: int, seed: int, first_row: int) -> Floats:
-    """The mean of p(x | z), or a draw from it; [rows, *item]."""
-    if output == pb.OUTPUT_MODE_MEAN:
-        return decoded.mean
-    return spec.likelihood.draw(decoded.mean, seed=seed, first_row=first_row)
+    await offload.run(draw_and_write)
 
 
 def ref(model: Model) -> pb.ModelRef:

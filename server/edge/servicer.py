@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 from typing import TypeAlias
 
 from google.protobuf.message import Message
@@ -143,9 +142,15 @@ class VaeServicer:
             wire.put(response.kl, result.kl)
             wire.put(response.elbo, result.elbo)
             wire.put(response.elbo_percentile, result.elbo_percentile)
-            mean = pb.OUTPUT_MODE_MEAN
             await sampling.put_items(
-                response, lambda: result.decoded.mean, model.spec, mean, chosen, offload=self._offload
+                response,
+                result.decoded.mean,
+                model.spec,
+                output=pb.OUTPUT_MODE_MEAN,
+                encoding=chosen,
+                seed=seed,
+                first_row=first_row,
+                offload=self._offload,
             )
             return response
 
@@ -160,8 +165,16 @@ class VaeServicer:
             vae = model.charge(len(latents), field="latents.shape")
             decoded = await vae.decode(latents, call=call)
             response = pb.DecodeResponse(seed=seed, model=ref(model.model))
-            values = partial(sampling.output_of, decoded, model.spec, output=output, seed=seed, first_row=first_row)
-            await sampling.put_items(response, values, model.spec, output, chosen, offload=self._offload)
+            await sampling.put_items(
+                response,
+                decoded.mean,
+                model.spec,
+                output=output,
+                encoding=chosen,
+                seed=seed,
+                first_row=first_row,
+                offload=self._offload,
+            )
             return response
 
     async def score(self, request: pb.ScoreRequest, call: Call, record: CallRecord) -> Message:
