@@ -63,7 +63,7 @@ def test_a_message_too_large_is_refused_when_its_length_is_known():
     assert frames(max_bytes=4).feed(frame(b"abcd")) == [b"abcd"]
 
 
-@pytest.mark.parametrize(("encoding", "data"), [(b"gzip", gzip.compress(b"abc")), (b"deflate", zlib.compress(b"abc"))])
+@pytest.mark.parametrize(("encoding", "data"), [(b"gzip", gzip.compress(b"abc", mtime=0)), (b"deflate", zlib.compress(b"abc"))])
 def test_compressed_messages_are_read(encoding, data):
     assert frames(encoding=encoding).feed(compressed(data) + frame(b"plain")) == [b"abc", b"plain"]
 
@@ -88,7 +88,7 @@ def test_an_encoding_not_spoken_is_unimplemented_and_tells_which_are():
         (b"", compressed(b"abc")),
         (b"identity", compressed(b"abc")),
         (b"gzip", compressed(b"abc")),
-        (b"gzip", compressed(gzip.compress(b"abc")[:-9])),
+        (b"gzip", compressed(gzip.compress(b"abc", mtime=0)[:-9])),
         (b"", b"\2\0\0\0\0"),
     ],
 )
