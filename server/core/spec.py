@@ -9,7 +9,6 @@ from server.core.arrays import Doubles
 from server.core.likelihood import Likelihood
 
 LatentMode: TypeAlias = Literal["mean", "draw"]
-OutputMode: TypeAlias = Literal["mean", "draw"]
 
 
 @dataclass(frozen=True, slots=True)
