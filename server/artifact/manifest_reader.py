@@ -1,4 +1,4 @@
-"""Reads manifest.json: every value is checked, and whatever is wrong is told in one line."""
+"""Reads manifest.json and checks every value; an error is one line that names the value."""
 
 import json
 import math
@@ -23,7 +23,7 @@ from server.errors import ArtifactError
 
 
 def read_manifest(file: Path) -> Manifest:
-    """Raises ArtifactError."""
+    """Read and check a manifest. Raises ArtifactError."""
     try:
         facts = json.loads(file.read_text())
     except (OSError, UnicodeDecodeError) as error:
@@ -42,7 +42,7 @@ def read_manifest(file: Path) -> Manifest:
 
 
 def reason_of(error: OSError | UnicodeDecodeError) -> str:
-    """Why a file cannot be read, without its path."""
+    """The reason why a file cannot be read, without its path."""
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
