@@ -1,12 +1,12 @@
-"""models.toml, beside the models: which model is meant by default, and which versions take its calls.
+"""Reads models.toml, which lies beside the models: the default model, and which versions get a model's calls.
 
 default = "mnist"
 
 [models.mnist]
 stable = "3"            # or "newest", which is the default
-canary = "4"            # or "newest", beside a stable version with a number; default: none
+canary = "4"            # or "newest" if stable is a number; default: none
 canary_weight = 0.05    # of the calls that name neither version nor label; default 0
-keep = ["1"]            # stay loaded for callers who name them
+keep = ["1"]            # versions that stay loaded, for callers who name them
 """
 
 import tomllib
@@ -23,19 +23,19 @@ NEWEST = "newest"
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Which versions of one model are wanted, and for what."""
+    """The versions of one model that shall be stable, canary or kept loaded."""
 
     stable: str = NEWEST
     canary: str = ""  # "": none
-    weight: float = 0.0
+    weight: float = 0.0  # the canary's share, 0..1
     keep: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """What models.toml says."""
+    """The content of models.toml."""
 
-    default: str = ""  # "": it does not say
+    default: str = ""  # "": not set
     models: Mapping[str, Policy] = field(default_factory=dict)
 
     def of(self, model: str) -> Policy:
@@ -43,10 +43,10 @@ class Policies:
 
 
 def read(folder: Path, *, models: Collection[str]) -> Policies:
-    """The policies of a folder that holds these models; all defaults if it has no models.toml.
+    """Read the policies of a folder with these models; all defaults if it has no models.toml.
 
-    Raises ArtifactError, naming file and key, if the file is not TOML, says what it cannot say, or names a model that
-    is not there.
+    Raises ArtifactError, which names file and key, if the file is not TOML, a key or value is not allowed, or a model
+    does not exist.
     """
     file = folder / FILE
     try:
