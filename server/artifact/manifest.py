@@ -66,8 +66,8 @@ class Manifest:
     opset: int
     provenance: Mapping[str, Any]  # config, seed, data sha256, git commit, library versions
     metrics: Mapping[str, float]  # nats: nll, elbo, kl ...; active_units
-    # Percentiles 0..100 over held-out rows as clients send them (grey, not binarised), by latent mode and then by "elbo",
-    # "reconstruction_nll" and "kl" (nats).
+    # Percentiles 0..100 over held-out rows as clients send them (grey, not binarised), by latent mode and then by
+    # "elbo", "reconstruction_nll" and "kl" (nats).
     held_out: Mapping[str, Mapping[str, tuple[float, ...]]]
     # Mean [latent] and covariance [latent][latent] of the posterior means on held-out rows, to detect drift.
     latent_mean: tuple[float, ...]
