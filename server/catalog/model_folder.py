@@ -81,7 +81,7 @@ def scan_first(folder: Path, default_model: str) -> Scan:
         raise ArtifactError(seen.complaint)
     if default_model and default_model not in model_names(seen.versions):
         there = ", ".join(model_names(seen.versions))
-        raise ArtifactError(f"{folder}: has no model {default_model!r} to prefer; there are {there}")
+        raise ArtifactError(f"--default-model is {default_model!r}; {folder} holds {there}")
     return seen
 
 

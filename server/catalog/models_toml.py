@@ -67,7 +67,7 @@ def _policies(facts: Mapping[str, Any], models: Collection[str]) -> Policies:
     if not isinstance(default, str):
         raise ValueError(f"default is {default!r}; it must be the name of a model")
     if default and default not in models:
-        raise ValueError(f"has no model {default!r} to prefer; there are {', '.join(models)}")
+        raise ValueError(f"default is {default!r}; allowed: {', '.join(models)}")
     tables = facts.get("models", {})
     if not isinstance(tables, dict):
         raise ValueError(f"models is {tables!r}; it must be tables such as [models.{next(iter(models), 'mnist')}]")

@@ -32,13 +32,13 @@ def check_with(key: Path) -> CheckSignature:
     try:
         _verifier(key)
     except (OSError, ValueError) as error:
-        raise StartFailed(f"--model-signature-key: {key}: is no public key in PEM that can be read") from error
+        raise StartFailed(f"--model-signature-key: {key}: is not a readable public key in PEM format") from error
 
     def check(folder: Path) -> None:
         """Raises ArtifactError unless the folder holds exactly the files that were signed with the key."""
         signature = folder / SIGNATURE
         if not signature.is_file():
-            raise ArtifactError(f"{SIGNATURE}: is missing, and --model-signature-key asks for it")
+            raise ArtifactError(f"{SIGNATURE}: is missing; --model-signature-key requires it")
         try:
             # A new verifier each time: it would keep state of one signature for the next.
             _verifier(key).verify(folder, signature)

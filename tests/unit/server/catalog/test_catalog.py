@@ -116,7 +116,7 @@ def test_the_setting_overrules_the_default_model_of_models_toml(tmp_path):
         ("default = ", "cannot be read as TOML"),
         ("default = 3", "default is 3; it must be the name of a model"),
         ('defualt = "m"', "unknown key 'defualt'; allowed: default, models"),
-        ('default = "x"', "has no model 'x' to prefer; there are m"),
+        ('default = "x"', "default is 'x'; allowed: m"),
     ],
 )
 def test_a_wrong_models_toml_is_an_error_that_says_why(tmp_path, text, complaint):
@@ -161,7 +161,7 @@ def test_no_ready_version_is_an_error_that_says_why(tmp_path):
 
 def test_the_default_model_must_exist(tmp_path):
     write_artifact(tmp_path / "m" / "1")
-    with pytest.raises(ArtifactError, match="no model 'x' to prefer"):
+    with pytest.raises(ArtifactError, match=r"--default-model is 'x'; .* holds m"):
         load(tmp_path, default_model="x")
 
 

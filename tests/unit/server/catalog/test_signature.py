@@ -67,5 +67,5 @@ def test_a_key_that_cannot_be_used_ends_the_start(tmp_path):
         file = tmp_path / "key.pub"
         if content:
             file.write_text(content)
-        with pytest.raises(StartFailed, match=r"--model-signature-key: .*is no public key"):
+        with pytest.raises(StartFailed, match=r"--model-signature-key: .*is not a readable public key"):
             signature.of(str(file))
