@@ -91,8 +91,6 @@ def _policy(name: str, table: Mapping[str, Any]) -> Policy:
         raise ValueError(f"{place}.canary_weight is {weight!r}; it must be 0..1")
     if "canary_weight" in table and not canary:
         raise ValueError(f"{place}.canary_weight needs a canary")
-    if canary == NEWEST and stable == NEWEST:
-        raise ValueError(f"{place}.canary is 'newest'; stable must then be a version")
     keep = table.get("keep", [])
     if not isinstance(keep, list):
         raise ValueError(f'{place}.keep is {keep!r}; it must be a list of versions such as ["1"]')
