@@ -1,4 +1,4 @@
-"""Everything that can go wrong for a caller, in the words of the domain; only edge.boundary knows gRPC codes."""
+"""The errors that callers and operators see, in domain terms; only edge.boundary knows gRPC status codes."""
 
 
 class VaeError(Exception):
@@ -6,7 +6,7 @@ class VaeError(Exception):
 
 
 class InvalidInput(VaeError):
-    """The caller's mistake: which field, what was got, what is allowed."""
+    """A mistake of the caller. `problem` says what was got and what is allowed."""
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field} {problem}")
@@ -19,54 +19,54 @@ class NotFound(VaeError):
 
 
 class EmbeddingSpaceMismatch(VaeError):
-    """The caller pinned another embedding space than the model's."""
+    """The caller pinned an embedding space that is not the model's."""
 
 
 class QueueFull(VaeError):
-    """The queue cannot keep what it would accept; come back later."""
+    """The queue has no room for these rows; the caller may try again later."""
 
     def __init__(self, message: str, *, reason: str, retry_after: float) -> None:
         super().__init__(message)
-        self.reason = reason  # "rows" or "bytes": which bound was met
+        self.reason = reason  # "rows" or "bytes": the limit that was reached
         self.retry_after = retry_after  # seconds
 
 
 class Unauthenticated(VaeError):
-    """Nobody knows who is calling."""
+    """The caller is unknown: its key or certificate is missing or not valid."""
 
 
 class PermissionDenied(VaeError):
-    """It is known who is calling, and that is not allowed."""
+    """The caller is known but may not do this."""
 
 
 class QuotaExceeded(VaeError):
-    """The caller's tenant has used up what it may have; come back later."""
+    """The caller's tenant has used up its quota; the caller may try again later."""
 
     def __init__(self, message: str, *, tenant: str, reason: str, retry_after: float) -> None:
         super().__init__(message)
         self.tenant = tenant
-        self.reason = reason  # "quota" or "concurrency": which limit was met
+        self.reason = reason  # "quota" or "concurrency": the limit that was reached
         self.retry_after = retry_after  # seconds
 
 
 class DeadlineExceeded(VaeError):
-    """The caller's time, or the server's own limit, ran out."""
+    """The call's deadline, or the server's own time limit, has passed."""
 
 
 class Cancelled(VaeError):
-    """The caller went away."""
+    """The caller cancelled or disconnected."""
 
 
 class Unavailable(VaeError):
-    """Loading, draining or gone: another replica, or a moment later, may answer."""
+    """The model or server is loading, draining or closed; another replica or a later call may succeed."""
 
 
 class EngineFailure(VaeError):
-    """A graph could not be run on these rows; the cause is logged and stays inside."""
+    """A graph failed on these rows. The cause is logged and not sent to the caller."""
 
 
 class ArtifactError(Exception):
-    """An artifact that must not be served: which file, what was found, what is required."""
+    """An artifact is not valid. The message names the file, what was found and what is required."""
 
 
 class StartFailed(Exception):

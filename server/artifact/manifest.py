@@ -1,4 +1,4 @@
-"""manifest.json: what an artifact says of itself, and the digests that follow from it."""
+"""The types of manifest.json, which describes an artifact, and the digests computed from it."""
 
 import hashlib
 import json
@@ -22,11 +22,11 @@ Precision = Literal["fp32", "fp16"]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What one row of x is."""
+    """What one row of x describes: an image, or a row of a table."""
 
     kind: ItemKind
     shape: tuple[int, ...]  # [C, H, W] for images, [D] for tables
-    range: tuple[float, float] | None  # least and greatest value; None when unbounded
+    range: tuple[float, float] | None  # least and greatest value; None: unbounded
 
     @property
     def size(self) -> int:
@@ -66,13 +66,13 @@ class Manifest:
     opset: int
     provenance: Mapping[str, Any]  # config, seed, data sha256, git commit, library versions
     metrics: Mapping[str, float]  # nats: nll, elbo, kl ...; active_units
-    # Percentiles 0..100 over held-out rows as a client would send them, by latent mode and
-    # then by "elbo", "reconstruction_nll" and "kl" (nats).
+    # Percentiles 0..100 over held-out rows as clients send them (grey, not binarised), by latent mode and then by
+    # "elbo", "reconstruction_nll" and "kl" (nats).
     held_out: Mapping[str, Mapping[str, tuple[float, ...]]]
     # Mean [latent] and covariance [latent][latent] of the posterior means on held-out rows, to detect drift.
     latent_mean: tuple[float, ...]
     latent_covariance: tuple[tuple[float, ...], ...]
-    # Of what graphs compute inside, or the least precise of them: decides how near they come to the golden outputs.
+    # The precision of the graphs' computation, or of the least precise one. It decides the golden outputs' tolerance.
     precision: Precision = "fp32"
     sampling_version: int = SAMPLING_VERSION
     format_version: int = FORMAT_VERSION
@@ -83,17 +83,17 @@ class Manifest:
 
     @property
     def embedding_space(self) -> str:
-        """The digest of encoder and preprocessing: vectors of equal spaces may be compared."""
+        """The digest of encoder and preprocessing. Vectors can be compared only if it is equal."""
         return _digest_of({"encoder": self.graphs["encoder"].sha256, "item": asdict(self.item)})
 
     @property
     def digest(self) -> str:
-        """The digest of everything that decides a row's bytes."""
+        """The digest of all that decides the bytes of an answer's rows."""
         return _digest_of(
             {
                 "graphs": {name: graph.sha256 for name, graph in self.graphs.items()},
                 "item": asdict(self.item),
-                # Without a scale the same facts as before there was one: published digests stay.
+                # Without a scale the key is left out, so that digests published before it existed stay the same.
                 "likelihood": {
                     name: value for name, value in asdict(self.likelihood).items() if name != "scale" or value
                 },
@@ -102,6 +102,7 @@ class Manifest:
         )
 
     def to_json(self) -> str:
+        """The content of manifest.json."""
         return json.dumps(asdict(self), indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 

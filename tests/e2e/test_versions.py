@@ -149,7 +149,7 @@ def test_what_arrives_unsigned_or_signed_by_another_never_takes_a_call_until_it_
         shutil.copytree(tmp_path / "3", models / "m" / "3")
         until(stub, lambda listed: [s.state for v, s in listed.items() if v != "1"] == [pb.MODEL_STATE_FAILED] * 2)
         listed = {s.model.version: s for s in stub.ListModels(pb.ListModelsRequest(), timeout=30).models}
-        assert listed["2"].reason == "model.sig: is missing, and --model-signature-key asks for it"
+        assert listed["2"].reason == "model.sig: is missing; --model-signature-key requires it"
         assert listed["3"].reason.startswith("model.sig: does not prove this artifact")
         assert {answered(stub) for _ in range(5)} == {"1"}
         for version in ("2", "3"):
