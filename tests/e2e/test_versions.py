@@ -281,7 +281,7 @@ def test_an_admin_socket_that_cannot_be_had_is_told_in_one_line(models, tmp_path
     assert process.wait() == 2
     process.process.stderr.close()
     reason = json.loads(process.lines[-1])["reason"]
-    assert reason == f"--admin-socket: cannot listen on {tmp_path}/file: there is a file that is no socket"
+    assert reason == f"--admin-socket: cannot listen on {tmp_path}/file: there is a file that is not a socket"
 
 
 def test_every_worker_follows_a_signal_to_their_supervisor(models, made, transport, tmp_path):
