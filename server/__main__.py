@@ -77,11 +77,11 @@ def _with_web(make_transport: "MakeTransport", settings: Settings, log: "Log", *
     from server.edge.web.cors import CorsPolicy
 
     try:
-        from server.edge.transports.combined import combined
+        from server.edge.transports.combined import add_http
     except ModuleNotFoundError as error:
         raise StartFailed(f"--web-port needs the extra web: pip install 'vaeserve[web]' ({error})") from error
     assert settings.web_port != "off"
-    return combined(
+    return add_http(
         make_transport,
         http_port=settings.web_port,
         cors=CorsPolicy(*settings.origins),

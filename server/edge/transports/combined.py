@@ -34,7 +34,7 @@ class CombinedTransport:
         await self._main.stop(seconds=seconds)
 
 
-def combined(
+def add_http(
     make_main: MakeTransport, *, http_port: int, cors: CorsPolicy, shared: bool, tell: Callable[[int], None]
 ) -> MakeTransport:
     """A MakeTransport that adds HTTP to the main transport, over the same method table and boundary."""
