@@ -1,4 +1,4 @@
-"""Every Prometheus metric of the server, and the callables through which the rest reports."""
+"""Every Prometheus metric of a server process, and the callables through which other rooms report."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ _RPC = ("grpc_type", "grpc_service", "grpc_method")
 
 
 class QueueState(Protocol):
-    """What the gauges read from a batcher whenever they are scraped."""
+    """The properties of a batcher that the gauges read at every scrape."""
 
     @property
     def alive(self) -> bool: ...
@@ -49,12 +49,12 @@ class QueueState(Protocol):
 
 
 class Metrics:
-    """One registry. Label children are looked up once: the hot path only adds numbers."""
+    """The registry and its metrics. Labels are looked up once, so that a call only adds numbers."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nobody asks for
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a needless second series for each counter
         registry = self.registry = CollectorRegistry()
-        # These register themselves.
+        # These three register themselves.
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
@@ -84,7 +84,7 @@ class Metrics:
             "vae_rejected_total", "Requests refused at the queue.", (*_GRAPH, "reason"), registry=registry
         )
         self._cancelled = Counter(
-            "vae_cancelled_rows_total", "Rows nobody waits for any more.", (*_GRAPH, "stage"), registry=registry
+            "vae_cancelled_rows_total", "Rows whose call has ended early.", (*_GRAPH, "stage"), registry=registry
         )
         self._executor_up = Gauge("vae_executor_up", "1 while the graph's executors run.", _GRAPH, registry=registry)
         self._not_finite = Counter(
@@ -95,22 +95,26 @@ class Metrics:
             for name, text in (
                 ("max_batch_rows", "Rows run at once."),
                 ("executors", "Batches that may run at once."),
-                ("helpers", "Further batches that may run at once if they are full."),
+                ("helpers", "Further batches that may run at once, full ones only."),
                 ("threads", "Threads inside one run."),
                 ("rows_per_second", "Rows per second when calibrated; 0 if nothing was measured."),
             )
         }
         self._model_info = Gauge(
-            "vae_model_info", "What is loaded.",
+            "vae_model_info", "A loaded version, described by its labels.",
             ("model", "version", "digest", "embedding_space", "provider"), registry=registry,
         )  # fmt: skip
-        self._model_ready = Gauge("vae_model_ready", "1 if it takes traffic.", ("model", "version"), registry=registry)
-        self._model_loads = Counter("vae_model_loads_total", "Attempts to load.", ("result",), registry=registry)
+        self._model_ready = Gauge(
+            "vae_model_ready", "1 if the version takes traffic.", ("model", "version"), registry=registry
+        )
+        self._model_loads = Counter(
+            "vae_model_loads_total", "Attempts to load a version.", ("result",), registry=registry
+        )
         self.security = SecurityMetrics(registry, rejected=self._rejected)
         self._of_versions = [
             metric for metric in _families(vars(self)) if {"model", "version"} <= set(metric._labelnames)
         ]
-        for result in ("ok", "failed"):  # at zero: a rate misses the event with which a series is born
+        for result in ("ok", "failed"):  # created at zero, as rate() misses the event that creates a series
             self._model_loads.labels(result)
         self._drift = Drift()
         registry.register(self._drift)
@@ -119,19 +123,19 @@ class Metrics:
         self._calls: dict[Rpc, _Call] = {}
 
     def serve(self, host: str, port: int) -> tuple[int, Callable[[], None]]:
-        """Expose the registry over HTTP: the port taken, and how to stop. Raises OSError."""
+        """Expose the registry over HTTP; return the port, and a function that stops it. Raises OSError."""
         return exposition.serve(self.registry, host=host, port=port)
 
     def reading(self) -> bytes:
-        """What the registry holds, for a supervisor."""
+        """The registry's values, serialised for a supervisor."""
         return merging.dump(self.registry.collect())
 
     def loaded(self, entry: Entry) -> None:
-        """A version was loaded."""
+        """Record that a version was loaded."""
         assert entry.model is not None
         self._model_loads.labels("ok").inc()
         self._model_ready.labels(entry.name, entry.version).set(1)
-        # The same version with other files may have been here before.
+        # The same version may have been loaded before with other files, hence another digest.
         self._model_info.remove_by_labels({"model": entry.name, "version": entry.version})
         spec = entry.model.spec
         self._drift.watch(entry.name, entry.version, spec)
@@ -142,13 +146,14 @@ class Metrics:
         self._model_info.labels(entry.name, entry.version, spec.digest, spec.embedding_space, provider).set(1)
 
     def refused(self, entry: Entry) -> None:
-        """A version was refused; one of the same number may be in memory all the same."""
+        """Record that a version was refused. Another one with the same number may still be in memory."""
         self._model_loads.labels("failed").inc()
         self._model_ready.labels(entry.name, entry.version).set(entry.model is not None)
 
     def forget(self, model: str, version: str) -> None:
-        """A version is no longer there: neither are its series."""
-        # A gauge that reads is a cycle of references: what it reads would stay until the collector walks everything.
+        """Remove all series of a version."""
+        # A gauge with a function is part of a reference cycle. Without this, the batcher that it reads would stay in
+        # memory until the next full garbage collection.
         for child in self._reading.pop((model, version), ()):
             child.set_function(float)
         for metric in self._of_versions:
@@ -156,7 +161,7 @@ class Metrics:
         self._drift.forget(model, version)
 
     def watch_queue(self, queue: QueueState, *, model: str, version: str, graph: str) -> None:
-        """Read the gauges of a graph from its batcher."""
+        """Make the gauges of a graph read its batcher."""
         labels = (model, version, graph)
         for gauge, read in (
             (self._queue_rows, lambda: queue.queued_rows),
@@ -171,7 +176,7 @@ class Metrics:
     def batches(
         self, *, model: str, version: str, graph: str, padding: Callable[[int], int]
     ) -> Callable[[Event], None]:
-        """The observer of one graph's batcher; `padding` says how many rows are run beside a batch of so many."""
+        """The observer of one graph's batcher; `padding(rows)` is the number of rows that fill such a batch up."""
         labels = (model, version, graph)
         ok, failed = (self._rows.labels(*labels, outcome) for outcome in ("ok", "failed"))
         queue_seconds = self._queue_seconds.labels(*labels)
@@ -201,12 +206,12 @@ class Metrics:
                 case NotFinite():
                     not_finite.inc(event.rows)
                 case ExecutorDied():
-                    pass  # the gauge sees it
+                    pass  # the gauge vae_executor_up shows it
 
         return observe
 
     def expect_calls(self, rpc: Rpc, *, codes: Iterable[str]) -> None:
-        """Make every series of an RPC, at zero: a rate misses the event with which a series is born."""
+        """Create every series of an RPC at zero, as rate() misses the event that creates a series."""
         labels = (rpc.grpc_type, rpc.service, rpc.method)
         self._calls[rpc] = _Call(
             self._started.labels(*labels),
@@ -215,7 +220,7 @@ class Metrics:
         )
 
     def call(self, event: CallEvent) -> None:
-        """The observer of the boundary, for RPCs that are expected."""
+        """Record that a call began or ended. Its RPC must have been passed to `expect_calls`."""
         call = self._calls[event.rpc]
         if isinstance(event, CallStarted):
             call.started.inc()
@@ -226,7 +231,7 @@ class Metrics:
 
 
 def _families(attributes: Mapping[str, object]) -> list[MetricWrapperBase]:
-    """The metrics among an object's attributes, those in mappings included."""
+    """The metrics among an object's attributes, including those inside dictionaries."""
     values = [
         value
         for attribute in attributes.values()
@@ -237,7 +242,7 @@ def _families(attributes: Mapping[str, object]) -> list[MetricWrapperBase]:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """The label children of one RPC."""
+    """The metrics of one RPC, with its labels."""
 
     started: Counter
     handled: Mapping[str, Counter]

@@ -120,7 +120,7 @@ def vaeserve_command(*arguments: object) -> subprocess.CompletedProcess[str]:
         (["--profile", "production", "--host", "0.0.0.0"], "--host 0.0.0.0 can be reached"),  # noqa: S104
     ],
 )
-def test_what_cannot_protect_anybody_ends_the_start_with_one_line(models, arguments, told):
+def test_settings_that_cannot_protect_end_the_start_with_one_line(models, arguments, told):
     command = [sys.executable, "-m", "server", "--models", models, "--port", "0", "--metrics-port", "0", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
