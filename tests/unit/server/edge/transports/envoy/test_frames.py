@@ -63,7 +63,9 @@ def test_a_message_too_large_is_refused_when_its_length_is_known():
     assert frames(max_bytes=4).feed(frame(b"abcd")) == [b"abcd"]
 
 
-@pytest.mark.parametrize(("encoding", "data"), [(b"gzip", gzip.compress(b"abc", mtime=0)), (b"deflate", zlib.compress(b"abc"))])
+@pytest.mark.parametrize(
+    ("encoding", "data"), [(b"gzip", gzip.compress(b"abc", mtime=0)), (b"deflate", zlib.compress(b"abc"))]
+)
 def test_compressed_messages_are_read(encoding, data):
     assert frames(encoding=encoding).feed(compressed(data) + frame(b"plain")) == [b"abc", b"plain"]
 
