@@ -5,19 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from server.app import file_watcher
+from server.app.connection_settings import certificate_files, connections, read_certificate
 from server.app.file_watcher import FileWatcher
 from server.edge.access import certificate, tenants_file
 from server.edge.access.authenticator import Authenticator
-from server.edge.access.certificate import BadCertificate, Certificate, CertificateFiles
+from server.edge.access.certificate import Certificate, CertificateFiles
 from server.edge.access.tenants_file import BadTenantsFile, TenantsFile
-from server.edge.transports.connections import Connections, CurrentCertificate
+from server.edge.transports.connections import CurrentCertificate
 from server.errors import StartFailed
 from server.settings import Settings
 from server.telemetry.logs import Log
 from server.telemetry.security import SecurityMetrics
-
-# A connection that has reached its maximum age has the longest call's time and this much more to finish its calls.
-GRACE_SECONDS = 10.0
 
 
 class Security:
@@ -85,32 +83,3 @@ class Security:
             self._log.info("reloaded", what=name)
         else:
             self._log.error("not reloaded", what=name, reason=str(error), still="the one before")
-
-
-def certificate_files(settings: Settings) -> CertificateFiles | None:
-    """The paths of the certificate, its key and the clients' authorities; None without TLS."""
-    if not settings.tls_certificate:
-        return None
-    return CertificateFiles(
-        certificate=Path(settings.tls_certificate),
-        key=Path(settings.tls_key),
-        client_ca=Path(settings.tls_client_ca) if settings.tls_client_ca else None,
-    )
-
-
-def read_certificate(files: CertificateFiles) -> Certificate:
-    """Read and check the certificate. Raises StartFailed."""
-    try:
-        return certificate.read(files)
-    except BadCertificate as error:
-        raise StartFailed(f"TLS: {error}") from error
-
-
-def connections(settings: Settings, *, current_certificate: CurrentCertificate | None = None) -> Connections:
-    """How transports keep and protect connections."""
-    return Connections(
-        keepalive_seconds=settings.keepalive_seconds,
-        max_age_seconds=settings.max_connection_age,
-        grace_seconds=settings.max_seconds + GRACE_SECONDS,
-        current_certificate=current_certificate,
-    )

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from server.app import security
+from server.app import connection_settings
 from server.edge.transports.envoy import configuration
 from server.edge.transports.envoy.listener import resolve
 from server.edge.transports.envoy.sds import Secrets
@@ -58,9 +58,9 @@ def become_envoy(settings: Settings, arguments: Sequence[str], *, worker: Worker
         admin = private_dir.make() / "admin"
     except OSError as error:
         raise StartFailed(f"--transport envoy needs a folder for temporary files: {error.strerror}") from error
-    files, secrets = security.certificate_files(settings), None
+    files, secrets = connection_settings.certificate_files(settings), None
     if files is not None:
-        security.read_certificate(files)  # here an error is still one line in the log
+        connection_settings.read_certificate(files)  # here an error is still one line in the log
         secrets = Secrets(private_dir.make())
         secrets.describe(files)
     document = configuration.bootstrap(
@@ -70,7 +70,7 @@ def become_envoy(settings: Settings, arguments: Sequence[str], *, worker: Worker
         filters=manager["http_filters"],
         admin=admin,
         hangups=Path(f"/dev/fd/{hangups_in}"),
-        connections=security.connections(settings),
+        connections=connection_settings.connections(settings),
         protection=None if files is None or secrets is None else (files, secrets),
         web=settings.web == "on",
     )

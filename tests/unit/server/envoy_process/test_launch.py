@@ -3,12 +3,14 @@
 import asyncio
 import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from server import __main__ as main
-from server.app.security import connections
+from server.app.connection_settings import connections
 from server.edge.transports.envoy import configuration
 from server.edge.transports.envoy.listener import Listener
 from server.envoy_process import launch
@@ -107,3 +109,11 @@ def test_where_envoy_is_missing_grpcio_serves_and_the_log_says_why(monkeypatch, 
     assert (line["event"], "pip install" in line["reason"]) == ("transport grpcio", True)
     assert main.run(Settings(transport="envoy", log_format="json"), [], worker=None) == 2
     assert served == ["auto"]
+
+
+def test_a_process_that_becomes_envoy_imports_nothing_that_only_serving_needs():
+    code = (
+        "import sys, server.envoy_process.launch;"
+        "print([name for name in ('numpy', 'prometheus_client', 'grpc', 'google.protobuf') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
