@@ -142,7 +142,7 @@ def test_sixteen_bits_of_grey_may_stand_beside_colour_and_be_turned(tmp_path: Pa
 @pytest.mark.parametrize(
     ("array", "complaint"),
     [
-        (IMAGES[0] / np.float32(255), "25.png: holds floats, whose black and white are unknown"),
+        (IMAGES[0] / np.float32(255), "25.png: holds floats without a known range"),
         (IMAGES[0].astype(np.int32) + 65500, "25.png: holds values from 655"),
         (IMAGES[0].astype(np.int32) - 300, "25.png: holds values from -"),
     ],

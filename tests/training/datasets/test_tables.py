@@ -391,7 +391,7 @@ def test_the_command_line_fits_and_evaluates_a_file(here: Path, capsys: pytest.C
     assert "Interpolations" not in page
     capsys.readouterr()
     assert main(["classifier", "--data", "rows.csv", "--out", "classifier.pt"]) == 2
-    assert "rows: is a table; this classifier sees images only" in capsys.readouterr().err
+    assert "rows: is a table; the classifier takes images only" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
