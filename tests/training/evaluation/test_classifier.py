@@ -158,13 +158,13 @@ def test_files_that_are_no_classifier_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no such classifier; make one with"):
         classifiers.read(file)
     file.write_bytes(b"not a zip")
-    with pytest.raises(TrainingError, match="is damaged or no classifier"):
+    with pytest.raises(TrainingError, match="is damaged, or is no classifier"):
         classifiers.read(file)
     torch.save({"format_version": 1}, file)  # a run's checkpoint
-    with pytest.raises(TrainingError, match="is damaged or no classifier"):
+    with pytest.raises(TrainingError, match="is damaged, or is no classifier"):
         classifiers.read(file)
     torch.save({"classifier_format_version": 1}, file)
-    with pytest.raises(TrainingError, match=r"is damaged or no classifier \(KeyError\); make one with"):
+    with pytest.raises(TrainingError, match=r"is damaged, or is no classifier \(KeyError\); make one with"):
         classifiers.read(file)
     torch.save({"classifier_format_version": 2}, file)
     with pytest.raises(TrainingError, match="its format version is 2; this version of training reads 1"):
@@ -176,7 +176,7 @@ def test_one_altered_bit_is_noticed(learned: TrainedClassifier, tmp_path: Path) 
     content = bytearray((tmp_path / "c.pt").read_bytes())
     content[len(content) // 2] ^= 1  # a weight, a little different: nothing but its checksum knows
     (tmp_path / "c.pt").write_bytes(content)
-    with pytest.raises(TrainingError, match=r"is damaged or no classifier \(BadZipFile\); make one with"):
+    with pytest.raises(TrainingError, match=r"is damaged, or is no classifier \(BadZipFile\); make one with"):
         classifiers.read(tmp_path / "c.pt")
 
 

@@ -1,4 +1,4 @@
-"""Several processes train as one would: the same minibatches, the same curve, one voice; and none is left hanging."""
+"""Several processes train as a single one would: the same minibatches and curve; only one prints, and none hangs."""
 
 import dataclasses
 import json
@@ -100,9 +100,9 @@ def test_alone_nothing_is_waited_for() -> None:
 
 
 def test_a_process_learns_from_torchrun_who_it_is() -> None:
-    assert distributed.among({"RANK": "3", "WORLD_SIZE": "4"}) == ALONE  # others set these too
+    assert distributed.read_ranks({"RANK": "3", "WORLD_SIZE": "4"}) == ALONE  # others set these too
     told = {"TORCHELASTIC_RUN_ID": "x", "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
-    assert distributed.among(told) == Ranks(rank=3, count=4, local_rank=1, local_count=2)
+    assert distributed.read_ranks(told) == Ranks(rank=3, count=4, local_rank=1, local_count=2)
 
 
 def test_processes_share_the_cores_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:

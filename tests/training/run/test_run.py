@@ -125,7 +125,7 @@ def test_convolutions_in_bf16_resume_bit_for_bit_too(digits: Dataset, cpu: Hardw
 def test_the_journal_forgets_what_a_resumed_run_will_do_again(tmp_path: Path) -> None:
     this = folder.create(tmp_path / "run")
     this.journal.write_text('{"step": 11}\n{"step": 22}\n{"step": 33}\n{"st')
-    this.forget_after(22)
+    this.drop_after(22)
     assert this.journal.read_text() == '{"step": 11}\n{"step": 22}\n'
 
 

@@ -396,6 +396,6 @@ def test_a_checkpoint_of_another_optimiser_is_refused_but_can_be_exported(
     this, _ = fitted(configured(epochs=1), digits, cpu, tmp_path / "run")
     saved = checkpoint.read(this.run.checkpoint)
     saved.state["optimiser"]["param_groups"].pop()
-    with pytest.raises(checkpoint.TrainingError, match="begun by another version of training"):
+    with pytest.raises(checkpoint.TrainingError, match="started by another version of training"):
         session.resume(saved, run=this.run, dataset=digits, hardware=cpu)
     assert session.trained_model(saved)[1]["epochs"] == 1
