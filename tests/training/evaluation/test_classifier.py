@@ -1,4 +1,4 @@
-"""The classifier that judges samples: it learns, it repeats itself, it says what it cannot use."""
+"""The classifier that judges samples: it learns, is reproducible, and refuses data that it cannot use."""
 
 import dataclasses
 import os
@@ -190,7 +190,7 @@ def test_the_command_writes_a_file_and_never_overwrites_it(tmp_path: Path, capsy
     assert capsys.readouterr().err == f"error: --out {out}: exists already; choose another name\n"
 
 
-def test_the_command_without_labels_ends_in_one_line_and_two(
+def test_the_command_without_labels_ends_in_one_line_and_exit_code_2(
     tmp_path: Path, digits: Dataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import numpy as np

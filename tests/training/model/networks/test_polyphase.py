@@ -21,7 +21,7 @@ def phases(picture: Tensor) -> polyphase.Phases:
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("kernel", [2, 3, 4, 6])
-def test_a_doubled_picture_is_that_of_the_transposed_convolution(
+def test_the_phases_are_those_of_the_transposed_convolution(
     kernel: int, bias: bool, layout: torch.memory_format
 ) -> None:
     layer = nn.ConvTranspose2d(5, 3, kernel, stride=2, bias=bias).to(memory_format=layout)  # type: ignore[call-overload]
@@ -34,13 +34,15 @@ def test_a_doubled_picture_is_that_of_the_transposed_convolution(
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_convolved_picture_is_that_of_the_convolution(channels: int, bias: bool, layout: torch.memory_format) -> None:
+def test_the_convolution_of_the_phases_is_that_of_the_image(
+    channels: int, bias: bool, layout: torch.memory_format
+) -> None:
     layer = nn.Conv2d(6, channels, 2, bias=bias).to(memory_format=layout)  # type: ignore[call-overload]
     picture = draw(2, 6, 9, 7, layout=layout)
     torch.testing.assert_close(polyphase.convolution(phases(picture), layer), layer(picture), atol=1e-6, rtol=1e-5)
 
 
-def test_the_tutorials_last_layers_take_phases_in_bf16_only_and_learn_the_same_either_way(
+def test_the_tutorial_decoder_takes_phases_in_bf16_only_with_the_same_gradient(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     layer, h = Doubling(8, 1), draw(4, 8, 3, 3)
