@@ -46,7 +46,8 @@ from training.run.tensorboard import recorder
 @click.option(
     "--start-from",
     type=click.Path(path_type=Path),
-    help="Start a new run from the averaged weights of the run in this folder; without --kl-warmup there is none.",
+    help="Start a new run from the averaged weights of the run in this folder; it has no KL warm-up unless "
+    "--kl-warmup or --config sets one.",
 )
 @click.option("--epochs", type=int, help="Passes over the training rows.")
 @click.option("--batch-size", type=int, help="Rows per step.")
@@ -64,7 +65,7 @@ from training.run.tensorboard import recorder
 @click.option("--gradient", type=click.Choice(get_args(Gradient)), help="Gradient of the ELBO: total, or along z only.")
 @click.option("--kl-warmup", type=float, help="Fraction of all steps during which the weight of KL rises from 0.")
 @click.option("--beta", type=float, help="Weight of KL after warm-up.")
-@click.option("--free-bits", type=float, help="Nats of KL per latent that add nothing to the loss.")
+@click.option("--free-bits", type=float, help="KL per latent, in nats, below which training does not reduce it.")
 @click.option(
     "--train-on",
     type=click.Choice(get_args(TrainOn)),
@@ -75,8 +76,8 @@ from training.run.tensorboard import recorder
 @click.option(
     "--sigma",
     type=float,
-    help="Gaussian: a fixed sigma instead of a learned one; images have values 0..1, tables take "
-    "standard deviations of a column.",
+    help="Gaussian: a fixed sigma instead of a learned one, on the scale 0..1 for images and in standard deviations "
+    "of a column for tables.",
 )
 @click.option("--prior", type=click.Choice([*PRIORS]), help="N(0, I), or a learned RealNVP.")
 @click.option(

@@ -104,8 +104,7 @@ class Optimisation:
     weight_decay: float = 1e-4
     beta: float = 1.0  # the weight of KL after warm-up; the objective is a bound only if it is 1 (Higgins et al. 2017)
     kl_warmup: float = 0.1  # the fraction of all steps over which the weight of KL rises from 0 to beta
-    # Nats of KL per latent, averaged over a minibatch, that add nothing to the loss (step.free_bits_kl).
-    free_bits: float = 0.0
+    free_bits: float = 0.0  # nats per latent below which its mean KL is not reduced (step.free_bits_kl)
     bound: Bound = "elbo"  # the bound of log p(x) to maximise: the ELBO, or the importance-weighted one (iwae, dreg)
     importance_draws: int = 1  # draws of z per row and step, for iwae and dreg
     bound_fraction: float = 1.0  # the last fraction of the epochs that maximises `bound`; the others maximise the ELBO

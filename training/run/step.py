@@ -155,7 +155,7 @@ def kl_along_path(posterior: Posterior, z: Tensor, log_prior: Tensor) -> Tensor:
 
 
 def free_bits_kl(per_latent: Tensor, mean: Tensor, nats: float) -> Tensor:
-    """sum_j max(nats, mean_j), so that up to `nats` of a latent's mean KL add nothing to the loss; a scalar.
+    """sum_j max(nats, mean_j), so that no latent's mean KL is reduced below `nats`; a scalar.
 
     per_latent [rows, latent] is the KL of these rows; mean [latent] is its mean over the whole minibatch, of which they
     may be a part. Only latents whose mean is above `nats` have a gradient (Kingma et al. 2016, arXiv 1606.04934,
