@@ -1,4 +1,4 @@
-"""What decides a run, as frozen values; `presets` holds named ones and a checkpoint keeps the one it was made with."""
+"""Config, the settings of one training run, as frozen dataclasses that check their values."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,23 +10,26 @@ from training.errors import TrainingError
 Activation = Literal["silu", "relu"]
 Upsampling = Literal["transposed", "subpixel"]
 Gradient = Literal["total", "path"]
-Bound = Literal["elbo", "iwae", "dreg"]  # dreg is the bound of iwae with another gradient
+Bound = Literal["elbo", "iwae", "dreg"]  # dreg maximises the same bound as iwae, by another gradient
 TrainOn = Literal["train", "all"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvArchitecture:
-    """Convolutions that halve the image once per width, and a decoder that doubles it again; images of any size."""
+    """A convolutional encoder that halves the image once per width, and a decoder that doubles it as often.
+
+    It takes images of any size.
+    """
 
     kind: Literal["conv"] = "conv"
     widths: tuple[int, ...] = (32, 64)  # channels after each halving
-    residual_blocks: tuple[int, ...] = (0, 0)  # at each of these resolutions
-    decoder_widths: tuple[int, ...] = ()  # likewise, listed in the encoder's order; empty: the encoder's
-    decoder_blocks: tuple[int, ...] = ()
+    residual_blocks: tuple[int, ...] = (0, 0)  # how many after each halving
+    decoder_widths: tuple[int, ...] = ()  # the decoder's, in the encoder's order; empty: as the encoder
+    decoder_blocks: tuple[int, ...] = ()  # the decoder's residual blocks, in the encoder's order; empty: as the encoder
     block_convolutions: int = 2  # in one residual block
     hidden: int = 256  # width of the dense layer between image and latent
     upsampling: Upsampling = "transposed"
-    last_kernel: int = 4  # of the transposed convolution that makes the pixels; 4 or 6
+    last_kernel: int = 4  # kernel size of the transposed convolution that outputs the pixels; 4 or 6
     activation: Activation = "silu"
 
     def __post_init__(self) -> None:
@@ -50,7 +53,7 @@ class ConvArchitecture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MlpArchitecture:
-    """Dense layers only; the decoder takes the widths in reverse."""
+    """Dense layers only; the decoder has the encoder's widths in reverse."""
 
     kind: Literal["mlp"] = "mlp"
     hidden: tuple[int, ...] = (256, 128)
@@ -79,7 +82,7 @@ Architecture = ConvArchitecture | MlpArchitecture | TutorialArchitecture
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowPrior:
-    """A RealNVP prior on z, trained with the rest (flow.py)."""
+    """A RealNVP prior p(z), trained together with encoder and decoder (model/flow.py)."""
 
     couplings: int = 6
     hidden: int = 256
@@ -91,7 +94,7 @@ class FlowPrior:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimisation:
-    """AdamW with cosine decay, KL warm-up, gradient clipping and an average of the weights."""
+    """How a run trains: AdamW with cosine decay, KL warm-up, gradient clipping and an average of the weights."""
 
     epochs: int = 40
     batch_size: int = 128
@@ -99,15 +102,15 @@ class Optimisation:
     final_learning_rate: float = 1e-5
     betas: tuple[float, ...] = (0.9, 0.999)
     weight_decay: float = 1e-4
-    beta: float = 1.0  # the weight of KL after warm-up; only with 1 is a bound maximised (Higgins et al. 2017)
+    beta: float = 1.0  # the weight of KL after warm-up; the objective is a bound only if it is 1 (Higgins et al. 2017)
     kl_warmup: float = 0.1  # the fraction of all steps over which the weight of KL rises from 0 to beta
-    free_bits: float = 0.0  # nats of KL per latent, averaged over a minibatch, that cost nothing (step.free_bits_kl)
-    bound: Bound = "elbo"  # of log p(x), to be maximised: the ELBO or, for iwae and dreg, the importance-weighted one
-    importance_draws: int = 1  # z per row and step, for iwae and dreg
-    bound_fraction: float = 1.0  # of the epochs, the last ones: they maximise `bound`, those before them the ELBO
-    gradient_norm: float = 100.0  # gradients of a loss in nats per row; their norm is clipped here
-    gradient: Gradient = "total"  # of the ELBO, or of its path through z alone (step.kl_along_path)
-    average: float = 0.999  # decay of the exponential moving average that is validated and exported
+    free_bits: float = 0.0  # nats per latent below which its mean KL is not reduced (step.free_bits_kl)
+    bound: Bound = "elbo"  # the bound of log p(x) to maximise: the ELBO, or the importance-weighted one (iwae, dreg)
+    importance_draws: int = 1  # draws of z per row and step, for iwae and dreg
+    bound_fraction: float = 1.0  # the last fraction of the epochs that maximises `bound`; the others maximise the ELBO
+    gradient_norm: float = 100.0  # the gradient's norm is clipped to this; the loss is in nats per row
+    gradient: Gradient = "total"  # the gradient of the ELBO: total, or along its path through z (step.kl_along_path)
+    average: float = 0.999  # decay of the moving average of the weights, which is validated and exported
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, f"epochs is {self.epochs}; it must be at least 1")
@@ -127,7 +130,7 @@ class Optimisation:
         require(1 <= self.importance_draws <= 1000, f"importance_draws is {self.importance_draws}; allowed: 1 to 1000")
         require(
             self.bound != "elbo" or self.importance_draws == 1,
-            f"importance_draws is {self.importance_draws}, which bound elbo has no use for; give 1, or iwae or dreg",
+            f"importance_draws is {self.importance_draws}; bound elbo takes 1: give 1, or bound iwae or dreg",
         )
         require(0 < self.bound_fraction <= 1, f"bound_fraction is {self.bound_fraction}; allowed: above 0, up to 1")
         require(
@@ -144,16 +147,16 @@ class Optimisation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """One run, but for its data and its machine."""
+    """All settings of one run except its data and its machine."""
 
     preset: str
     architecture: Architecture
     latent_size: int
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
-    sigma: float | None = None  # Gaussian only: fixed, in item units; None: learned
+    sigma: float | None = None  # fixed, in item units (tables: standard deviations); None: learned. Gaussian only
     prior: FlowPrior | None = None  # None: N(0, I)
     optimisation: Optimisation = field(default_factory=Optimisation)
-    train_on: TrainOn = "train"  # all: validation rows too, which then choose no epoch: the last one is exported
+    train_on: TrainOn = "train"  # all: train on the validation rows too; the last epoch, not the best, is exported
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -172,18 +175,21 @@ class Config:
         )
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain lists, numbers and texts, as JSON and TOML hold them."""
+        """The same settings as plain dicts, lists, numbers and strings, which JSON and TOML can hold."""
         return {name: _plain(value) for name, value in asdict(self).items()}
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> "Config":
-        """The inverse of to_mapping. Raises TrainingError naming what is unknown, missing or of the wrong type."""
+        """The inverse of to_mapping.
+
+        Raises TrainingError, which names the key, if one is unknown, missing, of the wrong type or not allowed.
+        """
         return from_mapping(cls, facts)
 
 
-def require(truth: bool, problem: str) -> None:
-    """Raise TrainingError unless it is true."""
-    if not truth:
+def require(condition: bool, problem: str) -> None:
+    """Raise TrainingError(problem) unless `condition` is true."""
+    if not condition:
         raise TrainingError(problem)
 
 
