@@ -42,7 +42,7 @@ def run(settings: Settings, arguments: Sequence[str], *, worker: Worker | None) 
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     # Ignored while the models' folder is read for the first time: there is nothing to reload yet.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with exit_codes.start_failures_logged(settings, worker=worker.number if worker else None) as log:
+    with exit_codes.configured_log(settings, worker=worker.number if worker else None) as log:
         if settings.workers > 1 and worker is None:
             from server.process import supervisor
 
@@ -52,7 +52,7 @@ def run(settings: Settings, arguments: Sequence[str], *, worker: Worker | None) 
 
             try:
                 launch.become_envoy(settings, arguments, worker=worker)
-            except launch.EnvoyMissing as missing:
+            except launch.EnvoyUnavailable as missing:
                 if settings.transport == "envoy":
                     raise
                 log.info("transport grpcio", reason=str(missing))

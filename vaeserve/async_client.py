@@ -13,7 +13,7 @@ from vaeserve import arguments, calls, channel, errors, methods, responses
 from vaeserve.access import ApiKey, FilePath, Tls
 from vaeserve.calls import Call, SampleStreamCall
 from vaeserve.results import SampleChunk
-from vaeserve.resuming import Resuming
+from vaeserve.resuming import ResumableStream
 from vaeserve.rotation import Rotation
 from vaeserve.v1 import vaeserve_pb2 as pb
 
@@ -119,7 +119,7 @@ class AsyncClient:
         return call.read(response, responses.timing(trailers))
 
     async def _follow(self, call: SampleStreamCall) -> AsyncGenerator[SampleChunk, None]:
-        stream = Resuming(call)
+        stream = ResumableStream(call)
         while not stream.over:
             rpc: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._channels.next().unary_stream(call.path)
             answers = rpc(

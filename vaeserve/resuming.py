@@ -19,7 +19,7 @@ PUSHBACK = "grpc-retry-pushback-ms"  # how long to wait; anything but a number o
 PAUSE_SECONDS = 0.1  # where the server does not say
 
 
-class Resuming:
+class ResumableStream:
     """The progress of one stream."""
 
     def __init__(

@@ -32,7 +32,7 @@ from server.process.handover import Worker
 from server.process.worker_channel import WorkerEndpoint
 from server.settings import Settings, cores
 from server.telemetry.access import AccessLog
-from server.telemetry.calls import Calls
+from server.telemetry.calls import CallObserver
 from server.telemetry.logs import Log
 from server.telemetry.metrics import Metrics
 
@@ -93,7 +93,7 @@ class App:
         report_internal = partial(_report_internal, log)
         async with AsyncExitStack() as teardown:
             access_log = AccessLog(log, rate=settings.access_log)
-            calls = Calls(metrics, access_log, _traces() if settings.traces == "on" else None)
+            calls = CallObserver(metrics, access_log, _traces() if settings.traces == "on" else None)
             metrics_port, stop_metrics = _expose(metrics, settings, channel)
             teardown.callback(stop_metrics)
             teardown.push_async_callback(asyncio.to_thread, calls.close)

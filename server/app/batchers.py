@@ -6,7 +6,7 @@ from server.core.batching.batcher import Batcher
 from server.core.batching.scheduler import Scheduler
 from server.core.batching.ticket import Deliver
 from server.core.events import Event, ExecutorDied, GraphFailed
-from server.core.model import Execution
+from server.core.model import ExecutionConfig
 from server.edge.inference_v2.statistics import Statistics
 from server.engine.graph import LoadedGraph
 from server.settings import Settings
@@ -37,7 +37,7 @@ class BatcherFactory:
         self._soon = soon
         self._executor_died = executor_died
 
-    def __call__(self, graph: LoadedGraph, execution: Execution, model: str, version: str, name: str) -> Batcher:
+    def __call__(self, graph: LoadedGraph, execution: ExecutionConfig, model: str, version: str, name: str) -> Batcher:
         measure = self._metrics.batches(model=model, version=version, graph=name, padding=graph.padding)
         count = self._statistics.batches(model=model, version=version, graph=name)
 

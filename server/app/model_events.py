@@ -5,7 +5,7 @@ from functools import partial
 
 from server.catalog.routing import Route
 from server.core.batching.ticket import Ticket
-from server.core.model import Entry, Execution
+from server.core.model import Entry, ExecutionConfig
 from server.edge import servicer
 from server.edge.health import Health
 from server.errors import ArtifactError
@@ -13,7 +13,7 @@ from server.telemetry.logs import Log
 from server.telemetry.metrics import Metrics
 
 
-class ModelEvents:
+class ModelEventObserver:
     """An implementation of catalog.rollout.Observer."""
 
     def __init__(
@@ -70,6 +70,6 @@ class ModelEvents:
         self._log.error("models not followed", reason=reason)
 
 
-def _rate(execution: Execution) -> str:
+def _rate(execution: ExecutionConfig) -> str:
     rate = execution.rows_per_second
     return execution.source if rate is None else f"{rate:.0f} rows/s {execution.source}"

@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 
 from server.app.batchers import BatcherFactory
-from server.app.model_events import ModelEvents
+from server.app.model_events import ModelEventObserver
 from server.app.readiness import Readiness
 from server.catalog import signature
 from server.catalog.catalog import Catalog
@@ -28,7 +28,7 @@ LEAST_WAIT_SECONDS = 0.05  # from one round to the next; a round scans the folde
 
 
 class ModelHost:
-    """The catalog of loaded versions, and what keeps it up to date.
+    """Owns the catalog, and loads and unloads its versions as the models' folder changes.
 
     Lives on one event loop. It scans, loads and unloads on a separate thread.
     """
@@ -72,11 +72,11 @@ class ModelHost:
                 cores=cores,
                 cache=CalibrationCache(settings.calibration_folder, tell=self._not_cached),
                 cuda_graphs=settings.cuda_graphs == "on",
-                check_signature=signature.of(settings.model_signature_key),
+                check_signature=signature.check_for(settings.model_signature_key),
             ),
             make_batcher=make_batcher,
             run=self._offload.run,
-            observer=ModelEvents(metrics, health, log, ask=self.readiness.ask, on_ready=self._check_size),
+            observer=ModelEventObserver(metrics, health, log, ask=self.readiness.ask, on_ready=self._check_size),
         )
         self._timer: asyncio.TimerHandle | None = None
         self._busy = self._closed = False

@@ -1,4 +1,4 @@
-"""The catalog: model versions, looked up by name and leased to calls. Used on the callers' thread only."""
+"""The catalog: every known model version, loaded or not, looked up by name and leased to calls, on one thread."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -7,7 +7,7 @@ from random import random
 from types import TracebackType
 
 from server.catalog.model_folder import Fingerprint
-from server.catalog.models_toml import Policy
+from server.catalog.models_toml import VersionPolicy
 from server.catalog.routing import LABELS, Route
 from server.core.batching.batcher import Batcher
 from server.core.model import Entry, Model, State
@@ -80,7 +80,7 @@ class Shelf:
     """All versions of one model, with its policy and route."""
 
     slots: dict[str, Slot] = field(default_factory=dict)  # newest first
-    policy: Policy = field(default_factory=Policy)
+    policy: VersionPolicy = field(default_factory=VersionPolicy)
     route: Route = field(default_factory=Route)
 
     def slot(self, name: str, version: str) -> Slot:

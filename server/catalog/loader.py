@@ -8,11 +8,11 @@ import numpy as np
 
 from server import artifact
 from server.artifact import Artifact, Manifest
-from server.catalog.signature import CheckSignature, unchecked
+from server.catalog.signature import CheckSignature, accept_unsigned
 from server.core.arrays import Doubles
 from server.core.batching.batcher import Batcher
 from server.core.likelihood import Bernoulli, Gaussian
-from server.core.model import Execution, Model
+from server.core.model import ExecutionConfig, Model
 from server.core.spec import LatentMode, Spec
 from server.core.vae.vae import Vae
 from server.engine import engine
@@ -32,11 +32,11 @@ class Plan:
     cores: int  # of the machine that this process may use
     cache: CalibrationCache
     cuda_graphs: bool = False
-    check_signature: CheckSignature = unchecked
+    check_signature: CheckSignature = accept_unsigned
 
 
 # Makes the batcher of one graph: (graph, how it runs, model, version, graph name).
-MakeBatcher = Callable[[LoadedGraph, Execution, str, str, str], Batcher]
+MakeBatcher = Callable[[LoadedGraph, ExecutionConfig, str, str, str], Batcher]
 
 
 def load_version(

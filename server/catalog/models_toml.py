@@ -22,7 +22,7 @@ NEWEST = "newest"
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class VersionPolicy:
     """The versions of one model that shall be stable, canary or kept loaded."""
 
     stable: str = NEWEST
@@ -36,10 +36,10 @@ class Policies:
     """The content of models.toml."""
 
     default: str = ""  # "": not set
-    models: Mapping[str, Policy] = field(default_factory=dict)
+    models: Mapping[str, VersionPolicy] = field(default_factory=dict)
 
-    def of(self, model: str) -> Policy:
-        return self.models.get(model, Policy())
+    def of(self, model: str) -> VersionPolicy:
+        return self.models.get(model, VersionPolicy())
 
 
 def read(folder: Path, *, models: Collection[str]) -> Policies:
@@ -79,7 +79,7 @@ def _policies(facts: Mapping[str, Any], models: Collection[str]) -> Policies:
     return Policies(default, {name: _policy(name, table) for name, table in tables.items()})
 
 
-def _policy(name: str, table: Mapping[str, Any]) -> Policy:
+def _policy(name: str, table: Mapping[str, Any]) -> VersionPolicy:
     place = f"models.{name}"
     _only(table, "stable", "canary", "canary_weight", "keep", of=f"key of [{place}]")
     stable = _version(f"{place}.stable", table.get("stable", NEWEST))
@@ -94,7 +94,7 @@ def _policy(name: str, table: Mapping[str, Any]) -> Policy:
     keep = table.get("keep", [])
     if not isinstance(keep, list):
         raise ValueError(f'{place}.keep is {keep!r}; it must be a list of versions such as ["1"]')
-    return Policy(stable, canary, float(weight), tuple(_number(f"{place}.keep", version) for version in keep))
+    return VersionPolicy(stable, canary, float(weight), tuple(_number(f"{place}.keep", version) for version in keep))
 
 
 def _only(table: Mapping[str, Any], *allowed: str, of: str) -> None:

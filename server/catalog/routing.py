@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from server.catalog.models_toml import NEWEST, Policy
+from server.catalog.models_toml import NEWEST, VersionPolicy
 
 STABLE, CANARY = LABELS = ("stable", "canary")
 
@@ -45,7 +45,7 @@ class VersionState:
     needed: float  # when it was last used or routed to, clock, seconds
 
 
-def route(policy: Policy, states: Sequence[VersionState], *, current: Route) -> Route:
+def route(policy: VersionPolicy, states: Sequence[VersionState], *, current: Route) -> Route:
     """The route that the policy asks for, as far as versions are ready; `states` newest first.
 
     The current stable version keeps its calls until one that the policy asks for is ready. If no version is on disk,
@@ -59,7 +59,7 @@ def route(policy: Policy, states: Sequence[VersionState], *, current: Route) -> 
     return Route(_first([*stables, current.stable], ready), canary, policy.weight if canary else 0.0)
 
 
-def next_to_load(policy: Policy, states: Sequence[VersionState], *, everything: bool = False) -> str:
+def next_to_load(policy: VersionPolicy, states: Sequence[VersionState], *, everything: bool = False) -> str:
     """The version to load next, or "" if none.
 
     First comes the most wanted version of each role that was not refused, then those that the policy keeps. With
@@ -80,7 +80,7 @@ def next_to_load(policy: Policy, states: Sequence[VersionState], *, everything: 
 
 
 def to_unload(
-    policy: Policy, states: Iterable[VersionState], current: Route, *, now: float, window: float
+    policy: VersionPolicy, states: Iterable[VersionState], current: Route, *, now: float, window: float
 ) -> list[str]:
     """The versions to unload: without a role, and gone from disk, or not kept and unused for `window` seconds."""
     return [
@@ -95,7 +95,7 @@ def to_unload(
     ]  # fmt: skip
 
 
-def _candidates(policy: Policy, states: Iterable[VersionState]) -> tuple[list[str], list[str]]:
+def _candidates(policy: VersionPolicy, states: Iterable[VersionState]) -> tuple[list[str], list[str]]:
     """The versions that may become stable, and those that may become canary; the most wanted first."""
     on_disk = [state.version for state in states if state.on_disk]
     stables = [v for v in on_disk if v != policy.canary] if policy.stable == NEWEST else [policy.stable]

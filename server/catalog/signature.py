@@ -13,13 +13,13 @@ SIGNATURE = "model.sig"
 CheckSignature = Callable[[Path], None]  # takes an artifact's folder; raises ArtifactError
 
 
-def unchecked(folder: Path) -> None:
+def accept_unsigned(folder: Path) -> None:
     """The check of servers that require no signature: accepts every artifact."""
 
 
-def of(key: str) -> CheckSignature:
+def check_for(key: str) -> CheckSignature:
     """The check for the setting model_signature_key, which may be empty. Raises StartFailed."""
-    return check_with(Path(key)) if key else unchecked
+    return check_with(Path(key)) if key else accept_unsigned
 
 
 def check_with(key: Path) -> CheckSignature:

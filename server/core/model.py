@@ -14,7 +14,7 @@ Source: TypeAlias = Literal["measured", "cached", "given"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class MeasuredRate:
     """The speed of a graph on this machine, run in one way."""
 
     rows: int  # in every batch
@@ -28,7 +28,7 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class Execution:
+class ExecutionConfig:
     """How a graph runs on this machine."""
 
     provider: str
@@ -37,7 +37,7 @@ class Execution:
     helpers: int  # extra executors, for full batches only
     threads: int
     source: Source
-    curve: tuple[Rate, ...]  # all that was measured; empty if the operator set everything
+    curve: tuple[MeasuredRate, ...]  # all that was measured; empty if the operator set everything
 
     @property
     def rows_per_second(self) -> float | None:
@@ -54,7 +54,7 @@ class Model:
     version: str
     spec: Spec
     vae: Vae
-    graphs: Mapping[str, Execution]
+    graphs: Mapping[str, ExecutionConfig]
 
 
 @dataclass(frozen=True, slots=True)

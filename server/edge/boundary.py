@@ -19,7 +19,7 @@ from server.core.events import CallEvent, CallHandled, CallStarted, Rpc
 from server.edge import error_status
 from server.edge.access.authenticator import AdmittedCall, Authenticator
 from server.edge.metadata import Metadata
-from server.edge.methods import Dialogue, Messages, Method, ServerStream, Unary
+from server.edge.methods import Dialogue, Method, ResponseStream, ServerStream, Unary
 from server.edge.peer import ANONYMOUS, Peer
 from server.edge.status import Code, Status, Trailers
 from server.errors import Cancelled, DeadlineExceeded, InvalidInput, QueueFull, Unavailable
@@ -194,7 +194,7 @@ class StreamCall:
 
     def __init__(self, account: Account, method: ServerStream, payload: bytes) -> None:
         self._account, self._method, self._payload = account, method, payload
-        self._messages: Messages | None = None
+        self._messages: ResponseStream | None = None
         self._code = Code.CANCELLED  # until the stream has ended with a status
 
     def next(self) -> Ticket[Reply]:

@@ -9,7 +9,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from server.core.batching.ticket import Ticket
 from server.core.call import Call, CallRecord
-from server.edge.methods import Messages, Method, ServerStream, Unary
+from server.edge.methods import Method, ResponseStream, ServerStream, Unary
 from server.errors import NotFound
 
 SERVICE = "grpc.health.v1.Health"
@@ -105,7 +105,7 @@ class Health:
             self._failing.add(service)
         self._notify_watchers()
 
-    def _watch(self, request: HealthCheckRequest, _call: Call, _record: CallRecord) -> Messages:
+    def _watch(self, request: HealthCheckRequest, _call: Call, _record: CallRecord) -> ResponseStream:
         watch = _Watch(self, request.service)
         with self._lock:
             self._watchers.add(watch)
@@ -113,7 +113,7 @@ class Health:
 
 
 class _Watch:
-    """The stream of one watcher: the state at once, then every change. An implementation of methods.Messages."""
+    """The stream of one watcher: the state at once, then every change. An implementation of methods.ResponseStream."""
 
     def __init__(self, health: Health, service: str) -> None:
         self._health, self._service = health, service

@@ -11,8 +11,8 @@ from server.core.call import Call, CallRecord
 from server.core.events import Rpc
 
 
-class Messages(Protocol):
-    """The messages of one streaming call, pulled one by one, so that nothing piles up for a slow reader."""
+class ResponseStream(Protocol):
+    """The responses of one streaming call. The transport pulls them one by one: none pile up for a slow reader."""
 
     async def next(self) -> Message | None:
         """Return the next message, or None at the end."""
@@ -23,7 +23,7 @@ class Messages(Protocol):
 
 # Arguments: request, call, record. The coroutines are run by core.batching.ticket.drive.
 UnaryHandler: TypeAlias = Callable[[Any, Call, CallRecord], Coroutine[Any, Any, Message]]
-StreamHandler: TypeAlias = Callable[[Any, Call, CallRecord], Messages]
+StreamHandler: TypeAlias = Callable[[Any, Call, CallRecord], ResponseStream]
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def check(request: Request, model: Model, *, most_rows: int, seed: Callable[[Req
     )
 
 
-def chunk_rows(asked: int, spec: Spec, *, max_rows: int, rows_at_once: int | None) -> int:
+def rows_per_chunk(asked: int, spec: Spec, *, max_rows: int, rows_at_once: int | None) -> int:
     """The rows in each response of a stream; if 0 is asked, the server's choice within `rows_at_once`.
 
     Raises InvalidInput.
@@ -85,7 +85,7 @@ def chunk_rows(asked: int, spec: Spec, *, max_rows: int, rows_at_once: int | Non
 
 
 class Chunks:
-    """The responses of one stream, in row order. An implementation of methods.Messages.
+    """The responses of one stream, in row order. An implementation of methods.ResponseStream.
 
     One chunk is made ahead while the one before it is sent, so that no more than one piles up for a slow reader. Each
     chunk is charged when it begins, so that a caller who leaves early pays only for what was made.

@@ -9,12 +9,12 @@ from google.protobuf.message import Message
 from server.core.batching.offload import Offload
 from server.core.call import Call, CallRecord
 from server.core.events import RowsScored
-from server.core.model import Entry, Execution, Models, Source, State
+from server.core.model import Entry, ExecutionConfig, Models, Source, State
 from server.core.spec import LatentMode
 from server.core.vae.score import score
 from server.edge import sampling, wire
 from server.edge.admission import AdmittedModel
-from server.edge.methods import Messages, Method, ServerStream, Unary
+from server.edge.methods import Method, ResponseStream, ServerStream, Unary
 from server.edge.sampling import Chunks, ref
 from server.errors import EmbeddingSpaceMismatch
 from vaeserve.v1 import vaeserve_pb2 as pb
@@ -78,13 +78,15 @@ class VaeServicer:
             )
             return response
 
-    def sample_stream(self, request: pb.SampleStreamRequest, call: Call, record: CallRecord) -> Messages:
+    def sample_stream(self, request: pb.SampleStreamRequest, call: Call, record: CallRecord) -> ResponseStream:
         with ExitStack() as lease:
             model = lease.enter_context(self._admitted(request.model, call, record))
             wanted = sampling.check(request, model.model, most_rows=wire.MAX_ROW, seed=self._drawn_seed)
             model.note_rows(wanted.rows)
             at_once = call.allowance.rows_at_once
-            rows = sampling.chunk_rows(request.chunk_rows, model.spec, max_rows=self._max_rows, rows_at_once=at_once)
+            rows = sampling.rows_per_chunk(
+                request.chunk_rows, model.spec, max_rows=self._max_rows, rows_at_once=at_once
+            )
             return Chunks(
                 wanted,
                 model,
@@ -241,7 +243,7 @@ class VaeServicer:
         return self._pick_seed() if draws else 0
 
 
-def _execution(execution: Execution) -> pb.GraphExecution:
+def _execution(execution: ExecutionConfig) -> pb.GraphExecution:
     return pb.GraphExecution(
         provider=execution.provider,
         max_batch_rows=execution.max_batch_rows,

@@ -14,7 +14,7 @@ from server.core.arrays import Floats
 from server.engine.cuda.binding import Allocate, BoundBuffers
 from server.engine.cuda.lanes import CudaGraph, Lane, ThreadLane
 from server.engine.cuda.pinned_memory import PinnedMemory, cuda_runtime
-from server.engine.graph import HostGraph, LoadedGraph
+from server.engine.graph import CpuGraph, LoadedGraph
 from server.errors import ArtifactError
 
 Device = Literal["cpu", "cuda", "auto"]
@@ -30,8 +30,8 @@ class DeviceUnavailable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
-    """All graphs of one artifact on one device."""
+class LoadedArtifact:
+    """All graphs of one artifact, loaded on one device and ready to run."""
 
     manifest: Manifest
     provider: str
@@ -43,7 +43,7 @@ class Engine:
         return self.graphs[name](rows)
 
 
-def load(artifact: Artifact, *, device: Device = "cpu", threads: int = 1, cuda_graphs: bool = False) -> Engine:
+def load(artifact: Artifact, *, device: Device = "cpu", threads: int = 1, cuda_graphs: bool = False) -> LoadedArtifact:
     """Load every graph of an artifact and check its golden outputs.
 
     `threads` is the number of threads inside one run on a CPU. `auto` takes CUDA if it works, else the CPU. With
@@ -97,21 +97,21 @@ def refuse_two_runtimes() -> None:
         raise DeviceUnavailable(f"{' and '.join(installed)} are both installed and share one folder; uninstall one")
 
 
-def _load_on_cpu(artifact: Artifact, threads: int) -> Engine:
+def _load_on_cpu(artifact: Artifact, threads: int) -> LoadedArtifact:
     graphs = {name: _host_graph(artifact, name, threads) for name in artifact.manifest.graphs}
-    return Engine(artifact.manifest, PROVIDER["cpu"], graphs)
+    return LoadedArtifact(artifact.manifest, PROVIDER["cpu"], graphs)
 
 
-def _load_on_gpu(artifact: Artifact, cuda_graphs: bool) -> Engine:
+def _load_on_gpu(artifact: Artifact, cuda_graphs: bool) -> LoadedArtifact:
     allocate = _pinned_memory()
     graphs = {name: _cuda_graph(artifact, name, cuda_graphs, allocate) for name in artifact.manifest.graphs}
-    return Engine(artifact.manifest, PROVIDER["cuda"], graphs, cuda_graphs)
+    return LoadedArtifact(artifact.manifest, PROVIDER["cuda"], graphs, cuda_graphs)
 
 
-def _host_graph(artifact: Artifact, name: str, threads: int) -> HostGraph:
+def _host_graph(artifact: Artifact, name: str, threads: int) -> CpuGraph:
     graph = artifact.manifest.graphs[name]
     session = _session(artifact, name, threads, [PROVIDER["cpu"]])
-    return HostGraph(name, PROVIDER["cpu"], threads, session, graph.inputs[0], graph.outputs)
+    return CpuGraph(name, PROVIDER["cpu"], threads, session, graph.inputs[0], graph.outputs)
 
 
 def _cuda_graph(artifact: Artifact, name: str, cuda_graphs: bool, allocate: Allocate) -> CudaGraph:
@@ -201,7 +201,7 @@ def _check_tensors(manifest: Manifest, name: str, session: ort.InferenceSession)
         raise ArtifactError(f"{file}: outputs are {got_outputs}; the manifest says {manifest.graphs[name].outputs}")
 
 
-def _check_golden(artifact: Artifact, engine: Engine) -> None:
+def _check_golden(artifact: Artifact, engine: LoadedArtifact) -> None:
     try:
         with np.load(io.BytesIO((artifact.path / GOLDEN).read_bytes()), allow_pickle=False) as archive:
             golden = dict(archive)

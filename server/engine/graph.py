@@ -27,7 +27,7 @@ class LoadedGraph(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class HostGraph:
+class CpuGraph:
     """A graph on the CPU, in batches of any size. Calls from several threads at once are safe."""
 
     name: str

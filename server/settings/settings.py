@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from server.settings.values import choice, number, origins, port_or_off
+from server.settings.values import between, one_of, origins, port_or_off
 
 
 def _setting(default: Any, parse: Callable[[str], Any], text: str) -> Any:
@@ -22,21 +22,21 @@ class Settings:
         "", str, "model for requests that name none; if empty, the `default` of models.toml, or the only model"
     )
     watch_seconds: float = _setting(
-        1.0, number(float, 0, 86400), "seconds between two scans of the --models folder; 0: only on request"
+        1.0, between(float, 0, 86400), "seconds between two scans of the --models folder; 0: only on request"
     )
     rollback_seconds: float = _setting(
-        600.0, number(float, 0, 604800), "seconds that a version stays in memory after it was last needed"
+        600.0, between(float, 0, 604800), "seconds that a version stays in memory after it was last needed"
     )
     admin_socket: str = _setting("", str, "path of a Unix socket for the admin service; none if empty")
     host: str = _setting("127.0.0.1", str, "address to listen on for gRPC; 0.0.0.0 is every interface")
-    port: int = _setting(50051, number(int, 0, 65535), "port for gRPC; 0 lets the system choose")
+    port: int = _setting(50051, between(int, 0, 65535), "port for gRPC; 0 lets the system choose")
     transport: Literal["auto", "envoy", "grpcio"] = _setting(
         "auto",
-        choice("auto", "envoy", "grpcio"),
+        one_of("auto", "envoy", "grpcio"),
         "library that carries gRPC: Envoy around this server (extra envoy; Linux), or grpcio; auto: Envoy if installed",
     )
     web: Literal["on", "off"] = _setting(
-        "on", choice("on", "off"), "HTTP/JSON (the Connect protocol), gRPC-Web and the web page: with Envoy, on --port"
+        "on", one_of("on", "off"), "HTTP/JSON (the Connect protocol), gRPC-Web and the web page: with Envoy, on --port"
     )
     web_port: int | Literal["off"] = _setting(
         "off",
@@ -50,7 +50,7 @@ class Settings:
     )
     profile: Literal["development", "production"] = _setting(
         "development",
-        choice("development", "production"),
+        one_of("development", "production"),
         "production: no reflection, and no unencrypted port that other machines can reach, unless other flags say so",
     )
     tls_certificate: str = _setting("", str, "file with the server's certificate and its chain, PEM; turns on TLS")
@@ -60,69 +60,73 @@ class Settings:
     )
     plaintext: Literal["auto", "allow", "refuse"] = _setting(
         "auto",
-        choice("auto", "allow", "refuse"),
+        one_of("auto", "allow", "refuse"),
         "whether to serve without TLS where other machines can connect; auto: refuse in production, else warn",
     )
     api_keys: str = _setting(
         "", str, "file with the tenants, the hashes of their keys and their quotas, TOML; without it anyone may call"
     )
     keepalive_seconds: float = _setting(
-        60.0, number(float, 1, 86400), "seconds of silence after which a connection is pinged"
+        60.0, between(float, 1, 86400), "seconds of silence after which a connection is pinged"
     )
     max_connection_age: float = _setting(
         1800.0,
-        number(float, 0, 31536000),
+        between(float, 0, 31536000),
         "seconds after which a connection takes no new calls, so that clients reconnect and spread; 0: no limit",
     )
-    workers: int = _setting(1, number(int, 1, 64), "number of processes that serve the port")
+    workers: int = _setting(1, between(int, 1, 64), "number of processes that serve the port")
     metrics_host: str = _setting("127.0.0.1", str, "address to listen on for metrics")
-    metrics_port: int = _setting(9464, number(int, 0, 65535), "port for Prometheus metrics; 0 lets the system choose")
+    metrics_port: int = _setting(9464, between(int, 0, 65535), "port for Prometheus metrics; 0 lets the system choose")
     device: Literal["cpu", "cuda", "auto"] = _setting(
         "cpu",
-        choice("cpu", "cuda", "auto"),
+        one_of("cpu", "cuda", "auto"),
         "where graphs run; cuda: exit if CUDA does not work; auto: CUDA if it works, else the CPU, which the log says",
     )
     cuda_graphs: Literal["on", "off"] = _setting(
-        "off", choice("on", "off"), "capture a graph's work on the GPU once for each batch size, then replay it"
+        "off", one_of("on", "off"), "capture a graph's work on the GPU once for each batch size, then replay it"
     )
-    max_batch_rows: int = _setting(0, number(int, 0, 65536), "rows in one batch; 0: measured for each graph")
-    executors: int = _setting(0, number(int, 0, 64), "batches of a graph that run at once; 0: measured for each graph")
-    threads: int = _setting(0, number(int, 0, 64), "threads inside one run on a CPU; 0: measured for each graph")
+    max_batch_rows: int = _setting(0, between(int, 0, 65536), "rows in one batch; 0: measured for each graph")
+    executors: int = _setting(0, between(int, 0, 64), "batches of a graph that run at once; 0: measured for each graph")
+    threads: int = _setting(0, between(int, 0, 64), "threads inside one run on a CPU; 0: measured for each graph")
     calibration_cache: str = _setting(
         "",
         str,
         "folder that keeps these measurements, or off; by default vaeserve/calibration in XDG_CACHE_HOME or ~/.cache",
     )
-    max_request_rows: int = _setting(4096, number(int, 1, 1 << 20), "rows that one request may hold")
+    max_request_rows: int = _setting(4096, between(int, 1, 1 << 20), "rows that one request may hold")
     max_request_mib: int = _setting(
         0,
-        number(int, 0, 2047),
+        between(int, 0, 2047),
         "MiB that one request may hold; 0: for --max-request-rows of any model at the start",
     )
-    max_queue_rows: int = _setting(16384, number(int, 1, 1 << 24), "rows that may wait for one graph")
-    max_queue_mib: int = _setting(256, number(int, 1, 1 << 16), "MiB of rows that may wait for one graph")
-    max_seconds: float = _setting(30.0, number(float, 0.01, 3600), "longest time in seconds that a request may take")
+    max_queue_rows: int = _setting(16384, between(int, 1, 1 << 24), "rows that may wait for one graph")
+    max_queue_mib: int = _setting(256, between(int, 1, 1 << 16), "MiB of rows that may wait for one graph")
+    max_seconds: float = _setting(30.0, between(float, 0.01, 3600), "longest time in seconds that a request may take")
     drain_delay: float = _setting(
-        0.0, number(float, 0, 600), "seconds to keep serving after SIGTERM, while load balancers notice NOT_SERVING"
+        0.0,
+        between(float, 0, 600),
+        "seconds to keep serving after SIGTERM, while load balancers notice NOT_SERVING",
     )
     drain_seconds: float = _setting(
-        30.0, number(float, 0, 3600), "seconds to finish accepted requests, after --drain-delay"
+        30.0, between(float, 0, 3600), "seconds to finish accepted requests, after --drain-delay"
     )
     reflection: Literal["auto", "on", "off"] = _setting(
-        "auto", choice("auto", "on", "off"), "gRPC server reflection; auto: on, but off in production"
+        "auto", one_of("auto", "on", "off"), "gRPC server reflection; auto: on, but off in production"
     )
     access_log: float = _setting(
-        0.0, number(float, 0, 1), "share of the OK calls to log; other calls are always logged, up to 100 a second"
+        0.0,
+        between(float, 0, 1),
+        "share of the OK calls to log; other calls are always logged, up to 100 a second",
     )
     traces: Literal["on", "off"] = _setting(
-        "off", choice("on", "off"), "send OpenTelemetry traces as the OTEL_* variables say (extra otel)"
+        "off", one_of("on", "off"), "send OpenTelemetry traces as the OTEL_* variables say (extra otel)"
     )
     model_signature_key: str = _setting(
         "", str, "file with a public EC key, PEM; versions without its signature are refused (extra signing)"
     )
-    log_format: Literal["json", "console"] = _setting("console", choice("json", "console"), "format of log lines")
+    log_format: Literal["json", "console"] = _setting("console", one_of("json", "console"), "format of log lines")
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
-        "info", choice("debug", "info", "warning", "error"), "lowest severity to log"
+        "info", one_of("debug", "info", "warning", "error"), "lowest severity to log"
     )
 
     @property

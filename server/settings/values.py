@@ -1,10 +1,10 @@
-"""Parses the text of one setting into its value; every parser raises a ValueError that says what is allowed."""
+"""Parsers of settings, and functions that make parsers; a parser raises ValueError that says what is allowed."""
 
 import re
 from collections.abc import Callable
 
 
-def number(kind: type[int] | type[float], least: float, most: float) -> Callable[[str], float]:
+def between(kind: type[int] | type[float], least: float, most: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
         try:
             value = kind(text)
@@ -17,7 +17,7 @@ def number(kind: type[int] | type[float], least: float, most: float) -> Callable
     return parse
 
 
-def choice(*allowed: str) -> Callable[[str], str]:
+def one_of(*allowed: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in allowed:
             raise ValueError(f"must be one of {', '.join(allowed)}")
@@ -30,7 +30,7 @@ def port_or_off(text: str) -> float | str:
     if text == "off":
         return text
     try:
-        return number(int, 0, 65535)(text)
+        return between(int, 0, 65535)(text)
     except ValueError as error:
         raise ValueError(f"{error}, or off") from None
 

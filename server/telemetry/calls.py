@@ -10,7 +10,7 @@ if TYPE_CHECKING:  # an extra
     from server.telemetry.traces import Traces
 
 
-class Calls:
+class CallObserver:
     """The boundary's observer of calls."""
 
     def __init__(self, metrics: Metrics, access_log: AccessLog, traces: "Traces | None") -> None:

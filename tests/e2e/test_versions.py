@@ -301,13 +301,13 @@ def test_every_worker_follows_a_signal_to_their_supervisor(models, made, transpo
 # Hangs in the middle of a run, as a driver may, once a file is there.
 HANGING = """
 import os, time
-from server.engine.graph import HostGraph
-run = HostGraph.__call__
+from server.engine.graph import CpuGraph
+run = CpuGraph.__call__
 def hang(self, rows):
     while os.path.exists({file!r}):
         time.sleep(0.01)
     return run(self, rows)
-HostGraph.__call__ = hang
+CpuGraph.__call__ = hang
 from server.app import readiness
 readiness.ANSWER_SECONDS = 0.5
 """

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from server.core.likelihood import Bernoulli
-from server.core.model import Entry, Execution, Model
+from server.core.model import Entry, ExecutionConfig, Model
 from server.core.spec import Spec
 from server.errors import NotFound, Unavailable
 
@@ -17,7 +17,7 @@ GRAPHS = {
     "encoder": lambda x: (x.reshape(-1, 4)[:, :2] * 4 - 2, x.reshape(-1, 4)[:, 2:] - 1),
     "decoder": lambda z: (1 / (1 + np.exp(-logits(z))), logits(z)),
 }
-CPU = Execution("CPUExecutionProvider", 8, 2, 1, 1, "given", ())
+CPU = ExecutionConfig("CPUExecutionProvider", 8, 2, 1, 1, "given", ())
 
 
 def logits(z: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from training.commands.export import export_run
 from training.commands.introduction import introduce
 from training.config.config import Bound, Config, Gradient, Optimisation, TrainOn
 from training.config.presets import PRESETS
-from training.config.resolve import PRIORS, require_unchanged, resolve
+from training.config.resolve import PRIORS, require_same_settings, resolve
 from training.errors import Interrupted, TrainingError
 from training.export.export import require_version
 from training.run import checkpoint, distributed, hardware, session
@@ -230,7 +230,7 @@ def _resume(
         raise TrainingError("--resume goes on with the run's own settings; drop --config")
     run = RunFolder(folder)
     saved = checkpoint.read(run.checkpoint)
-    require_unchanged(saved.config, flags if preset is None else {**flags, "preset": preset})
+    require_same_settings(saved.config, flags if preset is None else {**flags, "preset": preset})
     was = saved.provenance["hardware"]
     as_many = was.get("processes", 1) == processes.count  # old checkpoints have no count: they were of one process
     machine = hardware.choose(

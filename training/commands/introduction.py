@@ -15,7 +15,7 @@ def introduce(this: Session, console: Console) -> None:
     rows = ", ".join(f"{count:,} {name}" for name, count in dataset.counts.items())
     shape = " x ".join(map(str, dataset.item_shape)) if dataset.kind == "image" else f"{dataset.item_shape[0]} columns"
     prior = f"RealNVP of {config.prior.couplings}" if isinstance(config.prior, FlowPrior) else "N(0, I)"
-    origin = warm_start.origin(this.provenance)
+    origin = warm_start.describe_origin(this.provenance)
     start = "" if origin is None else f"; began with {origin}"
     for line in (
         f"data      {dataset.name}: {rows}; items {shape}; validation: {dataset.protocol}",

@@ -10,7 +10,7 @@ from server import artifact as artifacts
 from training.atomic import creating
 from training.evaluation import exported_model
 from training.export import measurements as records
-from training.export.export import require_version, write_facts
+from training.export.export import require_version, write_card_and_manifest
 from training.export.measurements import Measurements
 from training.run import warm_start
 
@@ -55,6 +55,6 @@ def record(
     )
     with creating(out) as folder:
         shutil.copytree(artifact, folder, dirs_exist_ok=True)
-        write_facts(folder, told)
+        write_card_and_manifest(folder, told)
         artifacts.read(folder)
     click.echo(f"recorded {out}: {len(every.evaluations)} evaluations, {len(every.twins)} other seeds")

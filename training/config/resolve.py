@@ -30,7 +30,7 @@ def resolve(*, name: str | None, file: Path | None, flags: Facts, defaults: Fact
     return Config.of({**facts, "preset": chosen})
 
 
-def require_unchanged(config: Config, flags: Facts) -> None:
+def require_same_settings(config: Config, flags: Facts) -> None:
     """Raise TrainingError if `flags` differ from `config`; it names the first setting that differs."""
     wanted = Config.of(merge(config.to_mapping(), _tables(flags))).to_mapping()
     for name, (was, asked) in differences(config.to_mapping(), wanted).items():

@@ -122,4 +122,4 @@ def _split(file: Path, arrays: dict[str, NDArray[np.generic]], name: str) -> Spl
         labels = torch.from_numpy(values.astype(np.int64))
     where = str(file) if file.suffix == ".npy" else f"{file}[{key}]"
     array = arrays[key]
-    return Split(tables.rows(array, where) if tables.is_table(array) else images(array, where), labels)
+    return Split(tables.rows(array, where) if tables.is_table_array(array) else images(array, where), labels)

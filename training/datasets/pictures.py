@@ -1,4 +1,4 @@
-"""The reader of folders of PNG and JPEG files."""
+"""Reads folders of PNG and JPEG files; the subfolders train, validation and test are the splits."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The reader of tables of numbers: .csv and .tsv files, Parquet files (needs pyarrow), two-dimensional arrays."""
+"""Reads tables: .csv, .tsv and Parquet files, folders with one file per split, two-dimensional arrays."""
 
 import array
 import csv
@@ -53,7 +53,7 @@ def read_folder(path: Path) -> Source:
     return Source(path.name, splits["train"], splits.get("validation"), splits.get("test"), columns=columns)
 
 
-def is_table(values: NDArray[np.generic]) -> bool:
+def is_table_array(values: NDArray[np.generic]) -> bool:
     """Whether an array is a table: two axes of numbers other than bytes, which are taken for a single picture."""
     number = np.issubdtype(values.dtype, np.floating) or np.issubdtype(values.dtype, np.integer)
     return values.ndim == 2 and number and values.dtype != np.uint8

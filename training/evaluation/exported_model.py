@@ -13,7 +13,7 @@ from torch import Tensor
 from server import artifact
 from server.artifact import Artifact, GraphName, Manifest
 from server.engine import engine
-from server.engine.engine import Engine
+from server.engine.engine import LoadedArtifact
 from server.errors import ArtifactError
 from training.errors import TrainingError
 from training.model.likelihood import bernoulli_log_likelihood, gaussian_log_likelihood
@@ -27,7 +27,7 @@ ENCODER_ROWS = 64
 class ExportedModel:
     """The networks of an artifact; what is measured by them is what the server serves."""
 
-    engine: Engine
+    engine: LoadedArtifact
 
     @property
     def manifest(self) -> Manifest:

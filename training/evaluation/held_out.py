@@ -14,7 +14,7 @@ from training.evaluation import estimate
 from training.evaluation.estimate import ElboEstimate
 from training.evaluation.exported_model import ExportedModel
 from training.evaluation.mean_and_error import MeanAndError
-from training.model.objective import Posterior, kl_per_latent
+from training.model.objective import Posterior, kl_to_standard_normal_per_latent
 from training.randomness import generator
 from training.run.minibatches import client_input, likelihood_input
 
@@ -61,7 +61,7 @@ def measure(model: ExportedModel, rows: Tensor, config: Config) -> HeldOutStatis
         percentiles={"mean": _percentiles(shown.at_mean), "draw": _percentiles(shown.at_draw)},
         latent_mean=tuple(means.mean(0).tolist()),
         latent_covariance=tuple(tuple(row) for row in np.atleast_2d(np.cov(means, rowvar=False)).tolist()),
-        kl_per_latent=tuple(kl_per_latent(shown.posterior).double().mean(0).tolist()),
+        kl_per_latent=tuple(kl_to_standard_normal_per_latent(shown.posterior).double().mean(0).tolist()),
     )
 
 

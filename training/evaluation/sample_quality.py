@@ -71,8 +71,8 @@ def sample_quality(
     chosen = torch.randperm(len(dataset.train), generator=generator(seed, "evaluation", -1))[:count]
     real = judge(trained.classifier, grey(dataset.split(split).rows))
     real_train = judge(trained.classifier, grey(dataset.train.rows[chosen]))
-    learned = judge(trained.classifier, samples(model, count=count, seed=seed, learned_prior=True))
-    plain = judge(trained.classifier, samples(model, count=count, seed=seed, learned_prior=False))
+    learned = judge(trained.classifier, draw_samples(model, count=count, seed=seed, learned_prior=True))
+    plain = judge(trained.classifier, draw_samples(model, count=count, seed=seed, learned_prior=False))
     return SampleQuality(
         split=split,
         seed=seed,
@@ -83,7 +83,7 @@ def sample_quality(
     )
 
 
-def samples(model: ExportedModel, *, count: int, seed: int, learned_prior: bool) -> Tensor:
+def draw_samples(model: ExportedModel, *, count: int, seed: int, learned_prior: bool) -> Tensor:
     """Mean images for draws of z from the model's prior, or from N(0, I) instead; float32 [count, *item], 0..1."""
     noise = torch.randn(count, model.manifest.latent_size, generator=generator(seed, "evaluation"))
     # A Gaussian's mean may be outside of 0..1, but the classifier was trained on values inside.

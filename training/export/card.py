@@ -87,7 +87,7 @@ def _trained(manifest: Manifest) -> str:
     done, chosen = manifest.provenance["epochs"], manifest.provenance["chosen_epoch"]
     total = manifest.provenance["config"]["optimisation"]["epochs"]
     which = "its last step" if chosen is None else f"epoch {chosen}, the best on the validation rows"
-    origin = warm_start.origin(manifest.provenance)
+    origin = warm_start.describe_origin(manifest.provenance)
     start = "" if origin is None else f" It began with {origin}."
     return f"Trained for {done} of {total} epochs; exported are the averaged weights of {which}.{start}"
 

@@ -96,8 +96,8 @@ def _fill(
         latent_mean=figures.latent_mean,
         latent_covariance=figures.latent_covariance,
     )
-    pictures.draw(folder, measured, dataset, unseen, figures)
-    write_facts(folder, manifest)
+    pictures.write_pictures(folder, measured, dataset, unseen, figures)
+    write_card_and_manifest(folder, manifest)
     exported_model.load(folder)
     return manifest
 
@@ -128,7 +128,7 @@ def _draft(folder: Path, model: Vae, provenance: Mapping[str, Any]) -> Manifest:
     )
 
 
-def write_facts(folder: Path, manifest: Manifest) -> None:
+def write_card_and_manifest(folder: Path, manifest: Manifest) -> None:
     """Write MODEL_CARD.md, manifest.json and SHA256SUMS."""
     (folder / "MODEL_CARD.md").write_text(card.text(manifest))
     write_manifest(folder, manifest)

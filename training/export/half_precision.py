@@ -16,7 +16,7 @@ from training.atomic import creating
 from training.errors import TrainingError
 from training.evaluation import exported_model
 from training.export import parity
-from training.export.export import ExportResult, write_facts, write_manifest
+from training.export.export import ExportResult, write_card_and_manifest, write_manifest
 from training.run.provenance import libraries
 
 Precision = Literal["fp16"]
@@ -44,7 +44,7 @@ def convert(source: Path, *, precision: Precision, out: Path) -> ExportResult:
         draft = _draft(folder, original.manifest, precision)
         write_manifest(folder, draft)
         manifest = replace(draft, provenance={**draft.provenance, "parity": _parity(source, folder)})
-        write_facts(folder, manifest)
+        write_card_and_manifest(folder, manifest)
         exported_model.load(folder)
     return ExportResult(out, manifest)
 

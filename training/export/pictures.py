@@ -17,7 +17,9 @@ ROWS = 2000  # rows in a picture of a table
 MOST_COLUMNS = 24  # columns in a picture of a table, at most
 
 
-def draw(folder: Path, model: ExportedModel, dataset: Dataset, rows: Tensor, figures: HeldOutStatistics) -> None:
+def write_pictures(
+    folder: Path, model: ExportedModel, dataset: Dataset, rows: Tensor, figures: HeldOutStatistics
+) -> None:
     """Write samples.png, reconstructions.png of held-out `rows` [N, *item] and latent_kl.png, from fixed seeds."""
     if dataset.kind == "table":
         _table(folder, model, rows, column_names(dataset))

@@ -42,10 +42,10 @@ def reparameterise(posterior: Posterior, noise: Tensor) -> Tensor:
 
 def kl_to_standard_normal(posterior: Posterior) -> Tensor:
     """KL(q(z | x), N(0, I)), in closed form (Eq. 14); [rows]."""
-    return kl_per_latent(posterior).sum(1)
+    return kl_to_standard_normal_per_latent(posterior).sum(1)
 
 
-def kl_per_latent(posterior: Posterior) -> Tensor:
+def kl_to_standard_normal_per_latent(posterior: Posterior) -> Tensor:
     """KL(q(z_j | x), N(0, 1)) of each latent, the summands of kl_to_standard_normal; [rows, latent]."""
     mean, log_var = posterior
     return 0.5 * (log_var.exp() + mean.square() - 1.0 - log_var)

@@ -83,7 +83,7 @@ def lines(chart: Chart, *, epochs: tuple[int, ...]) -> str:
     return _drawing(draw, width=4.0, height=2.5, alt=f"{chart.title}: {ends}")
 
 
-def bars(kl: tuple[float, ...], active: tuple[bool, ...]) -> str:
+def kl_bars(kl: tuple[float, ...], active: tuple[bool, ...]) -> str:
     """Draw the KL of each latent, in nats and in descending order; inactive latents are grey."""
     order = sorted(range(len(kl)), key=lambda latent: -kl[latent])
 

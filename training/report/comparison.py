@@ -13,7 +13,7 @@ from training.model.objective import elbo
 from training.model.vae import Vae
 from training.randomness import generator
 from training.run.minibatches import likelihood_input
-from training.run.step import draw, elbo_terms
+from training.run.step import elbo_terms, encode_draw_decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def comparisons(model: Vae, dataset: Dataset, x: Tensor) -> tuple[Comparison, ..
     elbos = []
     for part in torch.split(x, ROWS_AT_ONCE):
         noise = torch.randn(len(part), 1, model.config.latent_size, generator=stream)
-        draws = draw(model, part, noise, autocast=torch.autocast("cpu", enabled=False))
+        draws = encode_draw_decode(model, part, noise, autocast=torch.autocast("cpu", enabled=False))
         elbos.append(elbo(elbo_terms(model, draws)))
     train = likelihood_input(dataset.train.rows, model.config, stream)
     scale = None if model.scale is None else torch.tensor(model.scale)

@@ -14,7 +14,7 @@ from training.evaluation.held_out import ACTIVE, MOST_ROWS
 from training.export.export import decode_macs
 from training.export.pictures import ROWS as TABLE_ROWS
 from training.export.pictures import column_names
-from training.model.objective import kl_per_latent
+from training.model.objective import kl_to_standard_normal_per_latent
 from training.randomness import generator
 from training.report.comparison import Comparison, comparisons
 from training.report.latent_map import LatentMap, project
@@ -121,7 +121,7 @@ def gather(
                 for path in range(0 if table else min(PATHS, len(rows) // 2))
             ),
             latent_map=project(posterior.mean[:MAPPED], None if labels is None else labels[order[:MAPPED]]),
-            kl_per_latent=tuple(kl_per_latent(posterior).double().mean(0).tolist()),
+            kl_per_latent=tuple(kl_to_standard_normal_per_latent(posterior).double().mean(0).tolist()),
             active=tuple((posterior.mean.var(0) > ACTIVE).tolist()),
             measured_rows=len(x),
             comparisons=comparisons(model, dataset, x) if with_baselines else (),

@@ -15,7 +15,7 @@ def heading(findings: Findings) -> str:
         f'<p class="lead">{escape(_summary(findings))}</p>'
         + ("" if findings.finished else f'<p class="note">{escape(_unfinished(findings))}</p>')
         + _tiles(findings)
-        + table.facts(_facts(findings))
+        + table.name_value_table(_facts(findings))
     )
 
 
@@ -48,7 +48,7 @@ def _tiles(findings: Findings) -> str:
 
 def _facts(findings: Findings) -> list[tuple[str, str]]:
     config, provenance = findings.config, findings.provenance
-    origin = warm_start.origin(provenance)
+    origin = warm_start.describe_origin(provenance)
     data = provenance["data"]
     rows = ", ".join(f"{count:,} {name}" for name, count in data["rows"].items())
     chosen = (

@@ -12,7 +12,7 @@ from training.evaluation.held_out import ACTIVE
 from training.export import plots
 from training.export.pictures import MOST_COLUMNS
 from training.report import table
-from training.report.charts import bars, picture, scatter
+from training.report.charts import kl_bars, picture, scatter
 from training.report.comparison import Comparison
 from training.report.curves import curves
 from training.report.findings import COLUMNS, STEPS, Findings
@@ -121,7 +121,7 @@ def _kl(findings: Findings, *, learned: bool) -> str:
     every = table.figures(("latent", "KL, nats", ""), rows)
     return (
         _caption(caption)
-        + f"<figure>{bars(kl, findings.active)}</figure>"
+        + f"<figure>{kl_bars(kl, findings.active)}</figure>"
         + f"<details><summary>All latents as a table</summary>{every}</details>"
     )
 
@@ -144,7 +144,7 @@ def _baselines(comparisons: tuple[Comparison, ...]) -> str:
 
 
 def _configuration(config: Mapping[str, Any]) -> str:
-    return _caption("The settings from preset, file and flags.") + table.facts(_flat(config, ""))
+    return _caption("The settings from preset, file and flags.") + table.name_value_table(_flat(config, ""))
 
 
 def _flat(config: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 
-def facts(rows: Iterable[tuple[str, str]]) -> str:
+def name_value_table(rows: Iterable[tuple[str, str]]) -> str:
     """A table of names and values. Both are plain text and are escaped here."""
     body = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in rows)
     return f'<div class="scroll"><table>{body}</table></div>'

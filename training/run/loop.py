@@ -20,7 +20,7 @@ from training.run.minibatches import Minibatches, likelihood_input
 from training.run.progress import EpochDone, Event, Means, StepDone
 from training.run.schedule import step_settings
 from training.run.state import Best, State
-from training.run.step import draw, elbo_terms, log_importance_weights, totals, update
+from training.run.step import elbo_terms, encode_draw_decode, log_importance_weights, totals, update
 
 REPORT_EVERY = 20  # steps between two reports; a NaN is noticed at a report
 VALIDATION_ROWS = 500  # that go through the networks at once
@@ -112,7 +112,7 @@ def validate(model: Vae, dataset: Dataset, hardware: Hardware) -> tuple[Means, f
             shape = len(x), config.optimisation.importance_draws, config.latent_size
             noise = torch.randn(shape, generator=stream, device=hardware.device)
             part = hardware.ranks.part(len(x))
-            draws = draw(model, hardware.to_layout(x[part]), noise[part], autocast=hardware.autocast())
+            draws = encode_draw_decode(model, hardware.to_layout(x[part]), noise[part], autocast=hardware.autocast())
             sums[:3] += totals(elbo_terms(model, draws))
             if weighted:
                 bound = importance_weighted_bound(log_importance_weights(model, draws))

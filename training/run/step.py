@@ -17,9 +17,9 @@ from training.model.objective import (
     Terms,
     importance_weighted_bound,
     kl_at_draw,
-    kl_per_latent,
     kl_to_learned_prior,
     kl_to_standard_normal,
+    kl_to_standard_normal_per_latent,
     log_normal,
     log_weights,
     reparameterise,
@@ -50,13 +50,13 @@ class Loss(NamedTuple):
 
 def loss(model: Vae, batch: Minibatch, objective: Objective, *, hardware: Hardware) -> Loss:
     """The negative of the objective. Only free bits need other processes' rows: their mean KL per latent."""
-    draws = draw(model, batch.x, batch.noise, autocast=hardware.autocast())
+    draws = encode_draw_decode(model, batch.x, batch.noise, autocast=hardware.autocast())
     if objective.bound != "elbo":
         return _importance_weighted_loss(model, draws, objective)
     terms = elbo_terms(model, draws) if objective.gradient == "total" else _terms_along_path(model, draws)
     if objective.free_bits == 0:
         return Loss(minibatch_loss(terms, objective.kl_weight), terms)
-    per_latent = kl_per_latent(draws.posterior)  # [rows, latent]
+    per_latent = kl_to_standard_normal_per_latent(draws.posterior)  # [rows, latent]
     mean = per_latent.detach().mean(0) * batch.weight  # [latent]
     hardware.ranks.add([mean])
     kl = free_bits_kl(per_latent, mean, objective.free_bits)
@@ -109,7 +109,7 @@ class PosteriorDraws(NamedTuple):
     log_likelihood: Tensor  # log p(x | z), [rows, k]
 
 
-def draw(model: Vae, x: Tensor, noise: Tensor, *, autocast: torch.autocast) -> PosteriorDraws:
+def encode_draw_decode(model: Vae, x: Tensor, noise: Tensor, *, autocast: torch.autocast) -> PosteriorDraws:
     """The draws of z that `noise` [rows, k, latent] makes for x [rows, *item] (Eq. 10, 11 and 13)."""
     rows, k, _ = noise.shape
     with autocast:
@@ -151,7 +151,7 @@ def kl_along_path(posterior: Posterior, z: Tensor, log_prior: Tensor) -> Tensor:
     The part of the gradient that is left out has mean zero. Without it the gradient's variance vanishes as q approaches
     the true posterior (Roeder, Wu & Duvenaud 2017, arXiv 1703.09194).
     """
-    return kl_at_draw(detached(posterior), z, log_prior)
+    return kl_at_draw(stop_gradient(posterior), z, log_prior)
 
 
 def free_bits_kl(per_latent: Tensor, mean: Tensor, nats: float) -> Tensor:
@@ -188,7 +188,7 @@ def per_draw(posterior: Posterior) -> Posterior:
     return Posterior(posterior.mean[:, None], posterior.log_var[:, None])
 
 
-def detached(posterior: Posterior) -> Posterior:
+def stop_gradient(posterior: Posterior) -> Posterior:
     """The same distribution, with parameters that receive no gradient."""
     return Posterior(posterior.mean.detach(), posterior.log_var.detach())
 
@@ -204,7 +204,7 @@ def _importance_weighted_loss(model: Vae, draws: PosteriorDraws, objective: Obje
     doubly, kl_weight = objective.bound == "dreg", objective.kl_weight
     log_prior = model.log_prior(draws.z)
     posterior = per_draw(draws.posterior)
-    log_posterior = log_normal(draws.z, detached(posterior) if doubly else posterior)
+    log_posterior = log_normal(draws.z, stop_gradient(posterior) if doubly else posterior)
     weights = log_weights(draws.log_likelihood, kl_weight * log_prior, kl_weight * log_posterior)  # [rows, k]
     bound = doubly_reparameterised_bound(weights, draws.z, kl_weight) if doubly else importance_weighted_bound(weights)
     return Loss(-bound.mean(), Terms(draws.log_likelihood.mean(1), (log_posterior - log_prior).mean(1)))

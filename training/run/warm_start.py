@@ -36,7 +36,7 @@ def require_fit(earlier: Checkpoint, config: Config, dataset: Dataset) -> None:
         )
 
 
-def origin(provenance: Mapping[str, Any]) -> str | None:
+def describe_origin(provenance: Mapping[str, Any]) -> str | None:
     """The runs that a run started from, in words, the latest first; None if it started from random weights."""
     _, *earlier = runs(provenance)
     return ", after ".join(map(_run, earlier)) or None

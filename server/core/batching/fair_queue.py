@@ -19,35 +19,37 @@ class FairQueue:
     """Waiting jobs by class and tenant; the jobs of one tenant are served in order of arrival."""
 
     def __init__(self) -> None:
-        self._lanes: dict[Priority, _Lane] = {name: _Lane(weight) for name, weight in WEIGHTS.items()}
+        self._classes: dict[Priority, _PriorityClass] = {
+            name: _PriorityClass(weight) for name, weight in WEIGHTS.items()
+        }
 
     def __iter__(self) -> Iterator[Job]:
-        for lane in self._lanes.values():
+        for lane in self._classes.values():
             yield from lane
 
     def __contains__(self, job: Job) -> bool:
-        return job in self._lanes[job.priority]
+        return job in self._classes[job.priority]
 
     def __bool__(self) -> bool:
-        return any(self._lanes.values())
+        return any(self._classes.values())
 
     def add(self, job: Job) -> None:
-        lane = self._lanes[job.priority]
+        lane = self._classes[job.priority]
         if not lane:
             # An idle class saves up no credit: when it returns, it starts level with the busy one.
-            busy = [other.served for other in self._lanes.values() if other]
+            busy = [other.served for other in self._classes.values() if other]
             lane.served = max(lane.served, min(busy, default=lane.served))
         lane.add(job)
 
     def remove(self, job: Job) -> None:
-        self._lanes[job.priority].remove(job)
+        self._classes[job.priority].remove(job)
 
     def next(self) -> tuple[Job, int]:
         """The job whose rows run next, and how many of its rows may run before the turn ends.
 
         Call `took` with the number of rows taken. The queue must not be empty.
         """
-        busy = [lane for lane in self._lanes.values() if lane]
+        busy = [lane for lane in self._classes.values() if lane]
         if len(busy) == 1:
             (lane,) = busy
             job = lane.next()
@@ -57,10 +59,10 @@ class FairQueue:
 
     def took(self, job: Job, rows: int) -> None:
         """Note that `rows` of the job of `next` were taken; a used-up turn passes to the next tenant."""
-        self._lanes[job.priority].took(job, rows)
+        self._classes[job.priority].took(job, rows)
 
 
-class _Lane:
+class _PriorityClass:
     """One class: its tenants in order of turns."""
 
     def __init__(self, weight: int) -> None:

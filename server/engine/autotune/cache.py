@@ -10,13 +10,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from server.core.model import Rate
+from server.core.model import MeasuredRate
 from server.engine.autotune.choose import EXECUTORS_AT_MOST, THREADS, ExecutionOverrides
 
 FORMAT = 2
 # All that an artifact's rates depend on: digests, hardware, versions, settings. Their hash names the file.
 Facts: TypeAlias = Mapping[str, Any]
-Rates: TypeAlias = dict[str, tuple[Rate, ...]]
+Rates: TypeAlias = dict[str, tuple[MeasuredRate, ...]]
 
 
 class CalibrationCache:
@@ -93,7 +93,7 @@ def _read(document: Any, facts: Facts, graphs: Collection[str], overrides: Execu
     return rates
 
 
-def _rate(row: Sequence[Any], overrides: ExecutionOverrides) -> Rate:
+def _rate(row: Sequence[Any], overrides: ExecutionOverrides) -> MeasuredRate:
     rows, executors, threads, rows_per_second = row
     if not (
         all(type(number) is int for number in (rows, executors, threads))
@@ -104,7 +104,7 @@ def _rate(row: Sequence[Any], overrides: ExecutionOverrides) -> Rate:
         and 0.0 < rows_per_second < math.inf
     ):
         raise ValueError(f"not a measured rate: {row}")
-    return Rate(rows, executors, threads, rows_per_second)
+    return MeasuredRate(rows, executors, threads, rows_per_second)
 
 
 def _write_atomically(file: Path, text: str) -> None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from server.core.model import Rate
+from server.core.model import MeasuredRate
 
 BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 THREADS = (1, 2, 4, 8)
@@ -59,7 +59,7 @@ class ExecutionOverrides:
         return Setup(self.executors or 1, self.threads or 1)
 
 
-def choose(rates: Sequence[Rate]) -> Rate:
+def choose(rates: Sequence[MeasuredRate]) -> MeasuredRate:
     """The simplest of the ways to run that reach 95 % of the best rows/s: fewest cores, then threads, then rows.
 
     A way that uses more cores counts only if each extra core adds a quarter of the first core's rows/s. Threads inside
@@ -68,7 +68,7 @@ def choose(rates: Sequence[Rate]) -> Rate:
     fewest = min(rate.cores for rate in rates)
     base = max(effective_rate(rate) for rate in rates if rate.cores == fewest)
 
-    def worth_its_cores(rate: Rate) -> bool:
+    def worth_its_cores(rate: MeasuredRate) -> bool:
         further = rate.cores / fewest - 1
         return further == 0 or effective_rate(rate) >= base * (1 + MIN_EXTRA_CORE_GAIN * further)
 
@@ -81,7 +81,7 @@ def choose(rates: Sequence[Rate]) -> Rate:
     return min(good, key=lambda rate: (rate.cores, rate.threads, rate.rows, -rate.rows_per_second))
 
 
-def effective_rate(rate: Rate) -> float:
+def effective_rate(rate: MeasuredRate) -> float:
     """The rows/s of a rate once the cost of a batch outside its run is included."""
     batch_seconds = rate.rows * rate.executors / rate.rows_per_second
     return rate.rows * rate.executors / (batch_seconds + BATCH_SECONDS)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from server.core.model import Rate
+from server.core.model import MeasuredRate
 from server.engine.autotune.choose import ExecutionOverrides, Setup, choose, effective_rate, setups
 
 # run(setup, rows, runs): every executor of the setup runs `runs` batches of `rows` rows, all at the same time. Returns
@@ -28,7 +28,7 @@ SECONDS_FOR_SETUPS = 0.4
 
 def measure_rates(
     run: RunBatches, overrides: ExecutionOverrides, *, cores: int, clock: Clock = time.perf_counter
-) -> tuple[Rate, ...]:
+) -> tuple[MeasuredRate, ...]:
     """Measure a graph over batch sizes first, then over the setups that fit the cores. `overrides` stay fixed.
 
     This also warms the graph up at every size measured.
@@ -49,9 +49,9 @@ def measure_rates(
     return _best_of_each(rates)
 
 
-def _climb(run: RunBatches, setup: Setup, sizes: Iterable[int], clock: Clock) -> list[Rate]:
+def _climb(run: RunBatches, setup: Setup, sizes: Iterable[int], clock: Clock) -> list[MeasuredRate]:
     """Rates at rising sizes, until two in a row are no better than the best before them or the time is up."""
-    rates: list[Rate] = []
+    rates: list[MeasuredRate] = []
     best, no_better, ends = 0.0, 0, clock() + SECONDS_FOR_SIZES
     for rows in sizes:
         run(setup, rows, 1)
@@ -64,9 +64,9 @@ def _climb(run: RunBatches, setup: Setup, sizes: Iterable[int], clock: Clock) ->
     return rates
 
 
-def _in_turn(run: RunBatches, ways: list[tuple[Setup, int]], clock: Clock) -> list[Rate]:
+def _in_turn(run: RunBatches, ways: list[tuple[Setup, int]], clock: Clock) -> list[MeasuredRate]:
     """Rates of several setups, each at its own batch size: three rounds over all, or fewer when the time is up."""
-    rates: list[Rate] = []
+    rates: list[MeasuredRate] = []
     ends = clock() + SECONDS_FOR_SETUPS
     for setup, rows in ways * 3:
         if rates and clock() > ends:
@@ -76,7 +76,7 @@ def _in_turn(run: RunBatches, ways: list[tuple[Setup, int]], clock: Clock) -> li
     return rates
 
 
-def _best_window(run: RunBatches, setup: Setup, rows: int, clock: Clock, *, seconds: float) -> Rate:
+def _best_window(run: RunBatches, setup: Setup, rows: int, clock: Clock, *, seconds: float) -> MeasuredRate:
     """The best rate of several windows of about `seconds` each."""
     runs, best, spent = 1, 0.0, 0.0
     for window in range(1, WINDOWS + 1):
@@ -87,11 +87,11 @@ def _best_window(run: RunBatches, setup: Setup, rows: int, clock: Clock, *, seco
         if window >= WINDOWS_AT_LEAST and spent > SECONDS_ENOUGH:
             break
         runs = max(1, round(runs * seconds / worked))
-    return Rate(rows=rows, executors=setup.executors, threads=setup.threads, rows_per_second=best)
+    return MeasuredRate(rows=rows, executors=setup.executors, threads=setup.threads, rows_per_second=best)
 
 
-def _best_of_each(rates: Iterable[Rate]) -> tuple[Rate, ...]:
-    best: dict[tuple[int, int, int], Rate] = {}
+def _best_of_each(rates: Iterable[MeasuredRate]) -> tuple[MeasuredRate, ...]:
+    best: dict[tuple[int, int, int], MeasuredRate] = {}
     for rate in rates:
         way = (rate.threads, rate.executors, rate.rows)
         if way not in best or rate.rows_per_second > best[way].rows_per_second:

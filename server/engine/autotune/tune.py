@@ -9,12 +9,12 @@ import numpy as np
 
 from server.artifact import Artifact, Manifest
 from server.core.arrays import Floats
-from server.core.model import Execution, Rate, Source
+from server.core.model import ExecutionConfig, MeasuredRate, Source
 from server.engine import engine
 from server.engine.autotune.cache import CalibrationCache, Facts, gpus, processor
 from server.engine.autotune.choose import EXECUTORS_AT_MOST, ExecutionOverrides, Setup, choose, helpers
 from server.engine.autotune.measure import measure_rates
-from server.engine.engine import PROVIDER, Engine
+from server.engine.engine import PROVIDER, LoadedArtifact
 from server.engine.graph import LoadedGraph
 
 CUDA_EXECUTORS_AT_MOST = 2  # one copies data while the other computes
@@ -25,11 +25,11 @@ class TunedGraph:
     """A graph loaded with the chosen number of threads, and how to run it."""
 
     graph: LoadedGraph
-    execution: Execution
+    execution: ExecutionConfig
 
 
 def tune(
-    artifact: Artifact, loaded: Engine, *, overrides: ExecutionOverrides, cores: int, cache: CalibrationCache
+    artifact: Artifact, loaded: LoadedArtifact, *, overrides: ExecutionOverrides, cores: int, cache: CalibrationCache
 ) -> Mapping[str, TunedGraph]:
     """Tune and warm up every graph of an engine, which was loaded with `overrides.start.threads` threads.
 
@@ -84,13 +84,13 @@ class _Bench:
     def tuned_as_set(self, overrides: ExecutionOverrides) -> TunedGraph:
         """The graph as the operator set it, warmed up."""
         self._verified.warm(self._rows[: overrides.rows], executors=overrides.executors)
-        execution = Execution(
+        execution = ExecutionConfig(
             self._verified.provider, overrides.rows, overrides.executors, 0, overrides.threads, "given", ()
         )
         return TunedGraph(self._verified, execution)
 
     def tuned_by_rates(
-        self, rates: tuple[Rate, ...], source: Source, overrides: ExecutionOverrides, cores: int
+        self, rates: tuple[MeasuredRate, ...], source: Source, overrides: ExecutionOverrides, cores: int
     ) -> TunedGraph:
         """The graph in the best way that gives the verified graph's rows bit by bit: replay comes before speed."""
         best = choose(rates)
@@ -100,7 +100,7 @@ class _Bench:
         graph = self._graph_with(best.threads)
         more = helpers(Setup(best.executors, best.threads), overrides, cores=cores)
         graph.warm(self._rows[: best.rows], executors=best.executors + more)
-        execution = Execution(graph.provider, best.rows, best.executors, more, best.threads, source, rates)
+        execution = ExecutionConfig(graph.provider, best.rows, best.executors, more, best.threads, source, rates)
         return TunedGraph(graph, execution)
 
     def _graph_with(self, threads: int) -> LoadedGraph:
@@ -115,7 +115,7 @@ class _Bench:
         return all(a.tobytes() == b.tobytes() for a, b in zip(expected, got, strict=True))
 
 
-def _facts(loaded: Engine, *, overrides: ExecutionOverrides, cores: int) -> Facts:
+def _facts(loaded: LoadedArtifact, *, overrides: ExecutionOverrides, cores: int) -> Facts:
     facts = {
         "artifact": loaded.manifest.digest,
         "graphs": {name: graph.sha256 for name, graph in loaded.manifest.graphs.items()},

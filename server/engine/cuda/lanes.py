@@ -1,4 +1,4 @@
-"""Runs a graph on a GPU in lanes: batches are padded to powers of two, and each size has fixed buffers.
+"""Runs a graph on a GPU. A lane holds one fixed set of buffers per batch size, for one run at a time.
 
 With fixed sizes cuDNN chooses its algorithms once for each size. Fixed buffers are allocated once, can be page-locked,
 and are what a captured CUDA graph needs. Each run borrows a lane: one set of buffers, for one run at a time. This

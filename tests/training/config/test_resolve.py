@@ -6,7 +6,7 @@ import pytest
 
 from training.config.config import Config, FlowPrior, MlpArchitecture
 from training.config.presets import PRESETS
-from training.config.resolve import require_unchanged, resolve
+from training.config.resolve import require_same_settings, resolve
 from training.errors import TrainingError
 
 
@@ -124,5 +124,5 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(written: str, complaint: 
 
 def test_a_changed_setting_is_named_with_both_values() -> None:
     with pytest.raises(TrainingError, match=r"the run has optimisation.epochs = 60, the command line says 70"):
-        require_unchanged(PRESETS["tiny"], {"optimisation": {"epochs": 70}})
-    require_unchanged(PRESETS["tiny"], {"optimisation": {"epochs": 60}})
+        require_same_settings(PRESETS["tiny"], {"optimisation": {"epochs": 70}})
+    require_same_settings(PRESETS["tiny"], {"optimisation": {"epochs": 60}})

@@ -21,7 +21,7 @@ from training.config.config import Config
 from training.datasets import Dataset, Split, load
 from training.errors import TrainingError
 from training.report import journal, page, table
-from training.report.charts import Chart, Series, bars, lines, scatter
+from training.report.charts import Chart, Series, kl_bars, lines, scatter
 from training.report.findings import Findings, gather, slerp
 from training.report.latent_map import project
 from training.report.palette import PALETTE
@@ -326,7 +326,7 @@ def test_one_latent_or_a_collapsed_one_is_still_drawn() -> None:
     for means in (torch.arange(5.0)[:, None], torch.zeros(5, 3)):
         shown = scatter(project(means, torch.tensor([0, 0, 1, 1, 2])))
         assert [texts(drawing)[-3:] for drawing in drawings(shown)] == [["0", "1", "2"]]
-    (collapsed,) = drawings(bars((0.0, 0.0), (False, False)))
+    (collapsed,) = drawings(kl_bars((0.0, 0.0), (False, False)))
     assert "KL, nats" in texts(collapsed)
 
 
@@ -355,4 +355,6 @@ def test_numbers_and_tables_are_readable() -> None:
         "1e−05",
         "0",
     ]
-    assert unescape(table.facts([("<", "&")])).count("<") == table.facts([("<", "&")]).count("<") + 1
+    assert (
+        unescape(table.name_value_table([("<", "&")])).count("<") == table.name_value_table([("<", "&")]).count("<") + 1
+    )

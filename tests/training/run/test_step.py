@@ -19,8 +19,8 @@ from training.model.objective import (
     elbo,
     importance_weighted_bound,
     kl_at_draw,
-    kl_per_latent,
     kl_to_standard_normal,
+    kl_to_standard_normal_per_latent,
     log_standard_normal,
     reparameterise,
 )
@@ -38,8 +38,8 @@ from training.run.session import Session
 from training.run.state import parameter_groups
 from training.run.step import (
     Objective,
-    draw,
     elbo_terms,
+    encode_draw_decode,
     free_bits_kl,
     kl_along_path,
     log_importance_weights,
@@ -146,7 +146,7 @@ def test_the_mode_of_the_model_changes_no_mathematics(name: str, prior: bool, di
         value, terms = loss(model, batch, objective_of(config), hardware=cpu)
         value.backward()
         gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
-        draws = draw(model, batch.x, batch.noise, autocast=cpu.autocast())
+        draws = encode_draw_decode(model, batch.x, batch.noise, autocast=cpu.autocast())
         results.append([value, *terms, *gradients, *elbo_terms(model, draws)])
     assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
 
@@ -182,7 +182,7 @@ def test_more_draws_give_a_higher_bound_of_the_same_rows(digits: Dataset, cpu: H
     x = digits.train.rows[:200] / 255
     with torch.inference_mode():
         noise = torch.randn(200, 64, 3, generator=torch.Generator().manual_seed(0))
-        many, few = (draw(model, x, some, autocast=cpu.autocast()) for some in (noise, noise[:, :4]))
+        many, few = (encode_draw_decode(model, x, some, autocast=cpu.autocast()) for some in (noise, noise[:, :4]))
         of_many, of_few = (
             importance_weighted_bound(log_importance_weights(model, draws)).mean() for draws in (many, few)
         )
@@ -195,7 +195,7 @@ def test_the_journal_gets_the_parts_of_the_elbo_whatever_the_bound(digits: Datas
     config = configured(bound="iwae", importance_draws=400)
     model, batch = model_of(config, digits), batch_of(config, digits, cpu)
     terms = loss(model, batch, objective_of(config), hardware=cpu).terms
-    expected = elbo_terms(model, draw(model, batch.x, batch.noise, autocast=cpu.autocast()))
+    expected = elbo_terms(model, encode_draw_decode(model, batch.x, batch.noise, autocast=cpu.autocast()))
     torch.testing.assert_close(terms.log_likelihood, expected.log_likelihood)
     torch.testing.assert_close(terms.kl.mean(), expected.kl.mean(), rtol=0, atol=0.1)
 
@@ -222,7 +222,7 @@ def test_free_bits_of_a_part_count_the_other_processes_rows(digits: Dataset, cpu
     batch = dataclasses.replace(batch_of(config, digits, cpu), weight=0.5)
     shared = dataclasses.replace(cpu, ranks=Two(rank=0, count=2, local_rank=0, local_count=2))
     model = model_of(config, digits)
-    terms = elbo_terms(model, draw(model, batch.x, batch.noise, autocast=cpu.autocast()))
+    terms = elbo_terms(model, encode_draw_decode(model, batch.x, batch.noise, autocast=cpu.autocast()))
     assert terms.kl.mean() < 100  # all latents are above the floor: their KL counts as it is
     value = loss(model, batch, objective_of(config), hardware=shared).value
     torch.testing.assert_close(value, (terms.kl - terms.log_likelihood).mean())
@@ -244,7 +244,7 @@ def test_the_gradient_along_the_path_is_that_of_the_kl_on_average() -> None:
 
 
 def test_the_gradient_along_the_path_is_zero_once_q_is_the_true_posterior() -> None:
-    """At every single draw, not only on average."""
+    """At every single encode_draw_decode, not only on average."""
     q = Posterior(torch.zeros(5, 3, requires_grad=True), torch.zeros(5, 3, requires_grad=True))
     z = reparameterise(q, torch.randn(5, 3, generator=torch.Generator().manual_seed(1)))
     kl = kl_along_path(q, z, log_standard_normal(z))
@@ -269,7 +269,7 @@ def test_warm_up_weighs_only_the_kl() -> None:
 
 def test_free_bits_cost_nothing_up_to_their_number_and_have_no_gradient_there() -> None:
     q = Posterior(torch.tensor([[0.1, 2.0, 0.0], [0.3, -2.0, 0.0]], requires_grad=True), torch.zeros(2, 3))
-    per_latent = kl_per_latent(q)  # means over rows: 0.025, 2, 0
+    per_latent = kl_to_standard_normal_per_latent(q)  # means over rows: 0.025, 2, 0
     kl = free_bits_kl(per_latent, per_latent.mean(0), 0.5)
     assert kl.item() == pytest.approx(0.5 + 2.0 + 0.5)
     (gradient,) = torch.autograd.grad(kl, [q.mean])
@@ -277,13 +277,13 @@ def test_free_bits_cost_nothing_up_to_their_number_and_have_no_gradient_there() 
 
 
 def test_without_a_floor_free_bits_are_the_kl() -> None:
-    per_latent = kl_per_latent(posterior())
+    per_latent = kl_to_standard_normal_per_latent(posterior())
     whole = free_bits_kl(per_latent, per_latent.mean(0), 0.0)
     torch.testing.assert_close(whole, kl_to_standard_normal(posterior()).mean())
 
 
 def test_free_bits_look_at_the_whole_minibatch_of_which_these_rows_may_be_a_part() -> None:
-    per_latent = kl_per_latent(posterior(rows=4))
+    per_latent = kl_to_standard_normal_per_latent(posterior(rows=4))
     mean = per_latent.mean(0)
     whole = free_bits_kl(per_latent, mean, 0.6)
     parts = [free_bits_kl(per_latent[rows], mean, 0.6) for rows in (slice(0, 1), slice(1, 4))]

@@ -26,7 +26,7 @@ def path(pristine, tmp_path) -> Path:
     return Path(shutil.copytree(pristine, tmp_path / "1"))
 
 
-def load(path: Path) -> engine.Engine:
+def load(path: Path) -> engine.LoadedArtifact:
     return engine.load(artifact.read(path))
 
 

@@ -13,7 +13,7 @@ from server.catalog.routing import Route
 from server.core.batching.batcher import Batcher
 from server.core.batching.scheduler import Scheduler
 from server.core.likelihood import Gaussian
-from server.core.model import Entry, Execution, Model
+from server.core.model import Entry, ExecutionConfig, Model
 from server.engine.autotune.cache import CalibrationCache
 from server.engine.autotune.choose import ExecutionOverrides
 from server.engine.graph import LoadedGraph
@@ -27,7 +27,7 @@ PLAN = loader.Plan(
 )
 
 
-def make_batcher(graph: LoadedGraph, execution: Execution, model: str, version: str, name: str) -> Batcher:
+def make_batcher(graph: LoadedGraph, execution: ExecutionConfig, model: str, version: str, name: str) -> Batcher:
     limits = {"max_queued_rows": 100, "max_queued_bytes": 10**6}
     return Batcher(graph, scheduler=Scheduler(max_batch_rows=execution.max_batch_rows, **limits))
 

@@ -2,19 +2,19 @@
 
 import pytest
 
-from server.catalog.models_toml import Policies, Policy, read
+from server.catalog.models_toml import Policies, VersionPolicy, read
 from server.errors import ArtifactError
 
 
 def test_without_a_file_every_model_serves_its_newest(tmp_path):
     assert read(tmp_path, models=["m"]) == Policies()
-    assert Policies().of("m") == Policy("newest", "", 0.0, ())
+    assert Policies().of("m") == VersionPolicy("newest", "", 0.0, ())
 
 
 def test_every_key_is_read(tmp_path):
     text = 'default = "m"\n[models.m]\nstable = "3"\ncanary = "newest"\ncanary_weight = 0.05\nkeep = ["1", "2"]\n'
     (tmp_path / "models.toml").write_text(text)
-    expected = Policies("m", {"m": Policy("3", "newest", 0.05, ("1", "2"))})
+    expected = Policies("m", {"m": VersionPolicy("3", "newest", 0.05, ("1", "2"))})
     assert read(tmp_path, models=["m", "n"]) == expected
 
 

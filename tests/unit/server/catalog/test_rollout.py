@@ -16,7 +16,7 @@ from server.core.batching.batcher import Batcher
 from server.core.batching.scheduler import Scheduler
 from server.core.batching.ticket import Ticket, drive
 from server.core.call import Call
-from server.core.model import Entry, Execution
+from server.core.model import Entry, ExecutionConfig
 from server.engine.autotune.cache import CalibrationCache
 from server.engine.autotune.choose import ExecutionOverrides
 from server.engine.graph import LoadedGraph
@@ -55,7 +55,9 @@ class Server:
         )  # fmt: skip
         self.rollout.start()
 
-    def _make_batcher(self, graph: LoadedGraph, execution: Execution, model: str, version: str, name: str) -> Batcher:
+    def _make_batcher(
+        self, graph: LoadedGraph, execution: ExecutionConfig, model: str, version: str, name: str
+    ) -> Batcher:
         scheduler = Scheduler(max_batch_rows=execution.max_batch_rows, max_queued_rows=100, max_queued_bytes=10**6)
         self.batchers.append(Batcher(graph, scheduler=scheduler))
         return self.batchers[-1]

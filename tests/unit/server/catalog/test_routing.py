@@ -2,10 +2,10 @@
 
 import pytest
 
-from server.catalog.models_toml import Policy
+from server.catalog.models_toml import VersionPolicy
 from server.catalog.routing import Route, VersionState, next_to_load, route, to_unload
 
-NEWEST = Policy()
+NEWEST = VersionPolicy()
 
 
 def state(version: str, what: str = "ready", *, needed: float = 0.0) -> VersionState:
@@ -29,14 +29,19 @@ def state(version: str, what: str = "ready", *, needed: float = 0.0) -> VersionS
         (NEWEST, [("2", "gone"), ("1", "new")], Route("2"), Route("2")),
         (NEWEST, [("2", "gone")], Route("2"), Route()),
         (NEWEST, [("1", "failed")], Route(), Route()),
-        (Policy("1"), [("2", "ready"), ("1", "ready")], Route("2"), Route("1")),
-        (Policy("1"), [("2", "ready"), ("1", "new")], Route("2"), Route("2")),
-        (Policy("7"), [("2", "ready")], Route(), Route()),
-        (Policy("1", "2", 0.1), [("2", "ready"), ("1", "ready")], Route("1"), Route("1", "2", 0.1)),
-        (Policy("1", "2", 0.1), [("2", "failed"), ("1", "ready")], Route("1", "2", 0.1), Route("1")),
-        (Policy("newest", "3"), [("3", "ready"), ("2", "ready")], Route("3"), Route("2", "3")),
-        (Policy("1", "newest", 0.5), [("3", "failed"), ("2", "ready"), ("1", "ready")], Route(), Route("1", "2", 0.5)),
-        (Policy("2", "newest", 0.5), [("2", "ready"), ("1", "ready")], Route("2"), Route("2")),
+        (VersionPolicy("1"), [("2", "ready"), ("1", "ready")], Route("2"), Route("1")),
+        (VersionPolicy("1"), [("2", "ready"), ("1", "new")], Route("2"), Route("2")),
+        (VersionPolicy("7"), [("2", "ready")], Route(), Route()),
+        (VersionPolicy("1", "2", 0.1), [("2", "ready"), ("1", "ready")], Route("1"), Route("1", "2", 0.1)),
+        (VersionPolicy("1", "2", 0.1), [("2", "failed"), ("1", "ready")], Route("1", "2", 0.1), Route("1")),
+        (VersionPolicy("newest", "3"), [("3", "ready"), ("2", "ready")], Route("3"), Route("2", "3")),
+        (
+            VersionPolicy("1", "newest", 0.5),
+            [("3", "failed"), ("2", "ready"), ("1", "ready")],
+            Route(),
+            Route("1", "2", 0.5),
+        ),
+        (VersionPolicy("2", "newest", 0.5), [("2", "ready"), ("1", "ready")], Route("2"), Route("2")),
     ],
 )
 def test_calls_go_to_what_the_policy_asks_for_as_soon_as_it_is_ready(policy, states, current, expected):
@@ -52,11 +57,11 @@ def test_calls_go_to_what_the_policy_asks_for_as_soon_as_it_is_ready(policy, sta
         (NEWEST, [("3", "failed"), ("2", "ready"), ("1", "new")], ""),
         (NEWEST, [("3", "changed")], "3"),
         (NEWEST, [("2", "gone"), ("1", "new")], "1"),
-        (Policy("1"), [("3", "new"), ("1", "new")], "1"),
-        (Policy("1"), [("3", "new"), ("1", "ready")], ""),
-        (Policy("7"), [("3", "new")], ""),
-        (Policy("2", "3"), [("3", "new"), ("2", "ready"), ("1", "new")], "3"),
-        (Policy(keep=("1",)), [("3", "ready"), ("2", "new"), ("1", "new")], "1"),
+        (VersionPolicy("1"), [("3", "new"), ("1", "new")], "1"),
+        (VersionPolicy("1"), [("3", "new"), ("1", "ready")], ""),
+        (VersionPolicy("7"), [("3", "new")], ""),
+        (VersionPolicy("2", "3"), [("3", "new"), ("2", "ready"), ("1", "new")], "3"),
+        (VersionPolicy(keep=("1",)), [("3", "ready"), ("2", "new"), ("1", "new")], "1"),
     ],
 )
 def test_only_versions_that_the_policy_asks_for_are_loaded(policy, states, expected):
@@ -72,7 +77,7 @@ def test_an_unused_version_stays_for_the_window_and_no_longer():
     states = [state("3"), state("2", needed=100.0), state("1", needed=50.0)]
     assert to_unload(NEWEST, states, Route("3"), now=109.0, window=60.0) == []
     assert to_unload(NEWEST, states, Route("3"), now=110.0, window=60.0) == ["1"]
-    assert to_unload(Policy(keep=("1",)), states, Route("3"), now=1000.0, window=60.0) == ["2"]
+    assert to_unload(VersionPolicy(keep=("1",)), states, Route("3"), now=1000.0, window=60.0) == ["2"]
     assert to_unload(NEWEST, states, Route("3", "1"), now=1000.0, window=60.0) == ["2"]
 
 

@@ -24,25 +24,25 @@ def artifact(ours, tmp_path) -> Path:
 
 
 def test_a_signed_artifact_is_accepted_in_any_folder(ours, artifact, tmp_path):
-    check = signature.of(str(ours.public))
+    check = signature.check_for(str(ours.public))
     check(artifact)
     check(shutil.copytree(artifact, tmp_path / "other" / "7"))
 
 
 def test_without_the_setting_no_signature_is_required(tmp_path):
-    signature.of("")(tmp_path)
+    signature.check_for("")(tmp_path)
 
 
 def test_an_artifact_without_a_signature_is_refused(ours, artifact):
     (artifact / signature.SIGNATURE).unlink()
     with pytest.raises(ArtifactError, match=r"model\.sig: is missing"):
-        signature.of(str(ours.public))(artifact)
+        signature.check_for(str(ours.public))(artifact)
 
 
 def test_a_signature_by_another_key_is_refused(ours, artifact, tmp_path):
     Signer(tmp_path, "theirs").sign(artifact)
     with pytest.raises(ArtifactError, match=r"model\.sig: does not prove this artifact: Key mismatch"):
-        signature.of(str(ours.public))(artifact)
+        signature.check_for(str(ours.public))(artifact)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_signature_by_another_key_is_refused(ours, artifact, tmp_path):
 def test_any_difference_from_the_signed_files_is_refused(ours, artifact, change, told):
     change(artifact)
     with pytest.raises(ArtifactError, match=f"does not prove this artifact: .*{told}"):
-        signature.of(str(ours.public))(artifact)
+        signature.check_for(str(ours.public))(artifact)
 
 
 def test_a_key_that_cannot_be_used_ends_the_start(tmp_path):
@@ -68,4 +68,4 @@ def test_a_key_that_cannot_be_used_ends_the_start(tmp_path):
         if content:
             file.write_text(content)
         with pytest.raises(StartFailed, match=r"--model-signature-key: .*is not a readable public key"):
-            signature.of(str(file))
+            signature.check_for(str(file))

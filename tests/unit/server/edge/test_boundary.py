@@ -180,7 +180,7 @@ def test_a_cancelled_call_is_counted_as_cancelled_and_as_late_after_its_deadline
 
 
 class Numbers:
-    """Messages of a stream: 0, 1, 2."""
+    """ResponseStream of a stream: 0, 1, 2."""
 
     def __init__(self) -> None:
         self.sent, self.closed = 0, False

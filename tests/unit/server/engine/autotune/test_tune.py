@@ -7,7 +7,7 @@ import pytest
 from support.artifacts import write_artifact
 
 from server import artifact
-from server.core.model import Rate
+from server.core.model import MeasuredRate
 from server.engine import engine
 from server.engine.autotune import tune as tuning
 from server.engine.autotune.cache import CalibrationCache
@@ -62,7 +62,7 @@ def test_settings_that_fix_everything_are_neither_measured_nor_kept(tune, monkey
 
 
 def test_the_graph_that_serves_has_the_threads_that_were_chosen(tune, monkeypatch):
-    rates = (Rate(1, 1, 1, 1000.0), Rate(4, 1, 2, 2000.0))
+    rates = (MeasuredRate(1, 1, 1, 1000.0), MeasuredRate(4, 1, 2, 2000.0))
     monkeypatch.setattr(tuning, "measure_rates", lambda *_, **__: rates)
     graph = tune(cores=2)["decoder"].graph
     assert graph.threads == 2
@@ -70,7 +70,7 @@ def test_the_graph_that_serves_has_the_threads_that_were_chosen(tune, monkeypatc
 
 
 def test_threads_that_change_a_bit_of_a_row_are_not_chosen_however_fast(tune, monkeypatch):
-    rates = (Rate(1, 1, 1, 1000.0), Rate(4, 1, 2, 2000.0))
+    rates = (MeasuredRate(1, 1, 1, 1000.0), MeasuredRate(4, 1, 2, 2000.0))
     monkeypatch.setattr(tuning, "measure_rates", lambda *_, **__: rates)
     with_threads = engine.with_threads
 
