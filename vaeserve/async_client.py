@@ -1,20 +1,17 @@
 """The asyncio client: the blocking client's methods, awaited."""
 
 import asyncio
-import copy
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from functools import partial
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import grpc
 
-from vaeserve import arguments, calls, channel, errors, methods, responses
-from vaeserve.access import ApiKey, FilePath, Tls
+from vaeserve import calls, channel, errors, methods, responses
+from vaeserve.base_client import BaseClient
 from vaeserve.calls import Call, SampleStreamCall
 from vaeserve.results import SampleChunk
 from vaeserve.resuming import Resuming
-from vaeserve.rotation import Rotation
 from vaeserve.v1 import vaeserve_pb2 as pb
 
 P = ParamSpec("P")
@@ -45,45 +42,17 @@ def _stream(
     return method
 
 
-class AsyncClient:
+class AsyncClient(BaseClient[grpc.aio.Channel]):
     """A connection to a server, to be made and used in one event loop. See `Client`.
 
-    A cancelled await cancels the call, on the server too.
+    A cancelled await cancels the call, on the server too. Outside a running event loop the constructor raises
+    RuntimeError.
 
         async with vaeserve.AsyncClient("127.0.0.1:50051") as client:
             samples = await client.sample(64, seed=5)
     """
 
-    def __init__(
-        self,
-        target: str,
-        *,
-        model: str | None = None,
-        version: str | int | None = None,
-        timeout: float | None = 30.0,
-        tls: Tls | bool = False,
-        api_key: str | None = None,
-        api_key_file: FilePath | None = None,
-        channels: int = 1,
-        embedding_space: str | None = None,
-    ) -> None:
-        """As `Client`. Raises RuntimeError outside a running event loop, InvalidInput."""
-        asyncio.get_running_loop()  # grpc would bind itself to a loop that never runs
-        self._model = calls.selector(model, version)
-        self._timeout = arguments.positive(timeout)
-        self._api_key = ApiKey(api_key, api_key_file)
-        self._embedding_space = embedding_space
-        self._channels = Rotation(partial(channel.open_async, target, tls), channels)
-
-    def using(self, model: str | None, version: str | int | None = None) -> "AsyncClient":
-        """A client of another model over the same connection. Closing one closes both.
-
-        An embedding space that was pinned is not the other model's, and is not taken along.
-        """
-        other = copy.copy(self)
-        other._model = calls.selector(model, version)
-        other._embedding_space = None
-        return other
+    _open = staticmethod(channel.open_async)
 
     sample = _method(calls.sample)
     sample_stream = _stream(calls.sample_stream)

@@ -1,5 +1,6 @@
 """How a client's channel behaves: encryption, retries, load balancing, message sizes, keepalive."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -57,7 +58,8 @@ def open_blocking(target: str, tls: Tls | bool, options: Options) -> grpc.Channe
 
 
 def open_async(target: str, tls: Tls | bool, options: Options) -> grpc.aio.Channel:
-    """As open_blocking, for the running event loop."""
+    """As open_blocking, for the running event loop. Raises RuntimeError outside of one."""
+    asyncio.get_running_loop()  # without one, grpc would bind the channel to a loop that never runs
     if (chosen := _chosen(tls)) is None:
         return grpc.aio.insecure_channel(target, options=options)
     return grpc.aio.secure_channel(target, chosen.credentials(), options=(*options, *chosen.options()))
