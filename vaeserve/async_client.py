@@ -9,17 +9,16 @@ import grpc
 
 from vaeserve import calls, channel, errors, methods, responses
 from vaeserve.base_client import BaseClient
-from vaeserve.calls import Call, SampleStreamCall
+from vaeserve.calls import Call, ModelChoice, SampleStreamCall
 from vaeserve.results import SampleChunk
 from vaeserve.resuming import Resuming
-from vaeserve.v1 import vaeserve_pb2 as pb
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def _method(
-    call: Callable[Concatenate[pb.ModelSelector, P], Call[R]],
+    call: Callable[Concatenate[ModelChoice, P], Call[R]],
 ) -> "Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, R]]":
     """The method that makes a call and awaits it."""
 
@@ -31,7 +30,7 @@ def _method(
 
 
 def _stream(
-    call: Callable[Concatenate[pb.ModelSelector, P], SampleStreamCall],
+    call: Callable[Concatenate[ModelChoice, P], SampleStreamCall],
 ) -> "Callable[Concatenate[AsyncClient, P], AsyncGenerator[SampleChunk, None]]":
     """The method that makes a call whose answer is a stream. What cannot be sent is refused before the first step."""
 
@@ -78,7 +77,6 @@ class AsyncClient(BaseClient[grpc.aio.Channel]):
         await self.close()
 
     async def _make(self, call: Call[R]) -> R:
-        calls.pin(call, self._embedding_space)
         rpc = self._channels.next().unary_unary(call.path, type(call.request).SerializeToString, call.parse)
         try:
             ended = rpc(call.request, timeout=self._timeout, metadata=self._api_key.metadata())

@@ -43,10 +43,9 @@ class BaseClient(ABC, Generic[C]):
 
         Raises InvalidInput for a file that cannot be read or used.
         """
-        self._model = calls.selector(model, version)
+        self._model = calls.choose(model, version, embedding_space)
         self._timeout = arguments.positive(timeout)
         self._api_key = ApiKey(api_key, api_key_file)
-        self._embedding_space = embedding_space
         self._channels = Rotation(partial(self._open, target, tls), channels)
 
     def using(self, model: str | None, version: str | int | None = None) -> Self:
@@ -55,8 +54,7 @@ class BaseClient(ABC, Generic[C]):
         An embedding space that was pinned is not the other model's, and is not taken along.
         """
         other = copy.copy(self)
-        other._model = calls.selector(model, version)
-        other._embedding_space = None
+        other._model = calls.choose(model, version)
         return other
 
     @staticmethod

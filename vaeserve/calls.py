@@ -60,20 +60,22 @@ class SampleStreamCall:
         return responses.sample_chunk(pb.SampleStreamResponse.FromString(response))
 
 
-def selector(model: str | None, version: str | int | None) -> pb.ModelSelector:
-    """Which model shall answer; None leaves it to the server."""
-    return pb.ModelSelector(name=model or "", version="" if version is None else str(version))
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Which model shall answer, and the embedding space on which its client relies."""
+
+    selector: pb.ModelSelector
+    embedding_space: str = ""  # a digest; empty: any
 
 
-def pin(call: Call[Any], embedding_space: str | None) -> None:
-    """Let a call that encodes rely on this space, unless it names one itself."""
-    request = call.request
-    if isinstance(request, pb.EncodeRequest) and not request.expect_embedding_space:
-        request.expect_embedding_space = embedding_space or ""
+def choose(model: str | None, version: str | int | None, embedding_space: str | None = None) -> ModelChoice:
+    """The choice that a client's arguments make; None leaves it to the server."""
+    selector = pb.ModelSelector(name=model or "", version="" if version is None else str(version))
+    return ModelChoice(selector, embedding_space or "")
 
 
 def sample(
-    model: pb.ModelSelector,
+    model: ModelChoice,
     count: int,
     *,
     seed: int | None = None,
@@ -98,7 +100,7 @@ def sample(
     Raises InvalidInput, NotFound (the model), QueueFull, DeadlineExceeded, Unavailable or another VaeServeError.
     """
     request = pb.SampleRequest(
-        model=model,
+        model=model.selector,
         count=arguments.integer("count", count),
         seed=arguments.seed_or_none(seed),
         first_row=arguments.integer("first_row", first_row),
@@ -111,7 +113,7 @@ def sample(
 
 
 def sample_stream(
-    model: pb.ModelSelector,
+    model: ModelChoice,
     count: int,
     *,
     seed: int | None = None,
@@ -138,7 +140,7 @@ def sample_stream(
     with.
     """
     request = pb.SampleStreamRequest(
-        model=model,
+        model=model.selector,
         count=arguments.integer("count", count),
         seed=arguments.seed_or_none(seed),
         first_row=arguments.integer("first_row", first_row),
@@ -152,7 +154,7 @@ def sample_stream(
 
 
 def encode(
-    model: pb.ModelSelector,
+    model: ModelChoice,
     items: ArrayLike,
     *,
     draws: int = 0,
@@ -174,19 +176,19 @@ def encode(
     shape, range, NaN), NotFound, QueueFull, DeadlineExceeded, Unavailable or another VaeServeError.
     """
     request = pb.EncodeRequest(
-        model=model,
+        model=model.selector,
         items=tensors.from_items(items),
         draws=arguments.integer("draws", draws),
         seed=arguments.seed_or_none(seed),
         first_row=arguments.integer("first_row", first_row),
-        expect_embedding_space=expect_embedding_space or "",
+        expect_embedding_space=expect_embedding_space or model.embedding_space,
         want_kl=want_kl,
     )
     return _call("Encode", request, pb.EncodeResponse, responses.posteriors)
 
 
 def reconstruct(
-    model: pb.ModelSelector,
+    model: ModelChoice,
     items: ArrayLike,
     *,
     latent: Latent = "mean",
@@ -204,7 +206,7 @@ def reconstruct(
     Raises as encode, without EmbeddingSpaceMismatch.
     """
     request = pb.ReconstructRequest(
-        model=model,
+        model=model.selector,
         items=tensors.from_items(items),
         latent=arguments.chosen("latent", latent, _LATENTS),
         seed=arguments.seed_or_none(seed),
@@ -215,7 +217,7 @@ def reconstruct(
 
 
 def decode(
-    model: pb.ModelSelector,
+    model: ModelChoice,
     latents: ArrayLike,
     *,
     output: Output = "mean",
@@ -233,7 +235,7 @@ def decode(
     Raises InvalidInput, NotFound, QueueFull, DeadlineExceeded, Unavailable or another VaeServeError.
     """
     request = pb.DecodeRequest(
-        model=model,
+        model=model.selector,
         latents=tensors.from_latents(latents),
         output=arguments.chosen("output", output, _OUTPUTS),
         seed=arguments.seed_or_none(seed),
@@ -244,7 +246,7 @@ def decode(
 
 
 def score(
-    model: pb.ModelSelector,
+    model: ModelChoice,
     items: ArrayLike,
     *,
     importance_samples: int = 64,
@@ -262,7 +264,7 @@ def score(
     each other. Raises as encode, without EmbeddingSpaceMismatch.
     """
     request = pb.ScoreRequest(
-        model=model,
+        model=model.selector,
         items=tensors.from_items(items),
         importance_samples=arguments.at_least_one("importance_samples", importance_samples),
         seed=arguments.seed_or_none(seed),
@@ -271,17 +273,17 @@ def score(
     return _call("Score", request, pb.ScoreResponse, responses.scores)
 
 
-def list_models(model: pb.ModelSelector) -> Call[tuple[ModelSummary, ...]]:  # noqa: ARG001 - a list is of all models
+def list_models(model: ModelChoice) -> Call[tuple[ModelSummary, ...]]:  # noqa: ARG001 - a list is of all models
     """Every model version the server knows, ready or not, by name and then newest first."""
     return _call("ListModels", pb.ListModelsRequest(), pb.ListModelsResponse, responses.summaries)
 
 
-def get_model(model: pb.ModelSelector) -> Call[ModelInfo]:
+def get_model(model: ModelChoice) -> Call[ModelInfo]:
     """The client's model in full: shapes, likelihood, metrics, how it runs. Raises NotFound."""
-    return _call("GetModel", pb.GetModelRequest(model=model), pb.GetModelResponse, responses.info)
+    return _call("GetModel", pb.GetModelRequest(model=model.selector), pb.GetModelResponse, responses.info)
 
 
-def health(model: pb.ModelSelector, service: str = "") -> Call[str]:  # noqa: ARG001 - health is the server's
+def health(model: ModelChoice, service: str = "") -> Call[str]:  # noqa: ARG001 - health is the server's
     """The health of the server, or of one gRPC service of it: "SERVING" or "NOT_SERVING". Never retried.
 
     Raises NotFound for a service the server does not know, Unavailable where no server answers.

@@ -9,16 +9,15 @@ import grpc
 
 from vaeserve import calls, channel, errors, methods, responses
 from vaeserve.base_client import BaseClient
-from vaeserve.calls import Call, SampleStreamCall
+from vaeserve.calls import Call, ModelChoice, SampleStreamCall
 from vaeserve.results import SampleChunk
 from vaeserve.resuming import Resuming
-from vaeserve.v1 import vaeserve_pb2 as pb
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _method(call: Callable[Concatenate[pb.ModelSelector, P], Call[R]]) -> "Callable[Concatenate[Client, P], R]":
+def _method(call: Callable[Concatenate[ModelChoice, P], Call[R]]) -> "Callable[Concatenate[Client, P], R]":
     """The method that makes a call and waits for it."""
 
     @methods.describes(call)
@@ -29,7 +28,7 @@ def _method(call: Callable[Concatenate[pb.ModelSelector, P], Call[R]]) -> "Calla
 
 
 def _stream(
-    call: Callable[Concatenate[pb.ModelSelector, P], SampleStreamCall],
+    call: Callable[Concatenate[ModelChoice, P], SampleStreamCall],
 ) -> "Callable[Concatenate[Client, P], Generator[SampleChunk, None, None]]":
     """The method that makes a call whose answer is a stream. What cannot be sent is refused before the first step."""
 
@@ -76,7 +75,6 @@ class Client(BaseClient[grpc.Channel]):
         self.close()
 
     def _make(self, call: Call[R]) -> R:
-        calls.pin(call, self._embedding_space)
         rpc = self._channels.next().unary_unary(call.path, type(call.request).SerializeToString, call.parse)
         try:
             response, ended = rpc.with_call(call.request, timeout=self._timeout, metadata=self._api_key.metadata())

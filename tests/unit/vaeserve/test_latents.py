@@ -71,7 +71,7 @@ def test_what_is_no_latent_is_refused_by_name(walk, told):
 def test_a_result_becomes_torch_tensors_of_its_own():
     items = np.arange(6, dtype=np.float32).reshape(1, 1, 2, 3)
     response = pb.SampleResponse(items=floats(items), seed=5, model=REF)
-    samples = calls.sample(pb.ModelSelector(), 1).read(response, responses.timing(()))
+    samples = calls.sample(calls.choose(None, None), 1).read(response, responses.timing(()))
     tensors = samples.torch()
     assert set(tensors) == {"items"}  # latents were not asked for
     tensors["items"] += 1

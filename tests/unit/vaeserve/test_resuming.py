@@ -153,7 +153,7 @@ class Stream:
 
     def __init__(self, **fields: Any) -> None:
         self.now = 0.0
-        call = calls.sample_stream(pb.ModelSelector(), 10, **fields)
+        call = calls.sample_stream(calls.choose(None, None), 10, **fields)
         self.resuming = Resuming(call, clock=lambda: self.now, jitter=lambda: 1.0)
         tensor = pb.Tensor(dtype=pb.DATA_TYPE_FLOAT32, shape=[2, 1], data=bytes(8))
         self.resuming.take(pb.SampleStreamResponse(items=tensor, seed=1).SerializeToString())
