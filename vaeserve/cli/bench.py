@@ -8,7 +8,7 @@ import click
 
 from vaeserve.async_client import AsyncClient
 from vaeserve.cli import output, report
-from vaeserve.cli.connection import BadInput, Connect, connecting
+from vaeserve.cli.connection import BadInput, Connection, connecting
 from vaeserve.cli.output import Output
 from vaeserve.results import ModelInfo
 from vaeserve.tensors import Items
@@ -44,7 +44,7 @@ BUSY = 0.9  # cores used, above which this program may be what is measured
 @report.json_option
 @connecting
 def bench(
-    connect: Connect,
+    connection: Connection,
     *,
     methods: tuple[str, ...],
     callers: int,
@@ -66,7 +66,7 @@ def bench(
     from vaeserve.load.caller import Load
 
     load = Load(callers=callers, rate=rate, seconds=seconds, warm_up=warm_up)
-    model, runs = asyncio.run(_measure(connect, methods or METHODS[:1], load, rows=rows, channels=channels))
+    model, runs = asyncio.run(_measure(connection, methods or METHODS[:1], load, rows=rows, channels=channels))
     _draw(runs, out, load, rows=rows, model=model)
     figures = {method: _figures(run, load, rows=rows) for method, run in runs.items()}
     if as_json:
@@ -82,11 +82,11 @@ def bench(
 
 
 async def _measure(
-    connect: Connect, methods: tuple[str, ...], load: "Load", *, rows: int, channels: int
+    connection: Connection, methods: tuple[str, ...], load: "Load", *, rows: int, channels: int
 ) -> tuple[ModelInfo, dict[str, "Run"]]:
     from vaeserve.load.caller import run
 
-    async with connect(AsyncClient, channels=channels) as client:
+    async with connection.open(AsyncClient, channels=channels) as client:
         model = await client.get_model()
         if rows > model.max_request_rows:
             raise BadInput(f"--rows: {model.summary.model} takes 1..{model.max_request_rows} rows a call, got {rows}")

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Concatenate, NoReturn, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, NoReturn, ParamSpec, TypeAlias, TypeVar
 
 import click
 
@@ -16,15 +16,12 @@ from vaeserve.results import ModelInfo
 
 P = ParamSpec("P")
 C = TypeVar("C", Client, AsyncClient)
+Decorator: TypeAlias = Callable[[Callable[..., None]], Callable[..., None]]
 
 DEFAULT_TARGET = "127.0.0.1:50051"
 TARGET_VARIABLE = "VAESERVE_TARGET"
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
-_target = click.option(
-    "--target", envvar=TARGET_VARIABLE, default=DEFAULT_TARGET, show_default=True, show_envvar=True,
-    metavar="HOST:PORT", help="The server.",
-)  # fmt: skip
 ACCESS_VARIABLES = {
     "tls_ca": "VAESERVE_TLS_CA",
     # Not VAESERVE_TLS_CERTIFICATE and VAESERVE_TLS_KEY: those are the server's own, and a container may hold both.
@@ -36,13 +33,21 @@ ACCESS_VARIABLES = {
 _FILE = click.Path(dir_okay=False)
 
 
-def _access_option(name: str, help: str, **options: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def _access_option(name: str, help: str, **options: Any) -> Decorator:
     return click.option(
         "--" + name.replace("_", "-"), envvar=ACCESS_VARIABLES[name], show_envvar=True, help=help, **options
     )
 
 
-_ACCESS = (
+_TARGET_OPTION: Decorator = click.option(
+    "--target", envvar=TARGET_VARIABLE, default=DEFAULT_TARGET, show_default=True, show_envvar=True,
+    metavar="HOST:PORT", help="The server.",
+)  # fmt: skip
+_MODEL_OPTIONS: tuple[Decorator, ...] = (
+    click.option("--model", metavar="NAME", help="The model; by default the server's."),
+    click.option("--version", metavar="N", help="The model's version; by default the newest ready one."),
+)
+_ACCESS_OPTIONS: tuple[Decorator, ...] = (
     _access_option("tls_ca", "Encrypt, and trust servers whose certificate these (PEM) have issued.", type=_FILE),
     _access_option("tls_certificate", "Encrypt, and show this certificate (PEM) to who asks for one.", type=_FILE),
     _access_option("tls_key", "The private key (PEM) of that certificate.", type=_FILE),
@@ -51,8 +56,6 @@ _ACCESS = (
     ),
     _access_option("api_key_file", "A file with an API key, for servers with tenants.", type=_FILE),
 )
-_model = click.option("--model", metavar="NAME", help="The model; by default the server's.")
-_version = click.option("--version", metavar="N", help="The model's version; by default the newest ready one.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,71 +85,42 @@ class BadInput(click.ClickException):
     exit_code = 2
 
 
-class Connect(Protocol):
-    """Makes a client of the server and the model that a command's options name."""
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The server and the model that a command's options name."""
 
-    def __call__(self, kind: type[C], /, **options: Any) -> C:
+    target: str
+    model: str | None
+    version: str | None
+    timeout: float  # seconds that one request may take
+    access: Access
+
+    def open(self, kind: type[C], /, **options: Any) -> C:
         """A client of this class, with further options of its own."""
+        return kind(
+            self.target,
+            model=self.model,
+            version=self.version,
+            timeout=self.timeout,
+            tls=self.access.tls(),
+            api_key_file=self.access.api_key_file,
+            **options,
+        )
 
 
 def connected(command: Callable[Concatenate[Client, P], None]) -> Callable[..., None]:
     """Give a command a client, the options that say of what, and the exit codes of the program."""
-
-    @_target
-    @_model
-    @_version
-    @_timeout(default=30.0)
-    @_access
-    @functools.wraps(command)
-    def run(
-        target: str,
-        model: str | None,
-        version: str | None,
-        timeout: float,
-        access: Access,
-        *args: P.args,
-        **options: P.kwargs,
-    ) -> None:
-        _run(lambda client: command(client, *args, **options), target, model, version, timeout, access=access)
-
-    return run
+    return _with_connection(_with_client(command), timeout=30.0)
 
 
-def connecting(command: Callable[Concatenate[Connect, P], None]) -> Callable[..., None]:
-    """As `connected`, for a command that makes its clients itself."""
-
-    @_target
-    @_model
-    @_version
-    @_timeout(default=30.0)
-    @_access
-    @functools.wraps(command)
-    def run(
-        target: str,
-        model: str | None,
-        version: str | None,
-        timeout: float,
-        access: Access,
-        *args: P.args,
-        **options: P.kwargs,
-    ) -> None:
-        with _explained(target, timeout):
-            command(_connect(target, model, version, timeout, access), *args, **options)
-
-    return run
+def connecting(command: Callable[Concatenate[Connection, P], None]) -> Callable[..., None]:
+    """As `connected`, for a command that opens its clients itself."""
+    return _with_connection(command, timeout=30.0)
 
 
 def probing(command: Callable[Concatenate[Client, P], None]) -> Callable[..., None]:
-    """As `connected`, for a command that asks no model and is in a hurry."""
-
-    @_target
-    @_timeout(default=5.0)
-    @_access
-    @functools.wraps(command)
-    def run(target: str, timeout: float, access: Access, *args: P.args, **options: P.kwargs) -> None:
-        _run(lambda client: command(client, *args, **options), target, None, None, timeout, access=access)
-
-    return run
+    """As `connected`, for a command that asks no model and must answer soon."""
+    return _with_connection(_with_client(command), timeout=5.0, model_options=())
 
 
 def pin(client: Client) -> tuple[Client, ModelInfo]:
@@ -155,51 +129,39 @@ def pin(client: Client) -> tuple[Client, ModelInfo]:
     return client.using(model.summary.model.name, model.summary.model.version), model
 
 
-def _access(run: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of encryption and keys; `run` gets them as one `access`."""
+def _with_client(command: Callable[Concatenate[Client, P], None]) -> Callable[Concatenate[Connection, P], None]:
+    @functools.wraps(command)
+    def run(connection: Connection, /, *args: P.args, **options: P.kwargs) -> None:
+        with connection.open(Client) as client:
+            command(client, *args, **options)
 
-    @functools.wraps(run)
-    def gathered(**options: Any) -> None:
-        return run(access=Access(**{name: options.pop(name) for name in ACCESS_VARIABLES}), **options)
-
-    for option in reversed(_ACCESS):
-        gathered = option(gathered)
-    return gathered
+    return run
 
 
-def _timeout(*, default: float) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    return click.option(
-        "--timeout", type=click.FloatRange(min=0, min_open=True), default=default, show_default=True,
+def _with_connection(
+    command: Callable[..., None],
+    *,
+    timeout: float,
+    model_options: tuple[Decorator, ...] = _MODEL_OPTIONS,
+) -> Callable[..., None]:
+    """Gather the options of server, model and access into the connection that the command takes first."""
+    timeout_option: Decorator = click.option(
+        "--timeout", type=click.FloatRange(min=0, min_open=True), default=timeout, show_default=True,
         metavar="SECONDS", help="How long one request may take.",
     )  # fmt: skip
 
+    @functools.wraps(command)
+    def run(
+        *, target: str, model: str | None = None, version: str | None = None, timeout: float, **options: Any
+    ) -> None:
+        access = Access(**{name: options.pop(name) for name in ACCESS_VARIABLES})
+        with _explained(target, timeout):
+            command(Connection(target, model, version, timeout, access), **options)
 
-def _run(
-    command: Callable[[Client], None],
-    target: str,
-    model: str | None,
-    version: str | None,
-    timeout: float,
-    *,
-    access: Access,
-) -> None:
-    with _explained(target, timeout), _connect(target, model, version, timeout, access)(Client) as client:
-        command(client)
-
-
-def _connect(target: str, model: str | None, version: str | None, timeout: float, access: Access) -> Connect:
-    def connect(kind: type[C], /, **options: Any) -> C:
-        return kind(
-            target,
-            model=model,
-            version=version,
-            timeout=timeout,
-            tls=access.tls(),
-            api_key_file=access.api_key_file,
-            **options,
-        )
-
-    return connect
+    decorated: Callable[..., None] = run
+    for option in reversed((_TARGET_OPTION, *model_options, timeout_option, *_ACCESS_OPTIONS)):
+        decorated = option(decorated)
+    return decorated
 
 
 @contextmanager

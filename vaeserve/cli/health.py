@@ -6,7 +6,7 @@ import sys
 import click
 
 from vaeserve.cli import report
-from vaeserve.cli.connection import DEFAULT_TARGET, TARGET_VARIABLE, Access, probing
+from vaeserve.cli.connection import DEFAULT_TARGET, TARGET_VARIABLE, Access, Connection, probing
 from vaeserve.client import Client
 from vaeserve.errors import VaeServeError
 
@@ -29,10 +29,10 @@ def health(client: Client, service: str, *, as_json: bool) -> None:
 
 def probe() -> None:
     """The health of the server at VAESERVE_TARGET: 0 if it takes traffic, 1 if not."""
-    access = Access.of_environment(os.environ)
     target = os.environ.get(TARGET_VARIABLE, DEFAULT_TARGET)
+    connection = Connection(target, None, None, PROBE_SECONDS, Access.of_environment(os.environ))
     try:
-        with Client(target, timeout=PROBE_SECONDS, tls=access.tls(), api_key_file=access.api_key_file) as client:
+        with connection.open(Client) as client:
             status = client.health()
     except VaeServeError as error:
         sys.exit(f"vaeserve-health: {error}")
