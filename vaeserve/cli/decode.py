@@ -42,14 +42,15 @@ def decode(
         "decoding",
         len(rows),
         model,
-        lambda page, seed: pinned.decode(
-            rows[page.start : page.stop],
+        lambda page: pinned.decode(
+            rows[page.rows],
             output="draw" if draw else "mean",
-            seed=seed,
-            first_row=first_row + page.start,
+            seed=page.seed,
+            first_row=page.first_row,
             encoding=out.encoding(model),
         ),
         seed=seed,
+        first_row=first_row,
     )
     if out.is_picture:
         out.write_picture(output.picture(paged.joined("items"), model, columns=columns))

@@ -46,15 +46,16 @@ def encode(
         "encoding",
         len(items),
         model,
-        lambda page, seed: pinned.encode(
-            items[page.start : page.stop],
+        lambda page: pinned.encode(
+            items[page.rows],
             draws=draws,
-            seed=seed,
-            first_row=first_row + page.start,
+            seed=page.seed,
+            first_row=page.first_row,
             expect_embedding_space=expect_embedding_space,
             want_kl=want_kl,
         ),
         seed=seed,
+        first_row=first_row,
     )
     names = ("mean", "log_var", *(("draws",) if draws else ()), *(("kl",) if want_kl else ()))
     arrays = {name: paged.joined(name) for name in names}

@@ -28,6 +28,19 @@ Part = TypeVar("Part", bound=Seeded)
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """The rows of one request, and where their noise lies."""
+
+    rows: slice  # among all rows of the command
+    seed: int | None
+    first_row: int  # in the sequence that the seed defines
+
+    @property
+    def count(self) -> int:
+        return int(self.rows.stop - self.rows.start)
+
+
+@dataclass(frozen=True, slots=True)
 class Paged(Generic[Part]):
     """The results of all pages."""
 
@@ -48,12 +61,13 @@ def ask(
     label: str,
     rows: int,
     model: ModelInfo,
-    request: Callable[[range, int | None], Part],
+    request: Callable[[Page], Part],
     *,
     seed: int | None,
+    first_row: int,
     most_rows: int = PAGE_ROWS,
 ) -> Paged[Part]:
-    """Call `request(page, seed)` for page after page of at most `most_rows`, with a progress bar if there are several.
+    """Call `request(page)` for page after page of at most `most_rows`, with a progress bar if there are several.
 
     Where the server chose the first page's seed, the others use it too: all belong to one sequence.
     """
@@ -62,7 +76,7 @@ def ask(
     started = time.perf_counter()
     with progress(label, rows, shown=len(pages) > 1) as advance:
         for page in pages:
-            parts.append(request(page, seed))
+            parts.append(request(Page(slice(page.start, page.stop), seed, first_row + page.start)))
             seed = parts[0].seed
             advance(len(page))
     return Paged(parts, rows, time.perf_counter() - started)

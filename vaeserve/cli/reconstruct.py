@@ -53,14 +53,15 @@ def reconstruct(
         "reconstructing",
         len(items),
         model,
-        lambda page, seed: pinned.reconstruct(
-            items[page.start : page.stop],
+        lambda page: pinned.reconstruct(
+            items[page.rows],
             latent="draw" if draw else "mean",
-            seed=seed,
-            first_row=first_row + page.start,
+            seed=page.seed,
+            first_row=page.first_row,
             encoding="uint8" if items.dtype == np.uint8 else "float32",
         ),
         seed=seed,
+        first_row=first_row,
     )
     scores = {name: paged.joined(name) for name in SCORES}
     if out.is_picture:

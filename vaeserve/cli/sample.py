@@ -61,16 +61,17 @@ def sample(
         "sampling",
         count,
         model,
-        lambda page, seed: pinned.sample(
-            len(page),
-            seed=seed,
-            first_row=first_row + page.start,
+        lambda page: pinned.sample(
+            page.count,
+            seed=page.seed,
+            first_row=page.first_row,
             temperature=temperature,
             output="draw" if draw else "mean",
             encoding=out.encoding(model),
             want_latents=True,
         ),
         seed=seed,
+        first_row=first_row,
     )
     if out.is_picture:
         out.write_picture(output.picture(paged.joined("items"), model, columns=columns))

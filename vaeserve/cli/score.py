@@ -54,13 +54,14 @@ def score(
         "scoring",
         len(items),
         model,
-        lambda page, seed: pinned.score(
-            items[page.start : page.stop],
+        lambda page: pinned.score(
+            items[page.rows],
             importance_samples=importance_samples,
-            seed=seed,
-            first_row=first_row + page.start,
+            seed=page.seed,
+            first_row=page.first_row,
         ),
         seed=seed,
+        first_row=first_row,
         most_rows=min(pages.PAGE_ROWS, max(1, pages.PAGE_DECODES // importance_samples)),
     )
     scores = {name: paged.joined(name) for name in SCORES}
