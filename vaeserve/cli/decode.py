@@ -13,8 +13,7 @@ from vaeserve.client import Client
 @click.command(short_help="Items of latents.")
 @click.argument("latents", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="LATENTS.npy|npz")
 @noise.draw
-@noise.seed
-@noise.first_row
+@noise.seeding
 @output.columns
 @output.writing(
     default="decoded.png", endings=(".png", ".npy", ".npz"), what="A picture, or the items as .npy or .npz."
@@ -52,8 +51,5 @@ def decode(
         seed=seed,
         first_row=first_row,
     )
-    if out.is_picture:
-        out.write_picture(output.picture(paged.joined("items"), model, columns=columns))
-    else:
-        out.write_arrays({"items": paged.joined("items")})
+    out.write_items(paged.joined("items"), model, columns=columns)
     report.done(paged, model, out, as_json=as_json)

@@ -12,11 +12,9 @@ from vaeserve.client import Client
 
 
 @click.command(short_help="Posteriors of pictures or arrays.")
-@sources.argument
-@sources.resizing
+@sources.inputs
 @click.option("--draws", type=click.IntRange(0, 64), default=0, show_default=True, help="Latents drawn of each item.")
-@noise.seed
-@noise.first_row
+@noise.seeding
 @click.option("--kl", "want_kl", is_flag=True, help="KL(q(z | x) || p(z)) of each item too, in nats.")
 @click.option("--expect-embedding-space", metavar="DIGEST", help="Refuse to encode into any other space.")
 @output.writing(

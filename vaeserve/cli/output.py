@@ -60,6 +60,15 @@ class Output:
         else:
             self._write(lambda file: np.save(file, next(iter(arrays.values())), allow_pickle=False))
 
+    def write_items(
+        self, items: Items, model: ModelInfo, *, columns: int | None, **others: np.ndarray[Any, Any]
+    ) -> None:
+        """Items as a picture, or as arrays with the others beside them, by the file's ending."""
+        if self.is_picture:
+            self.write_picture(picture(items, model, columns=columns))
+        else:
+            self.write_arrays({"items": items, **others})
+
     def write_rows(self, chunks: Iterable[np.ndarray[Any, Any]], *, shape: tuple[int, ...]) -> None:
         """An .npy of this shape, float32, from chunks of its rows: only one of them is in memory at a time."""
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}

@@ -11,16 +11,13 @@ from vaeserve.cli.output import Output
 from vaeserve.client import Client
 
 SCORES = ("reconstruction_nll", "kl", "elbo", "elbo_percentile")
-LISTED_ROWS = 20
 COLUMNS = 10
 
 
 @click.command(short_help="Pictures or arrays through the model and back, scored.")
-@sources.argument
-@sources.resizing
+@sources.inputs
 @click.option("--draw", is_flag=True, help="Decode a draw from q(z | x) instead of its mean.")
-@noise.seed
-@noise.first_row
+@noise.seeding
 @output.columns
 @output.writing(
     default="reconstructions.png",
@@ -69,11 +66,6 @@ def reconstruct(
         out.write_picture(output.picture(items, model, under=paged.joined("items"), columns=columns))
     else:
         out.write_arrays({"items": paged.joined("items"), **scores})
-    if not as_json and len(items) <= LISTED_ROWS:
-        rows = zip(*(scores[name].tolist() for name in SCORES), strict=True)
-        report.table(
-            ("input", "-log p(x|z)", "KL", "ELBO", "percentile"),
-            [(name, *(f"{value:.1f}" for value in row)) for name, row in zip(loaded.names, rows, strict=True)],
-        )
-    facts = {"inputs": loaded.names, **{name: values.tolist() for name, values in scores.items()}}
-    report.done(paged, model, out, as_json=as_json, **facts)
+    if not as_json:
+        report.list_scores(loaded.names, scores, heads=("-log p(x|z)", "KL", "ELBO", "percentile"))
+    report.done(paged, model, out, as_json=as_json, **report.score_facts(loaded.names, scores))

@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import click
 
 from vaeserve.cli.output import Output
 from vaeserve.results import ModelInfo
+from vaeserve.tensors import Floats
+
+LISTED_ROWS = 20
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 
@@ -41,6 +44,18 @@ def done(work: Finished, model: ModelInfo, out: Output, *, as_json: bool, **fact
     else:
         rows = f"{work.rows} row{'s' if work.rows > 1 else ''}"
         click.echo(f"{rows} of {ref}, seed {work.seed}, {rate:.0f} rows/s -> {out.path}")
+
+
+def list_scores(names: Sequence[str], scores: Mapping[str, Floats], *, heads: Sequence[str]) -> None:
+    """A table with a line for each input and a column for each score, unless there are more than LISTED_ROWS inputs."""
+    if len(names) <= LISTED_ROWS:
+        rows = zip(*(values.tolist() for values in scores.values()), strict=True)
+        table(("input", *heads), [(name, *(f"{v:.1f}" for v in row)) for name, row in zip(names, rows, strict=True)])
+
+
+def score_facts(names: Sequence[str], scores: Mapping[str, Floats]) -> dict[str, Any]:
+    """The inputs and their scores as facts of `done`."""
+    return {"inputs": names, **{name: values.tolist() for name, values in scores.items()}}
 
 
 def emit(value: Any) -> None:

@@ -17,8 +17,7 @@ from vaeserve.tensors import Items
 
 @click.command(short_help="Draw items from a model.")
 @click.option("-n", "--count", type=click.IntRange(min=1), default=64, show_default=True, help="How many items.")
-@noise.seed
-@noise.first_row
+@noise.seeding
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="Below 1: less varied.")
 @noise.draw
 @click.option(
@@ -73,10 +72,7 @@ def sample(
         seed=seed,
         first_row=first_row,
     )
-    if out.is_picture:
-        out.write_picture(output.picture(paged.joined("items"), model, columns=columns))
-    else:
-        out.write_arrays({"items": paged.joined("items"), "latents": paged.joined("latents")})
+    out.write_items(paged.joined("items"), model, columns=columns, latents=paged.joined("latents"))
     report.done(paged, model, out, as_json=as_json, first_row=first_row)
 
 

@@ -11,12 +11,10 @@ from vaeserve.cli.output import Output
 from vaeserve.client import Client
 
 SCORES = ("log_evidence", "elbo", "elbo_percentile", "effective_samples")
-LISTED_ROWS = 20
 
 
 @click.command(short_help="How probable pictures or arrays are: log p(x).")
-@sources.argument
-@sources.resizing
+@sources.inputs
 @click.option(
     "-k",
     "--importance-samples",
@@ -25,8 +23,7 @@ LISTED_ROWS = 20
     show_default=True,
     help="Latents drawn of each item: more take longer and come closer to log p(x).",
 )
-@noise.seed
-@noise.first_row
+@noise.seeding
 @output.writing(
     default="scores.npz", endings=(".npz", ".npy"), what=f"{', '.join(SCORES)} as .npz, or the first alone as .npy."
 )
@@ -70,14 +67,8 @@ def score(
     # The mean's own uncertainty, from how rows differ; one row has none.
     error = float(log_evidence.std(ddof=1) / np.sqrt(len(items))) if len(items) > 1 else None
     if not as_json:
-        if len(items) <= LISTED_ROWS:
-            rows = zip(*(scores[name].tolist() for name in SCORES), strict=True)
-            report.table(
-                ("input", "log p(x)", "ELBO", "percentile", "effective samples"),
-                [(name, *(f"{value:.1f}" for value in row)) for name, row in zip(loaded.names, rows, strict=True)],
-            )
+        report.list_scores(loaded.names, scores, heads=("log p(x)", "ELBO", "percentile", "effective samples"))
         spread = "" if error is None else f" ± {error:.2f} (standard error)"
         click.echo(f"mean log p(x) {log_evidence.mean():.2f}{spread} nats, {importance_samples} samples a row")
-    facts = {"inputs": loaded.names, **{name: values.tolist() for name, values in scores.items()}}
-    facts |= {"importance_samples": importance_samples, "mean": float(log_evidence.mean()), "standard_error": error}
-    report.done(paged, model, out, as_json=as_json, **facts)
+    facts = {"importance_samples": importance_samples, "mean": float(log_evidence.mean()), "standard_error": error}
+    report.done(paged, model, out, as_json=as_json, **report.score_facts(loaded.names, scores), **facts)

@@ -1,6 +1,6 @@
 """Items from files: pictures and numpy arrays, in the shape a model wants."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,14 +20,19 @@ PICTURES = (".png", ".jpg", ".jpeg")
 ARRAYS = (".npy", ".npz")
 COLOURS = {"L": "grey", "RGB": "colour"}  # by Pillow's name of the mode
 
-argument = click.argument(
+_argument = click.argument(
     "inputs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, readable=True), metavar="INPUT..."
 )
-resizing = click.option(
+_resize = click.option(
     "--resize",
     is_flag=True,
     help="Fit pictures into the model's size, on black, and turn colour to grey if it wants grey.",
 )
+
+
+def inputs(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command INPUT... and --resize, which reach it as `inputs` and `resize`."""
+    return _argument(_resize(command))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
