@@ -5,7 +5,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -20,10 +19,10 @@ from typing import Any
 import pytest
 
 from support.programs import missing
+from support.waiting import SLOW_SECONDS, wait_until
 
 RULES = Path(__file__).parents[2] / "deploy/prometheus/rules.yml"
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
-START_SECONDS = 60.0
 INTERVAL = "500ms"  # between scrapes, and between evaluations: far shorter than deployed
 
 
@@ -111,7 +110,7 @@ def running(command: list[str], ready: str, log: Path) -> Iterator[None]:
     """A process that answers at `ready`, and is gone afterwards."""
     with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
         try:
-            until(lambda: answers(ready), seconds=START_SECONDS, otherwise=log.read_text)
+            wait_until(lambda: answers(ready), seconds=SLOW_SECONDS, otherwise=log.read_text)
             yield
         finally:
             process.send_signal(signal.SIGKILL)
@@ -138,14 +137,6 @@ def repeated(work: Callable[[], object]) -> Iterator[None]:
         thread.join()
     if errors:
         raise errors[0]
-
-
-def until(truth: Callable[[], object], *, seconds: float, otherwise: Callable[[], str]) -> None:
-    """Ask until something holds, four times a second: those asked have no way to call back."""
-    end = time.monotonic() + seconds
-    while not truth():
-        assert time.monotonic() < end, otherwise()
-        time.sleep(0.25)
 
 
 def answers(address: str) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2
-from support.fake_service import SEED, Failure, FakeService, serving
+from support.fake_service import SEED, Failure, FakeService
 
 import vaeserve
 from vaeserve import AsyncClient, Client, calls
@@ -25,17 +25,6 @@ FULL = Failure(
     details=(error_details_pb2.RetryInfo(retry_delay=Duration(nanos=1_000_000)),),
     trailers=(("grpc-retry-pushback-ms", "1"),),
 )
-
-
-@pytest.fixture
-def service() -> FakeService:
-    return FakeService()
-
-
-@pytest.fixture
-def target(service: FakeService) -> Iterator[str]:
-    with serving(service) as target:
-        yield target
 
 
 def read_blocking(target: str, *args: Any, **kwargs: Any) -> list[vaeserve.SampleChunk]:
