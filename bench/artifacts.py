@@ -60,7 +60,7 @@ def _train(name: ModelName, out: Path) -> None:
     print(f"making model {name} in {out.relative_to(ROOT)}: a minute or two, once", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder) / "pictures.npy"
-        np.save(rows, _pictures())
+        np.save(rows, drawn_pictures(PICTURES))
         command = [sys.executable, "-m", "training", "fit", *HOW[name], "--epochs", "1", "--data", str(rows)]
         command += ["--device", "cpu", "--run-dir", str(Path(folder) / "run"), "--out", str(out)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -68,8 +68,8 @@ def _train(name: ModelName, out: Path) -> None:
         raise RuntimeError(f"{name} cannot be made:\n{done.stderr}")
 
 
-def _pictures() -> np.ndarray:
-    """uint8 [N, 28, 28], as dark as handwritten digits."""
+def drawn_pictures(count: int) -> np.ndarray:
+    """uint8 [count, 28, 28], as dark as handwritten digits."""
     draws = np.random.default_rng(0)
-    shape = (PICTURES, 28, 28)
+    shape = (count, 28, 28)
     return draws.integers(0, 256, shape, dtype=np.uint8) * (draws.random(shape, np.float32) < 0.19)

@@ -34,10 +34,15 @@ def tree(pid: int) -> Iterator[int]:
             yield from tree(int(child))
 
 
+def process_ticks(pid: int) -> int:
+    """Processor time, user and system, of a process so far; 0 if it is gone."""
+    fields = _read(PROC / str(pid) / "stat").rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12]) if fields else 0
+
+
 def tree_ticks(pid: int) -> int:
-    """Processor time, user and system, of a process and its descendants so far."""
-    fields = [_read(PROC / str(each) / "stat").rpartition(")")[2].split() for each in tree(pid)]
-    return sum(int(values[11]) + int(values[12]) for values in fields if values)
+    """Processor time of a process and its descendants so far."""
+    return sum(map(process_ticks, tree(pid)))
 
 
 def tree_pss_mib(pid: int) -> float:

@@ -23,7 +23,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench.machine import busy_ticks
+from bench.artifacts import drawn_pictures
+from bench.machine import busy_ticks, process_ticks
 from training.datasets import mnist
 from training.errors import TrainingError
 
@@ -64,15 +65,10 @@ class Worker:
 
     def turn(self, steps: int) -> Turn:
         """Timed steps, and what went on beside them."""
-        busy, own = busy_ticks(), self._ticks()
+        busy, own = busy_ticks(), process_ticks(self.process.pid)
         seconds = self.seconds(steps)
-        others = busy_ticks() - busy - (self._ticks() - own)
+        others = busy_ticks() - busy - (process_ticks(self.process.pid) - own)
         return Turn(seconds, others / os.sysconf("SC_CLK_TCK") / seconds / (os.cpu_count() or 1))
-
-    def _ticks(self) -> int:
-        """Processor time of this process so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])  # user and system
 
     def _answer(self) -> str:
         assert self.process.stdout is not None
@@ -121,10 +117,8 @@ def pictures() -> np.ndarray:
     """uint8 [N, 28, 28]."""
     try:
         return mnist.read(os.environ, mirrors=()).train.rows[:, 0].numpy()
-    except TrainingError:  # not at hand: as many, as black
-        draws = np.random.default_rng(0)
-        shape = (60_000, 28, 28)
-        return draws.integers(0, 256, shape, dtype=np.uint8) * (draws.random(shape, np.float32) < 0.19)
+    except TrainingError:  # MNIST is not at hand
+        return drawn_pictures(60_000)
 
 
 def main() -> None:
