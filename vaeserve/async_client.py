@@ -1,4 +1,4 @@
-"""The asyncio client: the blocking client's methods, awaited."""
+"""The asyncio client: the methods of the blocking client as coroutines."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -11,7 +11,7 @@ from vaeserve import calls, channel, errors, methods, responses
 from vaeserve.base_client import BaseClient
 from vaeserve.calls import Call, ModelChoice, SampleStreamCall
 from vaeserve.results import SampleChunk
-from vaeserve.resuming import Resuming
+from vaeserve.resuming import ResumableStream
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,7 +32,7 @@ def _method(
 def _stream(
     call: Callable[Concatenate[ModelChoice, P], SampleStreamCall],
 ) -> "Callable[Concatenate[AsyncClient, P], AsyncGenerator[SampleChunk, None]]":
-    """The method that makes a call whose answer is a stream. What cannot be sent is refused before the first step."""
+    """The method that makes a call whose answer is a stream. Wrong arguments raise at once, not in the first step."""
 
     @methods.describes(call, returns=AsyncGenerator[SampleChunk, None])
     def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[SampleChunk, None]:
@@ -42,9 +42,9 @@ def _stream(
 
 
 class AsyncClient(BaseClient[grpc.aio.Channel]):
-    """A connection to a server, to be made and used in one event loop. See `Client`.
+    """A connection to a server, made and used in one event loop. Its methods are those of `Client`.
 
-    A cancelled await cancels the call, on the server too. Outside a running event loop the constructor raises
+    Cancelling an await cancels the call, on the server too. Outside a running event loop the constructor raises
     RuntimeError.
 
         async with vaeserve.AsyncClient("127.0.0.1:50051") as client:
@@ -64,7 +64,7 @@ class AsyncClient(BaseClient[grpc.aio.Channel]):
     health = _method(calls.health)
 
     async def close(self) -> None:
-        """Give up calls in flight and free the connection. May be called again."""
+        """Cancel the calls in flight and close the connections. May be called again."""
         for one in self._channels.all:
             await one.close()
 
@@ -86,7 +86,7 @@ class AsyncClient(BaseClient[grpc.aio.Channel]):
         return call.read(response, responses.timing(trailers))
 
     async def _follow(self, call: SampleStreamCall) -> AsyncGenerator[SampleChunk, None]:
-        stream = Resuming(call)
+        stream = ResumableStream(call)
         while not stream.over:
             rpc: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._channels.next().unary_stream(call.path)
             answers = rpc(

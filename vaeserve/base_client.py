@@ -31,15 +31,15 @@ class BaseClient(ABC, Generic[C]):
     ) -> None:
         """Connects on the first call.
 
-        target           "HOST:PORT", or any name gRPC can resolve; calls go round all its addresses
-        model            which model shall answer; None leaves it to the server
-        version          which version of it; None means the newest ready one
-        timeout          seconds that a call may take, retries included; None waits for ever
-        tls              how to encrypt and whom to trust; True: the certificates that gRPC comes with; False: neither
-        api_key          the key that servers with tenants ask for; without TLS whoever is on the way can read it
-        api_key_file     instead, a file that holds it, read again when it changes
-        channels         connections to each address, used in turn: of a server's workers, each connection reaches one
-        embedding_space  of the vectors already stored: every encode that names no other relies on it
+        target           "HOST:PORT", or any name gRPC can resolve; calls take turns among all its addresses
+        model            the model to ask; None: the server's default
+        version          its version; None: the server's choice, by default the newest ready one
+        timeout          seconds that a call may take, retries included; None: no limit
+        tls              how to encrypt and whom to trust; True: TLS with gRPC's own list of authorities; False: no TLS
+        api_key          the key that servers with tenants ask for; without TLS it can be read on the way
+        api_key_file     a file that holds the key instead, read again when it changes
+        channels         connections to each address, used in turn; each reaches one of the server's workers
+        embedding_space  the space of the vectors already stored; every `encode` that names no other must match it
 
         Raises InvalidInput for a file that cannot be read or used.
         """
@@ -49,9 +49,9 @@ class BaseClient(ABC, Generic[C]):
         self._channels = Rotation(partial(self._open, target, tls), channels)
 
     def using(self, model: str | None, version: str | int | None = None) -> Self:
-        """A client of another model over the same connection. Closing one closes both.
+        """A client of another model over the same connections. Closing one client closes both.
 
-        An embedding space that was pinned is not the other model's, and is not taken along.
+        The new client has no pinned embedding space, since that space belongs to the first model.
         """
         other = copy.copy(self)
         other._model = calls.choose(model, version)

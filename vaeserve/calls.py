@@ -1,7 +1,7 @@
-"""The RPCs as pure functions from arguments to a call, ready to be made; the clients add the making.
+"""The RPCs as pure functions: each turns arguments into a call, which a client then makes.
 
-These functions are the methods of `Client` and `AsyncClient`, less the model, which the client knows. They raise
-InvalidInput for what cannot be sent; everything else is for the server to judge.
+These functions are the methods of `Client` and `AsyncClient`, which pass their own model. They raise InvalidInput for
+arguments that cannot be sent. The server checks everything else.
 """
 
 from collections.abc import Callable
@@ -39,21 +39,21 @@ _LATENTS = {"mean": pb.LATENT_MODE_MEAN, "draw": pb.LATENT_MODE_DRAW}
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[R]):
-    """One RPC, ready to be made."""
+    """One RPC, ready to send."""
 
     path: str  # "/package.Service/Method"
     request: Message
-    parse: Callable[[bytes], Any]  # the response's bytes to its message
-    read: Callable[[Any, Timing], R]  # the response's message to the result
+    parse: Callable[[bytes], Any]  # from the response's bytes to its message
+    read: Callable[[Any, Timing], R]  # from the response's message to the result
 
 
 @dataclass(frozen=True, slots=True)
 class SampleStreamCall:
-    """The one RPC that answers with a stream, ready to be made."""
+    """The one RPC that answers with a stream, ready to send."""
 
     path: str  # "/package.Service/Method"
     request: pb.SampleStreamRequest
-    timeout: float | None  # seconds for all of it
+    timeout: float | None  # seconds for the whole stream; None: no limit
 
     @staticmethod
     def read(response: bytes) -> SampleChunk:
@@ -87,15 +87,15 @@ def sample(
 ) -> Call[Samples]:
     """Draw `count` items from the model.
 
-    Row i of a seed is one fixed thing: sample(100, seed=5).items[7] equals sample(1, seed=5, first_row=7).items[0].
+    Row i of a seed is always the same: sample(100, seed=5).items[7] equals sample(1, seed=5, first_row=7).items[0].
 
     count         1 to the model's `max_request_rows`
     seed          0 to 2^63 - 1; the server picks one by default and returns it
-    first_row     the place of the first row in the endless sequence that the seed defines
+    first_row     index of the first row in the endless sequence that the seed defines
     temperature   a factor on the prior's standard deviation, 0 to 4; below 1: more typical, less varied
     output        the "mean" of p(x | z), or a "draw" from it
     encoding      "float32" in the model's value range, or 0..255 as "uint8" (a quarter of the bytes) or "png" files
-    want_latents  whether `latents` [rows, latent] come back too
+    want_latents  whether to return `latents` [rows, latent] too
 
     Raises InvalidInput, NotFound (the model), QueueFull, DeadlineExceeded, Unavailable or another VaeServeError.
     """
@@ -125,19 +125,19 @@ def sample_stream(
     chunk_rows: int | None = None,
     timeout: float | None = None,
 ) -> SampleStreamCall:
-    """Draw any number of items, chunk by chunk, as fast as they are taken: neither side keeps more than a few.
+    """Draw any number of items, in chunks, as fast as they are read. Neither side holds more than a few chunks.
 
-    The rows are those of sample. Chunks come in row order; close() the iterator, or leave it to the garbage collector,
-    to end the stream early. Where a stream breaks off because the server leaves or is full, the rest is asked for
-    anew, of the same model version: what arrives is the same. The server serves streams behind smaller calls.
+    The rows equal those of `sample`, and chunks come in row order. To end the stream early, close() the iterator or
+    drop it. If the stream breaks off because the server shuts down or is full, the client asks the same model version
+    for the rest, whose rows are the same. The server lets smaller calls go first.
 
     count         1 to 2^48 - first_row
-    chunk_rows    rows in a chunk, 1 to the model's `max_request_rows`; by default about a MiB, at most 256
-    timeout       seconds for the whole stream; None, whatever the client's own is, lets it last as long as its reader
+    chunk_rows    rows in a chunk, 1 to the model's `max_request_rows`; by default about 1 MiB, at most 256 rows
+    timeout       seconds for the whole stream; None: no limit, whatever the client's own timeout is
     the others    as for sample
 
-    Raises as sample, from the iteration; FailedPrecondition if nobody has the version any more that the stream began
-    with.
+    Raises what `sample` raises, while iterating; FailedPrecondition if the rest would come from another model than the
+    rows before.
     """
     request = pb.SampleStreamRequest(
         model=model.selector,
@@ -163,16 +163,16 @@ def encode(
     expect_embedding_space: str | None = None,
     want_kl: bool = False,
 ) -> Call[Posteriors]:
-    """The approximate posterior q(z | x) of each item, whose mean serves as its embedding.
+    """The approximate posterior q(z | x) of each item. Its mean serves as the embedding.
 
-    items                   [rows, channels, height, width] or [rows, features]: uint8 meaning 0..255, or floats in the
-                            model's value range; no axis is guessed, so that one item is items[None]
+    items                   [rows, channels, height, width] or [rows, features]: uint8 for 0..255, or floats in the
+                            model's value range; the axis of rows is required, so that one item is items[None]
     draws                   latents to draw from each posterior, 0 to 64
-    seed, first_row         of the draws: pages of one data set under one seed equal the whole
-    expect_embedding_space  the space of the vectors already stored; None takes the client's own, if it has one, or any
-    want_kl                 whether `kl` [rows], in nats, comes back too
+    seed, first_row         of the draws: pages of a data set under one seed give the same as one request
+    expect_embedding_space  the space of the vectors already stored; None: the client's own, or any if it has none
+    want_kl                 whether to return `kl` [rows], in nats, too
 
-    Raises EmbeddingSpaceMismatch when the model's space is another than the one expected; InvalidInput (wrong type,
+    Raises EmbeddingSpaceMismatch if the model's space differs from the one expected; InvalidInput (wrong type,
     shape, range, NaN), NotFound, QueueFull, DeadlineExceeded, Unavailable or another VaeServeError.
     """
     request = pb.EncodeRequest(
@@ -196,14 +196,14 @@ def reconstruct(
     first_row: int = 0,
     encoding: Encoding = "float32",
 ) -> Call[Reconstructions]:
-    """Encode items, decode one latent of each, and say in nats how well the model explains them.
+    """Encode items, decode one latent of each, and score in nats how well the model explains them.
 
     items            as for encode
     latent           the "mean" of q(z | x), or a "draw" from it
     seed, first_row  of the draw, which equals draw 0 of encode under the same seed
     encoding         as for sample
 
-    Raises as encode, without EmbeddingSpaceMismatch.
+    Raises what `encode` raises, except EmbeddingSpaceMismatch.
     """
     request = pb.ReconstructRequest(
         model=model.selector,
@@ -225,7 +225,7 @@ def decode(
     first_row: int = 0,
     encoding: Encoding = "float32",
 ) -> Call[Decoded]:
-    """The items of given latents.
+    """Decode latents into items.
 
     latents          [rows, latent], finite floats
     output           the "mean" of p(x | z), or a "draw" from it
@@ -253,15 +253,15 @@ def score(
     seed: int | None = None,
     first_row: int = 0,
 ) -> Call[Scores]:
-    """How probable items are: log p(x) of each, estimated by importance sampling with q(z | x) as proposal.
+    """Estimate log p(x) of each item, by importance sampling with q(z | x) as the proposal.
 
     items               as for encode
-    importance_samples  latents drawn and decoded for each item, 1 to 10,000, and 2^20 at most over all rows; more take
-                        longer in proportion, and come closer to log p(x)
-    seed, first_row     of the draws: pages of one data set under one seed equal the whole
+    importance_samples  latents to draw and decode for each item, 1 to 10,000, and at most 2^20 over all rows; more
+                        take longer in proportion, and come closer to log p(x)
+    seed, first_row     of the draws: pages of a data set under one seed give the same as one request
 
-    Under a Bernoulli likelihood p(x) is that of black and white items: binarise grey ones, or compare figures only with
-    each other. Raises as encode, without EmbeddingSpaceMismatch.
+    A Bernoulli likelihood describes black and white items: binarise grey ones, or compare their scores only with each
+    other. Raises what `encode` raises, except EmbeddingSpaceMismatch.
     """
     request = pb.ScoreRequest(
         model=model.selector,
@@ -274,7 +274,7 @@ def score(
 
 
 def list_models(model: ModelChoice) -> Call[tuple[ModelSummary, ...]]:  # noqa: ARG001 - a list is of all models
-    """Every model version the server knows, ready or not, by name and then newest first."""
+    """Every model version that the server knows, ready or not: by name, then newest first."""
     return _call("ListModels", pb.ListModelsRequest(), pb.ListModelsResponse, responses.summaries)
 
 
@@ -284,9 +284,9 @@ def get_model(model: ModelChoice) -> Call[ModelInfo]:
 
 
 def health(model: ModelChoice, service: str = "") -> Call[str]:  # noqa: ARG001 - health is the server's
-    """The health of the server, or of one gRPC service of it: "SERVING" or "NOT_SERVING". Never retried.
+    """The health of the server, or of one of its gRPC services: "SERVING" or "NOT_SERVING". Never retried.
 
-    Raises NotFound for a service the server does not know, Unavailable where no server answers.
+    Raises NotFound for a service that the server does not know, Unavailable if no server answers.
     """
     return Call(
         path="/grpc.health.v1.Health/Check",

@@ -11,7 +11,7 @@ from vaeserve import calls, channel, errors, methods, responses
 from vaeserve.base_client import BaseClient
 from vaeserve.calls import Call, ModelChoice, SampleStreamCall
 from vaeserve.results import SampleChunk
-from vaeserve.resuming import Resuming
+from vaeserve.resuming import ResumableStream
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,7 +30,7 @@ def _method(call: Callable[Concatenate[ModelChoice, P], Call[R]]) -> "Callable[C
 def _stream(
     call: Callable[Concatenate[ModelChoice, P], SampleStreamCall],
 ) -> "Callable[Concatenate[Client, P], Generator[SampleChunk, None, None]]":
-    """The method that makes a call whose answer is a stream. What cannot be sent is refused before the first step."""
+    """The method that makes a call whose answer is a stream. Wrong arguments raise at once, not in the first step."""
 
     @methods.describes(call, returns=Generator[SampleChunk, None, None])
     def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> Generator[SampleChunk, None, None]:
@@ -42,8 +42,8 @@ def _stream(
 class Client(BaseClient[grpc.Channel]):
     """A connection to a server. Its methods, documented in `vaeserve.calls`, raise `vaeserve.VaeServeError`.
 
-    Many threads may share one client: calls run side by side, and the server batches them. A process made by fork must
-    make its own: gRPC's connections do not survive a fork.
+    Threads may share one client: their calls run at the same time, and the server batches them. After a fork, the
+    child process must make its own client: gRPC's connections do not survive a fork.
 
         with vaeserve.Client("127.0.0.1:50051") as client:
             samples = client.sample(64, seed=5)
@@ -62,7 +62,7 @@ class Client(BaseClient[grpc.Channel]):
     health = _method(calls.health)
 
     def close(self) -> None:
-        """Give up calls in flight and free the connection. May be called again."""
+        """Cancel the calls in flight and close the connections. May be called again."""
         for one in self._channels.all:
             one.close()
 
@@ -83,7 +83,7 @@ class Client(BaseClient[grpc.Channel]):
         return call.read(response, responses.timing(ended.trailing_metadata()))
 
     def _follow(self, call: SampleStreamCall) -> Generator[SampleChunk, None, None]:
-        stream = Resuming(call)
+        stream = ResumableStream(call)
         while not stream.over:
             rpc: grpc.UnaryStreamMultiCallable[bytes, bytes] = self._channels.next().unary_stream(call.path)
             answers = rpc(

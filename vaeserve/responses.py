@@ -1,4 +1,4 @@
-"""The API's responses as results."""
+"""From the API's response messages to the client's results."""
 
 from vaeserve import png, tensors
 from vaeserve.errors import Trailers
@@ -33,9 +33,9 @@ _SOURCES = {
 
 
 def timing(trailers: Trailers) -> Timing:
-    """What the server says in its trailers of where the time went."""
-    said = dict(trailers)
-    queue, run, rows = (said.get(f"vae-{key}") for key in ("queue-seconds", "run-seconds", "batch-rows"))
+    """The timing that the server reports in its trailers."""
+    facts = dict(trailers)
+    queue, run, rows = (facts.get(f"vae-{key}") for key in ("queue-seconds", "run-seconds", "batch-rows"))
     return Timing(
         queue_seconds=None if queue is None else float(queue),
         run_seconds=None if run is None else float(run),

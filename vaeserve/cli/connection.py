@@ -1,4 +1,4 @@
-"""Which server and model a command talks to, and what becomes of the errors it meets."""
+"""How a command connects: the options for server, model and access, and the exit codes of errors."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
@@ -20,11 +20,11 @@ Decorator: TypeAlias = Callable[[Callable[..., None]], Callable[..., None]]
 
 DEFAULT_TARGET = "127.0.0.1:50051"
 TARGET_VARIABLE = "VAESERVE_TARGET"
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+INTERRUPTED = 130  # 128 + SIGINT, as in shells
 
 ACCESS_VARIABLES = {
     "tls_ca": "VAESERVE_TLS_CA",
-    # Not VAESERVE_TLS_CERTIFICATE and VAESERVE_TLS_KEY: those are the server's own, and a container may hold both.
+    # Not VAESERVE_TLS_CERTIFICATE and VAESERVE_TLS_KEY: the server reads those, and a container may set both pairs.
     "tls_certificate": "VAESERVE_CLIENT_CERTIFICATE",
     "tls_key": "VAESERVE_CLIENT_KEY",
     "tls_server_name": "VAESERVE_TLS_SERVER_NAME",
@@ -48,11 +48,13 @@ _MODEL_OPTIONS: tuple[Decorator, ...] = (
     click.option("--version", metavar="N", help="The model's version; by default the newest ready one."),
 )
 _ACCESS_OPTIONS: tuple[Decorator, ...] = (
-    _access_option("tls_ca", "Encrypt, and trust servers whose certificate these (PEM) have issued.", type=_FILE),
-    _access_option("tls_certificate", "Encrypt, and show this certificate (PEM) to who asks for one.", type=_FILE),
+    _access_option("tls_ca", "Encrypt, and trust certificates that these authorities (PEM) have issued.", type=_FILE),
+    _access_option("tls_certificate", "Encrypt, and show this certificate (PEM) to servers that ask.", type=_FILE),
     _access_option("tls_key", "The private key (PEM) of that certificate.", type=_FILE),
     _access_option(
-        "tls_server_name", "Encrypt; the server's name, where it is not the host of --target.", metavar="NAME"
+        "tls_server_name",
+        "Encrypt; the name in the server's certificate, if not the host of --target.",
+        metavar="NAME",
     ),
     _access_option("api_key_file", "A file with an API key, for servers with tenants.", type=_FILE),
 )
@@ -60,7 +62,7 @@ _ACCESS_OPTIONS: tuple[Decorator, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The options of encryption and keys."""
+    """The values of the options for TLS and keys."""
 
     tls_ca: str | None
     tls_certificate: str | None
@@ -73,14 +75,14 @@ class Access:
         return Access(**{name: environment.get(variable) or None for name, variable in ACCESS_VARIABLES.items()})
 
     def tls(self) -> Tls | bool:
-        """TLS if any option speaks of it."""
+        """The TLS settings, or False if no option for TLS is given."""
         if not (self.tls_ca or self.tls_certificate or self.tls_key or self.tls_server_name):
             return False
         return Tls(self.tls_ca, self.tls_certificate, self.tls_key, self.tls_server_name)
 
 
 class BadInput(click.ClickException):
-    """The user's mistake, in one line."""
+    """A mistake of the user, in one line."""
 
     exit_code = 2
 
@@ -109,7 +111,7 @@ class Connection:
 
 
 def connected(command: Callable[Concatenate[Client, P], None]) -> Callable[..., None]:
-    """Give a command a client, the options that say of what, and the exit codes of the program."""
+    """Give a command a client, the options for server and model, and the exit codes of the program."""
     return _with_connection(_with_client(command), timeout=30.0)
 
 
@@ -124,7 +126,7 @@ def probing(command: Callable[Concatenate[Client, P], None]) -> Callable[..., No
 
 
 def pin(client: Client) -> tuple[Client, ModelInfo]:
-    """The model that answers now, and a client of exactly this version: all pages shall come from one model."""
+    """A client of exactly the version that answers now, and that version: all pages must come from one model."""
     model = client.get_model()
     return client.using(model.summary.model.name, model.summary.model.version), model
 
@@ -155,7 +157,7 @@ def _with_connection(
         *, target: str, model: str | None = None, version: str | None = None, timeout: float, **options: Any
     ) -> None:
         access = Access(**{name: options.pop(name) for name in ACCESS_VARIABLES})
-        with _explained(target, timeout):
+        with _errors_in_one_line(target, timeout):
             command(Connection(target, model, version, timeout, access), **options)
 
     decorated: Callable[..., None] = run
@@ -165,13 +167,13 @@ def _with_connection(
 
 
 @contextmanager
-def _explained(target: str, timeout: float) -> Iterator[None]:
-    """Turn what goes wrong into one line and an exit code."""
+def _errors_in_one_line(target: str, timeout: float) -> Iterator[None]:
+    """Turn errors into one line and an exit code."""
     try:
         yield
     except VaeServeError as error:
         _fail(error, target, timeout)
-    except OSError as error:  # files: not there, not readable, no space left
+    except OSError as error:  # of files: missing, unreadable, no space left
         raise BadInput(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
     except KeyboardInterrupt:
         click.get_current_context().exit(INTERRUPTED)

@@ -1,4 +1,4 @@
-"""`vaeserve decode`."""
+"""`vaeserve decode`: latents from a file become items."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from vaeserve.cli.output import Output
 from vaeserve.client import Client
 
 
-@click.command(short_help="Items of latents.")
+@click.command(short_help="Decode latents into items.")
 @click.argument("latents", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="LATENTS.npy|npz")
 @noise.draw
 @noise.seeding
@@ -31,7 +31,7 @@ def decode(
     out: Output,
     as_json: bool,
 ) -> None:
-    """The items of latents [rows, latent], e.g. of the .npz that `sample` or `encode` wrote."""
+    """Decode latents [rows, latent] into items, e.g. from the .npz that `sample` or `encode` wrote."""
     pinned, model = pin(client)
     rows = sources.read_array(latents, "latents", "mean")
     if rows.ndim != 2 or rows.shape[1] != model.latent_size or not len(rows):

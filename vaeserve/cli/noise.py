@@ -6,9 +6,9 @@ import click
 
 _seed = click.option("--seed", type=int, metavar="N", help="The same seed gives the same rows; by default a new one.")
 _first_row = click.option(
-    "--first-row", type=int, default=0, metavar="N", help="Where in the seed's sequence to begin."
+    "--first-row", type=int, default=0, metavar="N", help="The index in the seed's sequence to begin at."
 )
-draw = click.option("--draw", is_flag=True, help="A draw from p(x | z) instead of its mean.")
+draw = click.option("--draw", is_flag=True, help="Return a draw from p(x | z) instead of its mean.")
 
 
 def seeding(command: Callable[..., None]) -> Callable[..., None]:

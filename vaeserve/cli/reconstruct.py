@@ -1,4 +1,4 @@
-"""`vaeserve reconstruct`."""
+"""`vaeserve reconstruct`: pictures or arrays are encoded, decoded and scored."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ SCORES = ("reconstruction_nll", "kl", "elbo", "elbo_percentile")
 COLUMNS = 10
 
 
-@click.command(short_help="Pictures or arrays through the model and back, scored.")
+@click.command(short_help="Encode and decode pictures or arrays, and score them.")
 @sources.inputs
 @click.option("--draw", is_flag=True, help="Decode a draw from q(z | x) instead of its mean.")
 @noise.seeding
@@ -38,9 +38,9 @@ def reconstruct(
     out: Output,
     as_json: bool,
 ) -> None:
-    """Send pictures (files, folders) or arrays (.npy, .npz) through the model, and score them.
+    """Encode and decode pictures (files, folders) or arrays (.npy, .npz), and score them.
 
-    A low percentile, of the ELBO among held-out training rows, marks an item unlike the training data.
+    A low percentile of the ELBO among held-out training rows marks an item unlike the training data.
     """
     pinned, model = pin(client)
     loaded = sources.load(inputs, model, resize=resize)

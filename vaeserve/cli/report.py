@@ -1,4 +1,4 @@
-"""What a command says it did: a line for people, or JSON for scripts."""
+"""The report of a command: a line for people, or JSON for scripts."""
 
 import dataclasses
 import json
@@ -16,8 +16,8 @@ LISTED_ROWS = 20
 json_option = click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 
 
-class Finished(Protocol):
-    """Work that is done, in however many requests."""
+class FinishedWork(Protocol):
+    """Work that is done, in one or more requests."""
 
     @property
     def rows(self) -> int: ...
@@ -29,8 +29,8 @@ class Finished(Protocol):
     def seed(self) -> int: ...
 
 
-def done(work: Finished, model: ModelInfo, out: Output, *, as_json: bool, **facts: Any) -> None:
-    """Say what was asked of which model and where it went; `facts` are for scripts."""
+def done(work: FinishedWork, model: ModelInfo, out: Output, *, as_json: bool, **facts: Any) -> None:
+    """Report rows, seed, model, speed and file; `facts` are added to the JSON."""
     ref, rate = model.summary.model, work.rows / work.seconds
     if as_json:
         emit({
@@ -47,7 +47,7 @@ def done(work: Finished, model: ModelInfo, out: Output, *, as_json: bool, **fact
 
 
 def list_scores(names: Sequence[str], scores: Mapping[str, Floats], *, heads: Sequence[str]) -> None:
-    """A table with a line for each input and a column for each score, unless there are more than LISTED_ROWS inputs."""
+    """Print a line for each input and a column for each score, unless there are more than LISTED_ROWS inputs."""
     if len(names) <= LISTED_ROWS:
         rows = zip(*(values.tolist() for values in scores.values()), strict=True)
         table(("input", *heads), [(name, *(f"{v:.1f}" for v in row)) for name, row in zip(names, rows, strict=True)])
@@ -59,12 +59,12 @@ def score_facts(names: Sequence[str], scores: Mapping[str, Floats]) -> dict[str,
 
 
 def emit(value: Any) -> None:
-    """A value as one line of JSON."""
+    """Print a value as one line of JSON."""
     click.echo(json.dumps(value))
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Aligned columns, numbers to the right."""
+    """Print aligned columns, numbers to the right."""
     lines = [tuple(heads), *map(tuple, rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:

@@ -1,4 +1,4 @@
-"""`vaeserve sample`."""
+"""`vaeserve sample`: draw items, in pages or as one stream."""
 
 import time
 from collections.abc import Generator, Iterator
@@ -21,7 +21,9 @@ from vaeserve.tensors import Items
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="Below 1: less varied.")
 @noise.draw
 @click.option(
-    "--stream", is_flag=True, help="As one stream, written to an .npy as it comes: any number of rows, little memory."
+    "--stream",
+    is_flag=True,
+    help="As one stream, written to an .npy as it arrives: any number of rows, little memory.",
 )
 @output.columns
 @output.writing(
@@ -77,16 +79,16 @@ def sample(
 
 
 @dataclass(frozen=True, slots=True)
-class Streamed:
-    """What became of a stream."""
+class StreamResult:
+    """The facts of a finished stream."""
 
     rows: int
     seconds: float
     seed: int
 
 
-def _write(chunks: Generator[SampleChunk, None, None], out: Output, *, shape: tuple[int, ...]) -> Streamed:
-    """The items of a stream into a file as they come."""
+def _write(chunks: Generator[SampleChunk, None, None], out: Output, *, shape: tuple[int, ...]) -> StreamResult:
+    """Write the items of a stream to a file as they arrive."""
     seeds: set[int] = set()
     started = time.perf_counter()
     with closing(chunks), pages.progress("sampling", shape[0], shown=True) as advance:
@@ -99,4 +101,4 @@ def _write(chunks: Generator[SampleChunk, None, None], out: Output, *, shape: tu
 
         out.write_rows(items(), shape=shape)
     (seed,) = seeds
-    return Streamed(shape[0], time.perf_counter() - started, seed)
+    return StreamResult(shape[0], time.perf_counter() - started, seed)

@@ -1,4 +1,4 @@
-"""`vaeserve score`."""
+"""`vaeserve score`: estimate log p(x) of pictures or arrays."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from vaeserve.client import Client
 SCORES = ("log_evidence", "elbo", "elbo_percentile", "effective_samples")
 
 
-@click.command(short_help="How probable pictures or arrays are: log p(x).")
+@click.command(short_help="Estimate log p(x) of pictures or arrays.")
 @sources.inputs
 @click.option(
     "-k",
@@ -21,7 +21,7 @@ SCORES = ("log_evidence", "elbo", "elbo_percentile", "effective_samples")
     type=click.IntRange(1, 10_000),
     default=64,
     show_default=True,
-    help="Latents drawn of each item: more take longer and come closer to log p(x).",
+    help="Latents to draw for each item: more take longer and come closer to log p(x).",
 )
 @noise.seeding
 @output.writing(
@@ -42,7 +42,7 @@ def score(
 ) -> None:
     """Estimate log p(x), in nats, of pictures (files, folders) or arrays (.npy, .npz) by importance sampling.
 
-    A low percentile, of the ELBO among held-out training rows, marks an item unlike the training data.
+    A low percentile of the ELBO among held-out training rows marks an item unlike the training data.
     """
     pinned, model = pin(client)
     loaded = sources.load(inputs, model, resize=resize)
@@ -64,7 +64,7 @@ def score(
     scores = {name: paged.joined(name) for name in SCORES}
     out.write_arrays(scores)
     log_evidence = scores["log_evidence"].astype(np.float64)
-    # The mean's own uncertainty, from how rows differ; one row has none.
+    # The standard error of the mean over rows; a single row has none.
     error = float(log_evidence.std(ddof=1) / np.sqrt(len(items))) if len(items) > 1 else None
     if not as_json:
         report.list_scores(loaded.names, scores, heads=("log p(x)", "ELBO", "percentile", "effective samples"))

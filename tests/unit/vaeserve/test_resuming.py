@@ -14,7 +14,7 @@ from support.fake_service import SEED, Failure, FakeService
 
 import vaeserve
 from vaeserve import AsyncClient, Client, calls
-from vaeserve.resuming import Resuming
+from vaeserve.resuming import ResumableStream
 from vaeserve.v1 import vaeserve_pb2 as pb
 
 Read = Callable[..., list[vaeserve.SampleChunk]]
@@ -143,7 +143,7 @@ class Stream:
     def __init__(self, **fields: Any) -> None:
         self.now = 0.0
         call = calls.sample_stream(calls.choose(None, None), 10, **fields)
-        self.resuming = Resuming(call, clock=lambda: self.now, jitter=lambda: 1.0)
+        self.resuming = ResumableStream(call, clock=lambda: self.now, jitter=lambda: 1.0)
         tensor = pb.Tensor(dtype=pb.DATA_TYPE_FLOAT32, shape=[2, 1], data=bytes(8))
         self.resuming.take(pb.SampleStreamResponse(items=tensor, seed=1).SerializeToString())
 
