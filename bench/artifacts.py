@@ -1,6 +1,6 @@
-"""The models that are served: `default` is the one in exported/, the others are made here once and kept in bench/cache.
+"""The benchmark's models: `default` is in exported/, the others are trained once and kept in bench/cache.
 
-How well a model was trained does not change how fast it runs, so these see one epoch of drawn pictures.
+Training does not change how fast a model runs, so one epoch of random pictures is enough.
 """
 
 import hashlib
@@ -23,19 +23,19 @@ MODELS: tuple[ModelName, ...] = get_args(ModelName)
 CACHE = ROOT / "bench" / "cache"
 EXPORTED = ROOT / "exported" / "mnist" / "1"
 HOW = {"mlp": ("--config", "bench/mlp.toml"), "seed": ("--preset", "seed")}
-PICTURES = 700  # a tenth of them held out: export proves itself on 64 rows
+PICTURES = 700  # a tenth is held out, and export checks itself on 64 rows
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """A folder for `--models` that holds one model in one version."""
+class ServedModel:
+    """A folder for `--models` that holds one version of one model."""
 
     folder: Path
     artifact: Artifact
 
 
-def model(name: ModelName) -> Served:
-    """One of MODELS; made if it is not there, or was made by other code than today's."""
+def model(name: ModelName) -> ServedModel:
+    """One of MODELS. It is trained if it is missing, or if the code of training has changed since."""
     source = hashlib.sha256(_source(name)).hexdigest()[:12]
     folder = CACHE / f"{name}-{source}"
     version = folder / name / "1"
@@ -45,11 +45,11 @@ def model(name: ModelName) -> Served:
             shutil.copytree(EXPORTED, version)
         else:
             _train(name, version)
-    return Served(folder, artifact.read(version))
+    return ServedModel(folder, artifact.read(version))
 
 
 def _source(name: ModelName) -> bytes:
-    """What decides the artifact."""
+    """All bytes that decide the artifact."""
     if name == "default":
         return (EXPORTED / artifact.SUMS).read_bytes()
     code = sorted((ROOT / "training").rglob("*.py"))
