@@ -61,7 +61,7 @@ std::vector<std::shared_ptr<grpc::Channel>> Connect(const Options& options) {
   for (int i = 0; i < options.channels; ++i) {
     channels.push_back(grpc::CreateCustomChannel(options.target, grpc::InsecureChannelCredentials(), arguments));
     if (!channels.back()->WaitForConnected(std::chrono::system_clock::now() + kConnectSeconds)) {
-      throw std::runtime_error("nobody answers at " + options.target);
+      throw std::runtime_error("no server answers at " + options.target);
     }
   }
   return channels;

@@ -27,7 +27,7 @@ INTERVAL = "500ms"  # between scrapes, and between evaluations: far shorter than
 
 
 class Prometheus:
-    """Asked over its HTTP API."""
+    """A Prometheus, queried over its HTTP API."""
 
     def __init__(self, port: int) -> None:
         self.address = f"127.0.0.1:{port}"
@@ -65,7 +65,7 @@ def prometheus(
 
 @contextmanager
 def alertmanager(webhook: str, folder: Path) -> Iterator[str]:
-    """An Alertmanager that tells a webhook of everything at once; its address."""
+    """An Alertmanager that sends every alert to a webhook at once; its address."""
     receiver = {"name": "webhook", "webhook_configs": [{"url": webhook}]}
     route = {"receiver": "webhook", "group_by": ["alertname"], "group_wait": "0s", "group_interval": "1s"}
     (folder / "alertmanager.yml").write_text(json.dumps({"route": route, "receivers": [receiver]}))
@@ -81,7 +81,7 @@ def alertmanager(webhook: str, folder: Path) -> Iterator[str]:
 
 @contextmanager
 def webhook() -> Iterator[tuple[str, "SimpleQueue[Mapping[str, Any]]"]]:
-    """A listener for what an Alertmanager tells: its address, and the alerts as they come."""
+    """A webhook for an Alertmanager: its address, and the alerts as they arrive."""
     alerts: SimpleQueue[Mapping[str, Any]] = SimpleQueue()
 
     class Handler(BaseHTTPRequestHandler):
@@ -118,7 +118,7 @@ def running(command: list[str], ready: str, log: Path) -> Iterator[None]:
 
 @contextmanager
 def repeated(work: Callable[[], object]) -> Iterator[None]:
-    """Do something again and again beside the test; what goes wrong is raised at the end."""
+    """Repeat an action in a thread beside the test. Its error is raised at the end."""
     over, errors = Event(), []
 
     def repeat() -> None:
@@ -153,7 +153,7 @@ def get(address: str) -> bytes:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago: neither program tells which one it took."""
+    """A port that was free a moment ago; neither program can report a port of its own choice."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""The serving benchmark's arithmetic and tables, from figures that nobody measured."""
+"""The serving benchmark's arithmetic and tables, from invented figures."""
 
 import pytest
 
@@ -150,7 +150,7 @@ def test_what_follows_two_dashes_is_for_the_server():
     assert options.split(["--quick"]) == (["--quick"], ())
 
 
-def test_a_smoke_run_can_be_told_more():
+def test_options_extend_a_smoke_run():
     quick = options.serving(["--quick", "--cells", "encode-1-1"], description=None)
     assert (quick.models, quick.rounds, quick.cells) == (("mlp",), 1, (Cell("Encode", 1, 1),))
 

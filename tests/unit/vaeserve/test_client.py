@@ -198,7 +198,7 @@ def test_a_server_that_never_answers_costs_no_more_than_the_timeout(ask: Ask, se
 
 @pytest.mark.parametrize("run", [ask_blocking, ask_asyncio])
 def test_no_server_there_is_unavailable(run: Ask):
-    with socket.socket() as taken:  # bound, but not listening: nobody else can be there either
+    with socket.socket() as taken:  # bound, but not listening: no other server can have this port
         taken.bind(("127.0.0.1", 0))
         with pytest.raises(vaeserve.Unavailable):
             run(f"127.0.0.1:{taken.getsockname()[1]}", "health", client={})

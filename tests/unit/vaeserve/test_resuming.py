@@ -90,7 +90,7 @@ def test_the_rest_must_come_from_the_same_model(service: FakeService, target: st
             list(stream)
 
 
-def test_what_will_not_get_better_ends_the_stream(read: Read, service: FakeService):
+def test_an_error_that_a_retry_cannot_mend_ends_the_stream(read: Read, service: FakeService):
     service.breaks, service.failures = [2], [Failure(grpc.StatusCode.INTERNAL, "broken")]
     with pytest.raises(vaeserve.Internal, match="broken"):
         read(6)
@@ -157,7 +157,7 @@ def test_the_server_says_how_long_to_wait_and_some_jitter_is_added():
 
 
 @pytest.mark.parametrize("pushback", ["-1", "soon"])
-def test_a_server_that_forbids_to_come_back_is_obeyed(pushback: str):
+def test_a_server_that_forbids_a_retry_is_obeyed(pushback: str):
     with pytest.raises(vaeserve.Unavailable):
         Stream().pause(("grpc-retry-pushback-ms", pushback))
 

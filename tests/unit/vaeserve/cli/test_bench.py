@@ -80,7 +80,7 @@ def test_refusals_are_counted_by_code_with_their_words(run: Run, service: FakeSe
     assert int(result.stdout.splitlines()[1].split()[-1]) > 0
 
 
-def test_a_server_that_answers_nothing_is_exit_code_1_and_still_told(run: Run, service: FakeService):
+def test_a_server_that_answers_nothing_is_exit_code_1_and_still_reported(run: Run, service: FakeService):
     refuse_after(service, calls=2, code=grpc.StatusCode.INTERNAL, message="internal error; id 12")
     result = run("--json", *SHORT)
     assert (result.exit_code, result.stderr) == (1, "Error: not one call was answered\n")
