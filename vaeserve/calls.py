@@ -12,18 +12,7 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 from numpy.typing import ArrayLike
 
-from vaeserve import arguments, responses, tensors
-from vaeserve.results import (
-    Decoded,
-    ModelInfo,
-    ModelSummary,
-    Posteriors,
-    Reconstructions,
-    SampleChunk,
-    Samples,
-    Scores,
-    Timing,
-)
+from vaeserve import arguments, responses, results, tensors
 from vaeserve.v1 import vaeserve_pb2 as pb
 
 R = TypeVar("R")
@@ -44,7 +33,7 @@ class Call(Generic[R]):
     path: str  # "/package.Service/Method"
     request: Message
     parse: Callable[[bytes], Any]  # from the response's bytes to its message
-    read: Callable[[Any, Timing], R]  # from the response's message to the result
+    read: Callable[[Any, results.Timing], R]  # from the response's message to the result
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +45,7 @@ class SampleStreamCall:
     timeout: float | None  # seconds for the whole stream; None: no limit
 
     @staticmethod
-    def read(response: bytes) -> SampleChunk:
+    def read(response: bytes) -> results.SampleChunk:
         return responses.sample_chunk(pb.SampleStreamResponse.FromString(response))
 
 
@@ -84,7 +73,7 @@ def sample(
     output: Output = "mean",
     encoding: Encoding = "float32",
     want_latents: bool = False,
-) -> Call[Samples]:
+) -> Call[results.Samples]:
     """Draw `count` items from the model.
 
     Row i of a seed is always the same: sample(100, seed=5).items[7] equals sample(1, seed=5, first_row=7).items[0].
@@ -162,7 +151,7 @@ def encode(
     first_row: int = 0,
     expect_embedding_space: str | None = None,
     want_kl: bool = False,
-) -> Call[Posteriors]:
+) -> Call[results.Posteriors]:
     """The approximate posterior q(z | x) of each item. Its mean serves as the embedding.
 
     items                   [rows, channels, height, width] or [rows, features]: uint8 for 0..255, or floats in the
@@ -195,7 +184,7 @@ def reconstruct(
     seed: int | None = None,
     first_row: int = 0,
     encoding: Encoding = "float32",
-) -> Call[Reconstructions]:
+) -> Call[results.Reconstructions]:
     """Encode items, decode one latent of each, and score in nats how well the model explains them.
 
     items            as for encode
@@ -224,7 +213,7 @@ def decode(
     seed: int | None = None,
     first_row: int = 0,
     encoding: Encoding = "float32",
-) -> Call[Decoded]:
+) -> Call[results.Decoded]:
     """Decode latents into items.
 
     latents          [rows, latent], finite floats
@@ -252,7 +241,7 @@ def score(
     importance_samples: int = 64,
     seed: int | None = None,
     first_row: int = 0,
-) -> Call[Scores]:
+) -> Call[results.Scores]:
     """Estimate log p(x) of each item, by importance sampling with q(z | x) as the proposal.
 
     items               as for encode
@@ -273,12 +262,12 @@ def score(
     return _call("Score", request, pb.ScoreResponse, responses.scores)
 
 
-def list_models(model: ModelChoice) -> Call[tuple[ModelSummary, ...]]:  # noqa: ARG001 - a list is of all models
+def list_models(model: ModelChoice) -> Call[tuple[results.ModelSummary, ...]]:  # noqa: ARG001 - a list is of all models
     """Every model version that the server knows, ready or not: by name, then newest first."""
     return _call("ListModels", pb.ListModelsRequest(), pb.ListModelsResponse, responses.summaries)
 
 
-def get_model(model: ModelChoice) -> Call[ModelInfo]:
+def get_model(model: ModelChoice) -> Call[results.ModelInfo]:
     """The client's model in full: shapes, likelihood, metrics, how it runs. Raises NotFound."""
     return _call("GetModel", pb.GetModelRequest(model=model.selector), pb.GetModelResponse, responses.info)
 
@@ -296,5 +285,5 @@ def health(model: ModelChoice, service: str = "") -> Call[str]:  # noqa: ARG001 
     )
 
 
-def _call(method: str, request: Message, response: type[Message], read: Callable[[Any, Timing], R]) -> Call[R]:
+def _call(method: str, request: Message, response: type[Message], read: Callable[[Any, results.Timing], R]) -> Call[R]:
     return Call(path=f"/vaeserve.v1.VaeService/{method}", request=request, parse=response.FromString, read=read)
