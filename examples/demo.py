@@ -87,7 +87,7 @@ def show(client: vaeserve.Client, out: Path) -> None:
     print(f"\nLook at {pictures[0]} and {pictures[1]} (inputs above, reconstructions below).")
     print("Next: `make serve`, and in another terminal `.venv/bin/vaeserve sample`, or")
     print("`.venv/bin/python examples/quickstart.py`. docs/how-to/python.md describes the client,")
-    print("README.md of training and serving a model of your own.")
+    print("README.md how to train and serve a model of your own.")
 
 
 def measured(call: Callable[[], vaeserve.Timing]) -> tuple[float, float]:
