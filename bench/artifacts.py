@@ -1,6 +1,6 @@
-"""The models that are served: `default` is the one in exported/, the others are made here once and kept in bench/cache.
+"""The benchmark's models: `default` is in exported/, the others are trained once and kept in bench/cache.
 
-How well a model was trained does not change how fast it runs, so these see one epoch of drawn pictures.
+Training does not change how fast a model runs, so one epoch of random pictures is enough.
 """
 
 import hashlib
@@ -23,19 +23,19 @@ MODELS: tuple[ModelName, ...] = get_args(ModelName)
 CACHE = ROOT / "bench" / "cache"
 EXPORTED = ROOT / "exported" / "mnist" / "1"
 HOW = {"mlp": ("--config", "bench/mlp.toml"), "seed": ("--preset", "seed")}
-PICTURES = 700  # a tenth of them held out: export proves itself on 64 rows
+PICTURES = 700  # a tenth is held out, and export checks itself on 64 rows
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """A folder for `--models` that holds one model in one version."""
+class ServedModel:
+    """A folder for `--models` that holds one version of one model."""
 
     folder: Path
     artifact: Artifact
 
 
-def model(name: ModelName) -> Served:
-    """One of MODELS; made if it is not there, or was made by other code than today's."""
+def model(name: ModelName) -> ServedModel:
+    """One of MODELS. It is trained if it is missing, or if the code of training has changed since."""
     source = hashlib.sha256(_source(name)).hexdigest()[:12]
     folder = CACHE / f"{name}-{source}"
     version = folder / name / "1"
@@ -45,11 +45,11 @@ def model(name: ModelName) -> Served:
             shutil.copytree(EXPORTED, version)
         else:
             _train(name, version)
-    return Served(folder, artifact.read(version))
+    return ServedModel(folder, artifact.read(version))
 
 
 def _source(name: ModelName) -> bytes:
-    """What decides the artifact."""
+    """All bytes that decide the artifact."""
     if name == "default":
         return (EXPORTED / artifact.SUMS).read_bytes()
     code = [file for folder in ("training", "server/artifact") for file in sorted((ROOT / folder).rglob("*.py"))]
@@ -60,7 +60,7 @@ def _train(name: ModelName, out: Path) -> None:
     print(f"making model {name} in {out.relative_to(ROOT)}: a minute or two, once", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder) / "pictures.npy"
-        np.save(rows, _pictures())
+        np.save(rows, drawn_pictures(PICTURES))
         command = [sys.executable, "-m", "training", "fit", *HOW[name], "--epochs", "1", "--data", str(rows)]
         command += ["--device", "cpu", "--run-dir", str(Path(folder) / "run"), "--out", str(out)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -68,8 +68,8 @@ def _train(name: ModelName, out: Path) -> None:
         raise RuntimeError(f"{name} cannot be made:\n{done.stderr}")
 
 
-def _pictures() -> np.ndarray:
-    """uint8 [N, 28, 28], as dark as handwritten digits."""
+def drawn_pictures(count: int) -> np.ndarray:
+    """uint8 [count, 28, 28], as dark as handwritten digits."""
     draws = np.random.default_rng(0)
-    shape = (PICTURES, 28, 28)
+    shape = (count, 28, 28)
     return draws.integers(0, 256, shape, dtype=np.uint8) * (draws.random(shape, np.float32) < 0.19)

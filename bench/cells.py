@@ -1,4 +1,4 @@
-"""What is asked of a server: which RPC, how many rows a request, how many callers at once."""
+"""The cells of the benchmark's table: which RPC, how many rows a request, how many callers at once."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -21,7 +21,7 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """How a command line names it."""
+        """The cell's name on a command line."""
         return f"{self.operation.lower()}-{self.rows}-{self.callers}"
 
 

@@ -1,4 +1,4 @@
-"""The load generator of bench/loadgen as a function: built on demand, run as a process, its JSON as a value."""
+"""The load generator of bench/loadgen as a Python function: it builds the program, runs it and reads its JSON."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ from typing import Any
 
 SOURCES = Path(__file__).parent / "loadgen"
 NEEDS = "g++ make pkg-config libgrpc++-dev libprotobuf-dev"  # Debian's names
-PATIENCE = 120.0  # seconds for what should end by itself
+PATIENCE = 120.0  # seconds that the program may take beyond its time
 
 
 class CannotBuild(Exception):
@@ -28,7 +28,7 @@ class Load:
     p99_ms: float
     p999_ms: float
     max_ms: float
-    longest_gap_ms: float  # between two answers, whoever got them
+    longest_gap_ms: float  # between two answers to any callers
     response_mb_per_second: float
     codes: Mapping[str, int]  # by status, in the window
     codes_outside: Mapping[str, int]  # by status, in the warm-up and of calls that ended after the window
@@ -36,7 +36,7 @@ class Load:
 
     @property
     def failed(self) -> int:
-        """Calls that were answered with anything but OK, at any time."""
+        """Calls with any status but OK, at any time."""
         return sum(count for codes in (self.codes, self.codes_outside) for code, count in codes.items() if code != "OK")
 
 
@@ -57,7 +57,7 @@ def build() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """Runs the program, on some cores only if told so."""
+    """Runs the program, on all cores or on some."""
 
     program: Path
     channels: int = 1
@@ -77,10 +77,10 @@ class Generator:
         deadline_ms: int | None = None,
         halfway: Callable[[], None] = lambda: None,
     ) -> tuple[Load, Load | None]:
-        """Load a server for `seconds`, or until `calls` good calls are answered; `halfway` is called meanwhile.
+        """Load a server for `seconds`, or until `calls` good calls are answered; `halfway` is called in between.
 
-        What good callers saw, and what those saw that sent rubbish, one in eight, if there is any.
-        Raises RuntimeError if nobody answers.
+        Returns the load of the good callers, and that of the rubbish callers, one in eight, if `rubbish` is given.
+        Raises RuntimeError if no server answers.
         """
         with tempfile.TemporaryDirectory() as folder:
             command = [*(["taskset", "-c", self.cores] if self.cores else []), str(self.program)]

@@ -1,7 +1,7 @@
 """Processor time of a call inside the server, without transport and generator: `python -m bench.inside`.
 
-The whole server but for its transport, in this process: 64 callers, each of whom calls again when answered.
-Processor time, not wall time, so that what else runs on the machine matters little; least of ROUNDS.
+It runs the whole server except its transport in this process, with 64 callers that each call again when answered.
+It takes processor time, not wall time, so that other programs on the machine matter little; the least of ROUNDS.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from server.telemetry import logs
 CALLERS, CALLS, ROUNDS = 64, 8000, 7
 
 
-class Nothing:
-    """The transport: keeps what calls are made of. Fulfils app.MakeTransport and transport.Transport."""
+class NoTransport:
+    """Keeps methods and boundary, for calls without a transport. Fulfils app.MakeTransport and transport.Transport."""
 
     def __call__(
         self,
@@ -31,7 +31,7 @@ class Nothing:
         *,
         max_request_bytes: int,  # noqa: ARG002
         connections: Connections,  # noqa: ARG002
-    ) -> "Nothing":
+    ) -> "NoTransport":
         self.methods, self.boundary = methods, boundary
         return self
 
@@ -39,24 +39,24 @@ class Nothing:
         return port
 
     async def stop(self, *, seconds: float) -> None:
-        """There is nothing to wait for."""
+        """No call can be in flight."""
 
 
-async def measure(served: artifacts.Served) -> None:
-    nothing = Nothing()
+async def measure(served: artifacts.ServedModel) -> None:
+    transport = NoTransport()
     settings = read(["--models", str(served.folder), "--metrics-port", "0"], os.environ)
     log = logs.configure(log_format="json", level="warning", worker=None)
-    app = await App.start(settings, log, executor_died=asyncio.Event(), make_transport=nothing)
+    app = await App.start(settings, log, executor_died=asyncio.Event(), make_transport=transport)
     print(f"{'us a call':>12}{'process':>10}{'callers thread':>16}")
     for operation in OPERATIONS:
         cell = Cell(operation, 1, CALLERS)
-        method = nothing.methods[payloads.method(cell)]
+        method = transport.methods[payloads.method(cell)]
         assert isinstance(method, Unary)
         requests = payloads.requests(cell, served.artifact.manifest.item.shape)
         process, thread = [], []
         for _ in range(1 + ROUNDS):
             started = time.process_time(), time.thread_time()
-            await _calls(nothing.boundary, method, requests)
+            await _calls(transport.boundary, method, requests)
             process.append(time.process_time() - started[0])
             thread.append(time.thread_time() - started[1])
         least = (min(seconds[1:]) / CALLS * 1e6 for seconds in (process, thread))

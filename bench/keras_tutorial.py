@@ -1,4 +1,4 @@
-"""The tutorial's network in Keras as a contestant of train.py: `keras_tutorial.py NAME ROWS BATCH_SIZE THREADS`.
+"""The tutorial's network in Keras, as a contestant of train.py: `keras_tutorial.py NAME ROWS BATCH_SIZE THREADS`.
 
 Runs in bench/.venv-keras. The layers are those of the Keras example `variational_autoencoder_deconv` with the
 tutorial's sizes, and the example's loss and optimiser: 784 times the binary cross-entropy of grey pixels, plus KL;
@@ -50,7 +50,7 @@ def reconstruction(x, y):
 
 
 class Clock(keras.callbacks.Callback):
-    """Times the steps of one fit, without what fit does before the first of them."""
+    """Times the steps of one fit, without the work before the first step."""
 
     def on_train_batch_begin(self, batch, logs=None):  # noqa: ARG002  Keras's signature
         if batch == 0:

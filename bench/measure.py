@@ -1,4 +1,4 @@
-"""One server under one load: what its callers saw, what it weighed, and what else the machine was doing."""
+"""Measures one server under one load: its callers' figures, its memory, and the share of other processes."""
 
 import os
 import time
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from bench.generator import Generator, Load
 from bench.machine import busy_ticks, own_ticks, tree_pss_mib, tree_ticks
-from bench.served import Running
+from bench.server_process import RunningServer
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """A server under load."""
+class Measurement:
+    """The figures of one server under one load."""
 
     good: Load
-    rubbish: Load | None  # what the callers saw that sent rubbish, if any did
-    pss_mib: float  # of the server and its children, in the middle of it
-    others: float  # the part of the machine that went to neither server nor generator, 0..1
+    rubbish: Load | None  # of the callers that sent rubbish, if any did
+    pss_mib: float  # of the server and its children, halfway through
+    others: float  # share of the machine's processor time that neither server nor generator used, 0..1
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Loader:
     """Loads a server for `seconds` at a time, after a quarter of that as warm-up."""
 
     generator: Generator
-    running: Running
+    running: RunningServer
     seconds: float
 
     def load(
@@ -36,9 +36,9 @@ class Loader:
         payloads: Sequence[bytes] = (),
         rubbish: bytes | None = None,
         calls: int | None = None,
-    ) -> Measured:
-        """Measure once; with `calls` until so many good calls are answered. Raises RuntimeError if nobody answers."""
-        pid, weights = self.running.pid, list[float]()
+    ) -> Measurement:
+        """Measure once, or until `calls` good calls are answered. Raises RuntimeError if no server answers."""
+        pid, pss_mib = self.running.pid, list[float]()
         began, busy, ours = time.monotonic(), busy_ticks(), own_ticks() + tree_ticks(pid)
         good, bad = self.generator.run(
             self.running.target,
@@ -49,8 +49,8 @@ class Loader:
             payloads=payloads,
             rubbish=rubbish,
             calls=calls,
-            halfway=lambda: weights.append(tree_pss_mib(pid)),
+            halfway=lambda: pss_mib.append(tree_pss_mib(pid)),
         )
         elsewhere = busy_ticks() - busy - (own_ticks() + tree_ticks(pid) - ours)
         machine = (time.monotonic() - began) * os.sysconf("SC_CLK_TCK") * (os.cpu_count() or 1)
-        return Measured(good, bad, max(weights, default=tree_pss_mib(pid)), max(0.0, elsewhere / machine))
+        return Measurement(good, bad, max(pss_mib, default=tree_pss_mib(pid)), max(0.0, elsewhere / machine))

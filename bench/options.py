@@ -11,7 +11,7 @@ QUICK = {"models": MODELS[:1], "cells": cells.parse("sample-1-16"), "seconds": 0
 
 
 def split(arguments: list[str]) -> tuple[list[str], tuple[str, ...]]:
-    """What is for the benchmark, and what follows `--`: for the server."""
+    """The benchmark's own arguments, and those after `--`, which go to the server."""
     if "--" not in arguments:
         return arguments, ()
     end = arguments.index("--")
@@ -19,7 +19,7 @@ def split(arguments: list[str]) -> tuple[list[str], tuple[str, ...]]:
 
 
 def serving(arguments: list[str], *, description: str | None) -> argparse.Namespace:
-    """Of `python -m bench.serve`."""
+    """The options of `python -m bench.serve`."""
     parser = _parser("bench.serve", description, cells.ALL)
     parser.add_argument("--models", type=_models, default=MODELS, help=f"separated by commas (all: {','.join(MODELS)})")
     parser.add_argument("--raw-seconds", type=float, default=1.0, help="of each figure of plain onnxruntime (1)")
@@ -30,7 +30,7 @@ def serving(arguments: list[str], *, description: str | None) -> argparse.Namesp
 
 
 def comparison(arguments: list[str], *, description: str | None, default: tuple[Cell, ...]) -> argparse.Namespace:
-    """Of `python -m bench.peers.compare`."""
+    """The options of `python -m bench.peers.compare`."""
     parser = _parser("bench.peers.compare", description, default)
     parser.add_argument("--peer-threads", type=int, default=1, help="inside a run of a peer's onnxruntime (1)")
     parsed = parser.parse_args(arguments)
@@ -43,7 +43,7 @@ def _parser(module: str, description: str | None, default: tuple[Cell, ...]) -> 
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description, allow_abbrev=False)
     parser.add_argument("--cells", type=_cells, default=default, help="e.g. sample-1-64,encode-16-8 (all)")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each cell and round (3)")
-    parser.add_argument("--rounds", type=int, default=3, help="whose median is told (3)")
+    parser.add_argument("--rounds", type=int, default=3, help="whose median is reported (3)")
     parser.add_argument("--channels", type=int, default=1, help="connections that callers share (1)")
     parser.add_argument("--server-cores", default="", help="e.g. 0: pin servers there, by taskset (all)")
     parser.add_argument("--generator-cores", default="", help="e.g. 1: pin the generator there (all)")
@@ -52,7 +52,7 @@ def _parser(module: str, description: str | None, default: tuple[Cell, ...]) -> 
 
 
 def _cells(text: str) -> tuple[Cell, ...]:
-    """argparse tells the message of its own error type only."""
+    """Cells; argparse shows the message of its own error type only."""
     try:
         return cells.parse(text)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Preset `seed` as a contestant of train.py: `our_tutorial.py NAME ROWS BATCH_SIZE THREADS`.
+"""Preset `seed`, as a contestant of train.py: `our_tutorial.py NAME ROWS BATCH_SIZE THREADS`.
 
 Everything that `python -m training fit` does in a step is timed: drawing and binarising rows, noise, both networks,
 gradient clipping, AdamW, the moving average.
@@ -21,7 +21,7 @@ from training.run.hardware import Hardware
 
 
 def machine(name: str, architecture: hardware.Architecture, threads: int) -> Hardware:
-    """The machine as `name` of train.py says."""
+    """The hardware settings of the contestant `name` of train.py."""
     if name in ("+ kept memory = fit", "+ torch.compile"):
         return hardware.choose("cpu", "auto", architecture, threads=threads)
     if name != "+ four phases":

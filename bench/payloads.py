@@ -1,4 +1,4 @@
-"""Serialised requests of our own API. Several for each cell, so that seeds and rows differ from call to call."""
+"""Serialised requests of our own API, several for each cell: seeds and rows differ from call to call."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""A process for the time of a measurement, and what it logs."""
+"""A process that runs for the time of a measurement, and its log."""
 
 import os
 import signal
@@ -11,16 +11,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS, STOP_SECONDS = 120.0, 30.0
-LAST_LINES = 30  # of a log, to be shown if the process fails
+LAST_LINES = 30  # of the log, shown if the process fails
 
 
 @contextmanager
 def process(
     command: Sequence[str], *, cores: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None
 ) -> Iterator[tuple["subprocess.Popen[str]", "Log"]]:
-    """A process that is gone afterwards, and what it logs; all that it has started goes with it.
+    """A process and its log. At the end it is stopped, together with all processes that it started.
 
-    On some `cores` only, as taskset writes them, or on all if that is empty.
+    It runs on these `cores`, as taskset writes them, or on all if that is empty.
     """
     started = subprocess.Popen(
         [*(["taskset", "-c", cores] if cores else []), *command],
@@ -46,7 +46,7 @@ def process(
 
 
 class Log:
-    """A process's standard error, read all the time so that it never blocks."""
+    """A process's standard error, read in a thread so that the process never blocks."""
 
     def __init__(self, started: "subprocess.Popen[str]") -> None:
         assert started.stderr is not None
@@ -58,7 +58,7 @@ class Log:
         self._thread.start()
 
     def wait_for(self, text: str) -> str:
-        """The line that holds `text`. Raises RuntimeError if it does not come."""
+        """Wait for the line that holds `text`. Raises RuntimeError if it does not come."""
         with self._seen:
             self._seen.wait_for(lambda: self._ended or self._find(text), START_SECONDS)
             line = self._find(text)

@@ -1,4 +1,4 @@
-"""The same work in plain onnxruntime, in this process, without noise, batching or a network: the server's ceiling."""
+"""The server's ceiling: the same graphs in plain onnxruntime, without noise, batching or network."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from server.core.arrays import Floats
 from server.settings import cores
 
 BATCH_ROWS = (1, 8, 64, 256)
-INPUTS = 8  # batches used in turn
+INPUTS = 8  # different batches, used in turn
 WARM_UP_RUNS = 3
 
 Work = Callable[[Floats], object]
@@ -22,7 +22,7 @@ Work = Callable[[Floats], object]
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How many sessions work at once, each in a thread of its own, and how many threads each may use inside."""
+    """How many sessions run at once, each in its own thread, and how many threads each may use inside."""
 
     sessions: int
     threads: int
@@ -43,7 +43,7 @@ class Rate:
 
 
 def ways() -> tuple[Way, ...]:
-    """One thread; all cores inside a run; a session for each core."""
+    """One thread; all cores inside one run; one session for each core."""
     one = Way(sessions=1, threads=1)
     return (one, Way(1, cores()), Way(cores(), 1)) if cores() > 1 else (one,)
 
@@ -104,7 +104,7 @@ def _batches(row_shape: tuple[int, ...], rows: int) -> list[Floats]:
 
 
 def _rows_per_second(works: list[Work], batches: list[Floats], *, seconds: float) -> float:
-    """Of all works together, each in a thread that repeats it."""
+    """The sum over all works, each repeated in its own thread."""
     together = threading.Barrier(len(works))
     rates: list[float] = []
 

@@ -16,7 +16,7 @@ from bench.spread import Spread
 from bench.targets import Target
 from server.settings import cores
 
-DISTURBED = 0.05  # of the machine: more than that in other hands, and figures are to be doubted
+DISTURBED = 0.05  # if other processes use more of the machine, the figures are doubtful
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -26,7 +26,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def heading(title: str, arguments: argparse.Namespace, server_flags: Sequence[str]) -> str:
-    """Where and how the figures below were measured."""
+    """A title, and where and how the figures below it were measured."""
     machine = f"{processor()}, {cores()} cores, load {os.getloadavg()[0]:.1f}"
     medians = f"medians of {arguments.rounds} rounds of {arguments.seconds:g} s (least-greatest)"
     pinned = {"server": arguments.server_cores, "generator": arguments.generator_cores}
@@ -37,7 +37,7 @@ def heading(title: str, arguments: argparse.Namespace, server_flags: Sequence[st
 
 
 def model(result: ModelResult) -> str:
-    """All about one model."""
+    """The report of one model."""
     parts = [
         f"## {result.model}\n",
         cell_table(result),
@@ -54,7 +54,7 @@ def model(result: ModelResult) -> str:
 
 
 def cell_table(result: ModelResult) -> str:
-    """Every cell beside the best that plain onnxruntime did."""
+    """Every cell, and its ratios to plain onnxruntime and to the no-op."""
     head = ("cell", "calls/s", "rows/s", "p50 ms", "p99 ms", "/ raw", "/ no-op", "not OK")
     return table(
         head,
@@ -104,7 +104,7 @@ def targets(measured: Iterable[Target]) -> str:
 
 
 def disturbance(others: float) -> str:
-    """How much of the machine was in other hands."""
+    """How much of the machine other processes used."""
     doubt = ": believe none of these figures" if others > DISTURBED else ""
     return f"Other processes took up to {others:.0%} of the machine during a measurement{doubt}.\n"
 

@@ -1,10 +1,10 @@
-"""What a run of the serving benchmark has measured, and the figures that follow from it."""
+"""The results of the serving benchmark, and the figures that follow from them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.cells import Cell, Operation
-from bench.measure import Measured
+from bench.measure import Measurement
 from bench.raw import Rate, Way
 from bench.rubbish import RubbishResult
 from bench.spread import Spread
@@ -14,10 +14,10 @@ NO_OP_CALLERS = 64
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """One cell, round by round."""
+    """The rounds of one cell."""
 
     cell: Cell
-    rounds: tuple[Measured, ...]
+    rounds: tuple[Measurement, ...]
 
     @property
     def calls_per_second(self) -> Spread:
@@ -42,12 +42,12 @@ class CellResult:
 
 @dataclass(frozen=True, slots=True)
 class RawResult:
-    """Plain onnxruntime, round by round."""
+    """The rounds of plain onnxruntime."""
 
     rates: tuple[Rate, ...]
 
     def of(self, operation: Operation, way: Way, batch_rows: int) -> Spread:
-        """Rows/s."""
+        """Rows/s over the rounds."""
         return Spread.of(
             rate.rows_per_second
             for rate in self.rates
@@ -55,7 +55,7 @@ class RawResult:
         )
 
     def best(self, operation: Operation, ways: Iterable[Way] = ()) -> float:
-        """The most rows/s of an operation over all batch sizes and all, or some, ways."""
+        """The greatest median rows/s of an operation, over all batch sizes and over all ways or these."""
         allowed = set(ways) or {rate.way for rate in self.rates}
         measured = {(rate.way, rate.batch_rows) for rate in self.rates if rate.operation == operation}
         return max(self.of(operation, way, rows).median for way, rows in measured if way in allowed)
@@ -63,24 +63,24 @@ class RawResult:
 
 @dataclass(frozen=True, slots=True)
 class ModelResult:
-    """One model."""
+    """All results of one model."""
 
     model: str
     cells: tuple[CellResult, ...]
-    no_op: tuple[Measured, ...]  # the transport's own ceiling: a health check, NO_OP_CALLERS at once
+    no_op: tuple[Measurement, ...]  # the transport's ceiling: health checks by NO_OP_CALLERS callers
     raw: RawResult
     rubbish: RubbishResult
-    first_start_seconds: float  # to the first answer, when nothing is known of this model yet
-    start_seconds: tuple[float, ...]  # to the first answer, later
+    first_start_seconds: float  # to the first answer, without a calibration cache
+    start_seconds: tuple[float, ...]  # to the first answer, at later starts
 
     @property
     def pss_mib(self) -> float:
-        """The most that the server weighed under load."""
+        """The server's greatest memory under load."""
         return max(each.pss_mib for cell in self.cells for each in cell.rounds)
 
     @property
     def others(self) -> float:
-        """The largest part of the machine that anything else took during a measurement, 0..1."""
+        """The largest share of the machine that other processes used during a measurement, 0..1."""
         return max(each.others for cell in self.cells for each in cell.rounds)
 
     @property

@@ -1,4 +1,4 @@
-"""The cell in which one caller of eight sends a row of the wrong width: what does it cost its batch-mates?"""
+"""The rubbish cell: one caller of eight sends a row of the wrong width. What does that cost the others?"""
 
 import math
 from collections.abc import Sequence
@@ -6,47 +6,47 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench.cells import Cell
-from bench.measure import Loader, Measured
+from bench.measure import Loader, Measurement
 from bench.spread import Spread
 
 CALLERS, BAD_CALLERS = 8, 1
-WANTED = 700  # good calls
+WANTED = 700  # good calls in a counted run
 ENCODE = Cell("Encode", 1, CALLERS)
 
 
 @dataclass(frozen=True, slots=True)
 class RubbishResult:
-    """All rounds of it."""
+    """The rounds of the rubbish cell."""
 
-    counted: tuple[Measured, ...]  # runs that end with the last of WANTED good calls
-    clean: tuple[Measured, ...]  # all callers are good
-    mixed: tuple[Measured, ...]
+    counted: tuple[Measurement, ...]  # runs that end with the last of WANTED good calls
+    clean: tuple[Measurement, ...]  # all callers are good
+    mixed: tuple[Measurement, ...]
 
     @property
     def answered(self) -> int:
-        """Of WANTED good calls, in the worst round."""
+        """How many of WANTED good calls were answered, in the worst round."""
         return min(each.good.codes.get("OK", 0) for each in self.counted)
 
     @property
     def kept(self) -> float:
-        """Calls/s of a good caller beside a bad one, in parts of those of a caller among good ones."""
+        """A good caller's calls/s beside a bad caller, over those among good callers only."""
         clean = Spread.of(each.good.calls_per_second for each in self.clean).median / CALLERS
         mixed = Spread.of(each.good.calls_per_second for each in self.mixed).median / (CALLERS - BAD_CALLERS)
         return mixed / clean if clean else math.nan
 
 
 class RubbishRounds:
-    """Collects them."""
+    """Measures and collects the rounds."""
 
     def __init__(self, *, method: str, good: Sequence[bytes], bad: bytes) -> None:
-        """Requests to encode one row, and one that has a row of the wrong width."""
+        """`good`: requests to encode one row; `bad`: a request with a row of the wrong width."""
         self._method, self._good, self._bad = method, good, bad
-        self._counted: list[Measured] = []
-        self._clean: list[Measured] = []
-        self._mixed: list[Measured] = []
+        self._counted: list[Measurement] = []
+        self._clean: list[Measurement] = []
+        self._mixed: list[Measurement] = []
 
     def add(self, loader: Loader) -> None:
-        """One more round."""
+        """Measure one more round."""
         load = partial(loader.load, self._method, callers=CALLERS, payloads=self._good)
         self._clean.append(load())
         self._mixed.append(load(rubbish=self._bad))

@@ -1,8 +1,8 @@
-"""How fast the server is beside plain onnxruntime and beside its own transport: `make bench`.
+"""Compares the server with plain onnxruntime and with its own transport: `make bench`.
 
-For each model: starts `python -m server`, loads it cell by cell with the generator of bench/loadgen, runs the same
-graphs in plain onnxruntime in the same rounds, and prints medians over the rounds as Markdown. What follows `--` is
-handed to the server: `make bench ARGS="--models mlp -- --executors 2"`. docs/how-to/benchmark.md says how to read it.
+For each model it starts `python -m server`, loads it cell by cell with the generator of bench/loadgen, and runs the
+same graphs in plain onnxruntime in the same rounds. It prints medians over the rounds as Markdown. What follows `--`
+goes to the server: `make bench ARGS="--models mlp -- --executors 2"`. docs/how-to/benchmark.md says how to read it.
 """
 
 import sys
@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 from bench import options, report, targets
 from bench.generator import CannotBuild, Generator, build
-from bench.sitting import Plan, sit
+from bench.model_rounds import Plan, measure_model
 
 
 def main() -> int:
@@ -32,7 +32,7 @@ def main() -> int:
     print(report.heading("Serving", arguments, server_flags), flush=True)
     results = []
     for name in arguments.models:
-        results.append(sit(name, generator, plan))
+        results.append(measure_model(name, generator, plan))
         print(report.model(results[-1]), flush=True)
     print("## Targets\n")
     print(report.targets(targets.of(results)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A figure measured several times."""
+    """The median and the extremes of a repeated measurement."""
 
     median: float
     least: float

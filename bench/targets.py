@@ -1,4 +1,4 @@
-"""What the serving benchmark is to reach (ratios within one run), and whether it did."""
+"""The targets of the serving benchmark, as ratios within one run, and whether they are reached."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Target:
 
 
 def of(results: Iterable[ModelResult]) -> Iterator[Target]:
-    """Every target for which something was measured."""
+    """Every target for which there are measurements."""
     for result in results:
         yield from BY_MODEL[result.model](result)
         yield Target(f"{result.model}: good calls answered beside rubbish", result.rubbish.answered, WANTED)

@@ -1,10 +1,10 @@
-"""How fast preset `seed` trains here, beside the tutorial's own network in Keras: `make bench-train`.
+"""Compares the training speed of preset `seed` with the tutorial's network in Keras: `make bench-train`.
 
-Every contestant is a process of its own, with all cores to itself while it is its turn: a few untimed steps, then
-rounds of timed steps in which the contestants alternate. Medians over the rounds are printed, with their spread. A turn
-in which other processes took part of the machine is repeated while there is time.
-Needs a package index once, for Keras and TensorFlow (about 1 GB in bench/.venv-keras), and no other network: where
-MNIST is not at hand, pictures are drawn.
+Every contestant is a process of its own and has all cores during its turn. After a few untimed steps come rounds of
+timed steps, in which the contestants alternate. The output is medians over the rounds, with their spread. A turn is
+repeated while there is time if other processes used much of the machine.
+The first run needs a package index, for Keras and TensorFlow (about 1 GB in bench/.venv-keras). Nothing else needs a
+network: without MNIST, pictures are drawn at random.
 """
 
 import argparse
@@ -23,7 +23,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench.machine import busy_ticks
+from bench.artifacts import drawn_pictures
+from bench.machine import busy_ticks, process_ticks
 from training.datasets import mnist
 from training.errors import TrainingError
 
@@ -32,27 +33,27 @@ KERAS_PYTHON = HERE / ".venv-keras" / "bin" / "python"
 KERAS = ("keras==3.15.*", "tensorflow-cpu==2.21.*")
 WARM_UP = 10  # steps: tracing, compilation, primitive caches
 BUDGET = 300.0  # seconds after which no turn is repeated
-DISTURBED = 0.05  # a turn is repeated if other processes took more of the machine
+DISTURBED = 0.05  # a turn is repeated if other processes used more of the machine
 TARGET = 1.3
 
 KERAS_CONTESTANTS = ("Keras", "Keras, jit_compile", "Keras, mixed_bfloat16")
-FIT = "+ kept memory = fit"  # what `python -m training fit` does
-COMPILED = "+ torch.compile"  # what `fit` leaves out; it needs a C++ compiler
-# Each adds something to the one before.
+FIT = "+ kept memory = fit"  # exactly what `python -m training fit` does
+COMPILED = "+ torch.compile"  # not part of `fit`; it needs a C++ compiler
+# Each adds one thing to the one before.
 OUR_CONTESTANTS = ("eager fp32", "+ channels last", "+ bf16", "+ four phases", FIT, COMPILED)
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A number of steps of one contestant."""
+    """The measurement of some steps of one contestant."""
 
     seconds: float
-    others: float  # the part of the machine that other processes took meanwhile, 0..1
+    others: float  # share of the machine that other processes used meanwhile, 0..1
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A contestant's process: it is told a number of steps and answers with the seconds they took."""
+    """A contestant's process: it reads a number of steps and answers with the seconds they took."""
 
     name: str
     process: subprocess.Popen[str]
@@ -63,16 +64,11 @@ class Worker:
         return float(self._answer())
 
     def turn(self, steps: int) -> Turn:
-        """Timed steps, and what went on beside them."""
-        busy, own = busy_ticks(), self._ticks()
+        """Time some steps, and measure the share of other processes."""
+        busy, own = busy_ticks(), process_ticks(self.process.pid)
         seconds = self.seconds(steps)
-        others = busy_ticks() - busy - (self._ticks() - own)
+        others = busy_ticks() - busy - (process_ticks(self.process.pid) - own)
         return Turn(seconds, others / os.sysconf("SC_CLK_TCK") / seconds / (os.cpu_count() or 1))
-
-    def _ticks(self) -> int:
-        """Processor time of this process so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])  # user and system
 
     def _answer(self) -> str:
         assert self.process.stdout is not None
@@ -121,10 +117,8 @@ def pictures() -> np.ndarray:
     """uint8 [N, 28, 28]."""
     try:
         return mnist.read(os.environ, mirrors=()).train.rows[:, 0].numpy()
-    except TrainingError:  # not at hand: as many, as black
-        draws = np.random.default_rng(0)
-        shape = (60_000, 28, 28)
-        return draws.integers(0, 256, shape, dtype=np.uint8) * (draws.random(shape, np.float32) < 0.19)
+    except TrainingError:  # MNIST is not at hand
+        return drawn_pictures(60_000)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""`make demo`: start the server on the shipped model, use it through the client, write pictures, stop it again.
+"""`make demo`: start the server on the shipped model, use it through the client, write pictures, stop it.
 
-The inputs to reconstruct are themselves samples, of another seed: a clean clone holds a model, but no data set.
+The inputs to reconstruct are samples of another seed, since a clean clone holds models but no data set.
 """
 
 import argparse
@@ -25,13 +25,13 @@ from vaeserve import grid
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 60.0
 STOP_SECONDS = 40.0
-CALLERS = 8  # at the same time, as in real life: the server batches what they ask for
+CALLERS = 8  # that call at the same time, so that the server can batch their rows
 CALL_ROWS = 16
 MEASURE_SECONDS = 1.5
 
 
 class ServerFailed(Exception):
-    """The server did not start, answer or stop as it should; says what it printed."""
+    """The server did not start, answer or stop as it should; the message holds its output."""
 
 
 def main() -> int:
@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--models", type=Path, default=ROOT / "exported", help="folder of models to serve")
     parser.add_argument("--out", type=Path, default=ROOT / "demo", help="folder for the pictures")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is stopped then, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that SIGTERM stops the server too
     try:
         arguments.out.mkdir(parents=True, exist_ok=True)
         with running_server(arguments.models) as target, vaeserve.Client(target) as client:
@@ -53,7 +53,7 @@ def main() -> int:
 
 
 def show(client: vaeserve.Client, out: Path) -> None:
-    """Every step of the demo."""
+    """Run every step of the demo."""
     ready = [summary for summary in client.list_models() if summary.state == "ready"]
     chosen = max(ready, key=lambda summary: (summary.is_default, summary.model.name == "mnist")).model
     client = client.using(chosen.name, chosen.version)
@@ -86,8 +86,8 @@ def show(client: vaeserve.Client, out: Path) -> None:
     pictures = [os.path.relpath(out / name) for name in ("samples.png", "reconstructions.png")]
     print(f"\nLook at {pictures[0]} and {pictures[1]} (inputs above, reconstructions below).")
     print("Next: `make serve`, and in another terminal `.venv/bin/vaeserve sample`, or")
-    print("`.venv/bin/python examples/quickstart.py`. docs/how-to/python.md tells of the client,")
-    print("README.md of training and serving a model of your own.")
+    print("`.venv/bin/python examples/quickstart.py`. docs/how-to/python.md describes the client,")
+    print("README.md how to train and serve a model of your own.")
 
 
 def measured(call: Callable[[], vaeserve.Timing]) -> tuple[float, float]:
@@ -99,7 +99,7 @@ def measured(call: Callable[[], vaeserve.Timing]) -> tuple[float, float]:
             batches.append(float(call().batch_rows or 0))
         return batches
 
-    call()  # the first may find something cold
+    call()  # the first call may be slower
     started = time.perf_counter()
     with ThreadPoolExecutor(CALLERS) as pool:
         batches = [batch for batches in pool.map(caller, [started + MEASURE_SECONDS] * CALLERS) for batch in batches]
@@ -119,13 +119,13 @@ def running_server(models: Path) -> Iterator[str]:
             env=os.environ | {"ORT_DISABLE_TELEMETRY": "1"},
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches us alone, and we stop the server in good order
+            start_new_session=True,  # Ctrl-C reaches only this process, which stops the server
         )
         try:
             await_serving(process, f"127.0.0.1:{port}", output)
             yield f"127.0.0.1:{port}"
         except vaeserve.VaeServeError as error:
-            raise ServerFailed(f"{error} ({error.code}); the server said:\n{said(output)}") from error
+            raise ServerFailed(f"{error} ({error.code}); the server said:\n{printed(output)}") from error
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -134,11 +134,11 @@ def running_server(models: Path) -> Iterator[str]:
                 process.kill()
                 raise ServerFailed(f"the server did not stop within {STOP_SECONDS:g} s of SIGTERM") from None
         if code != 0:
-            raise ServerFailed(f"the server ended with exit code {code}:\n{said(output)}")
+            raise ServerFailed(f"the server ended with exit code {code}:\n{printed(output)}")
 
 
 def await_serving(process: "subprocess.Popen[bytes]", target: str, output: IO[str]) -> None:
-    """Return once the server takes traffic. Raises ServerFailed if it ends or takes too long."""
+    """Wait until the server takes traffic. Raises ServerFailed if it ends or takes too long."""
     give_up = time.monotonic() + START_SECONDS
     with vaeserve.Client(target, timeout=1.0) as client:
         while time.monotonic() < give_up:
@@ -147,17 +147,17 @@ def await_serving(process: "subprocess.Popen[bytes]", target: str, output: IO[st
                     return
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = process.wait(0.1)
-                raise ServerFailed(f"the server ended with exit code {code} instead of serving:\n{said(output)}")
-    raise ServerFailed(f"the server was not ready within {START_SECONDS:g} s:\n{said(output)}")
+                raise ServerFailed(f"the server ended with exit code {code} instead of serving:\n{printed(output)}")
+    raise ServerFailed(f"the server was not ready within {START_SECONDS:g} s:\n{printed(output)}")
 
 
-def said(output: IO[str]) -> str:
+def printed(output: IO[str]) -> str:
     output.seek(0)
     return output.read().strip()
 
 
 def free_port() -> int:
-    """A port that is free now. The server could choose one, but would have no one to tell."""
+    """A port that is free now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

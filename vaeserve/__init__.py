@@ -1,9 +1,9 @@
-"""vaeserve: the client of the VAE server. numpy in, numpy out, blocking or asyncio.
+"""The Python client of a vaeserve server: numpy arrays in and out, blocking or asyncio.
 
     with vaeserve.Client("127.0.0.1:50051") as client:
         samples = client.sample(64, seed=5)
 
-`Client` and `AsyncClient` have the same methods; `results` says what they return, `errors` what they raise.
+`Client` and `AsyncClient` have the same methods. `results` lists what they return, `errors` what they raise.
 """
 
 from vaeserve.access import Tls

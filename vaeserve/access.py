@@ -1,4 +1,4 @@
-"""How a client knows its server, and what it shows of itself: TLS and API keys."""
+"""TLS and API keys: how a client verifies its server, and how it proves who it is."""
 
 import os
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ Metadata: TypeAlias = tuple[tuple[str, str], ...]
 class Tls:
     """An encrypted connection to a server that proves who it is.
 
-    ca           file with the certificates, PEM, that may have issued the server's; None: those that gRPC comes with
-    certificate  file with this client's own certificate and its chain, PEM, for servers that ask for one (mutual TLS)
-    key          file with that certificate's private key, PEM
-    server_name  the name that must stand in the server's certificate; None: the host in the target
+    ca           PEM file of the authorities that may have issued the server's certificate; None: gRPC's own list
+    certificate  PEM file with this client's certificate and its chain, for servers that ask for one (mutual TLS)
+    key          PEM file with the private key of that certificate
+    server_name  the name that the server's certificate must hold; None: the host in the target
     """
 
     ca: FilePath | None = None
@@ -29,41 +29,43 @@ class Tls:
     server_name: str | None = None
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """Raises InvalidInput for files that cannot be read or do not come together."""
+        """gRPC's form. Raises InvalidInput for an unreadable file, or a certificate without its key."""
         if (self.certificate is None) != (self.key is None):
             raise InvalidInput.field("tls", "needs certificate and key together")
         return grpc.ssl_channel_credentials(
-            root_certificates=_optional("tls.ca", self.ca),
-            private_key=_optional("tls.key", self.key),
-            certificate_chain=_optional("tls.certificate", self.certificate),
+            root_certificates=_content_or_none("tls.ca", self.ca),
+            private_key=_content_or_none("tls.key", self.key),
+            certificate_chain=_content_or_none("tls.certificate", self.certificate),
         )
 
     def options(self) -> tuple[tuple[str, str], ...]:
+        """The channel options that go with the credentials."""
         return () if self.server_name is None else (("grpc.ssl_target_name_override", self.server_name),)
 
 
 class ApiKey:
-    """What shows the server whose calls these are. Never printed."""
+    """The key that tells the server which tenant calls. Never printed."""
 
     def __init__(self, key: str | None, file: FilePath | None) -> None:
-        """A key, or a file that holds one and may hold another tomorrow. Raises InvalidInput."""
+        """A key, or a file that holds one and is read again when it changes. Raises InvalidInput."""
         if key is not None and file is not None:
             raise InvalidInput.field("api_key", "and api_key_file exclude each other")
         self._file = file
-        self._mark: tuple[int, int] | None = None
+        self._stamp_read: tuple[int, int] | None = None  # of the file when it was last read
         self._metadata = _bearer("api_key", key) if key is not None else ()
         self.metadata()
 
     def metadata(self) -> Metadata:
-        """What goes with every call. Raises InvalidInput if the file has become unreadable."""
+        """The metadata of every call. Raises InvalidInput if the file has become unreadable."""
         if self._file is not None:
-            mark = self._changed()
-            if mark != self._mark:
+            stamp = self._stamp()
+            if stamp != self._stamp_read:
                 self._metadata = _bearer("api_key_file", _content("api_key_file", self._file).decode("latin-1"))
-                self._mark = mark
+                self._stamp_read = stamp
         return self._metadata
 
-    def _changed(self) -> tuple[int, int]:
+    def _stamp(self) -> tuple[int, int]:
+        """Inode and time of change: another stamp means another content."""
         assert self._file is not None
         try:
             facts = os.stat(self._file)
@@ -79,7 +81,7 @@ def _bearer(field: str, key: str) -> Metadata:
     return (("authorization", f"Bearer {key}"),)
 
 
-def _optional(field: str, file: FilePath | None) -> bytes | None:
+def _content_or_none(field: str, file: FilePath | None) -> bytes | None:
     return None if file is None else _content(field, file)
 
 

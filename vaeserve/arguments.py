@@ -1,4 +1,4 @@
-"""Arguments of the client's methods, checked as far as the wire's types go; the rest is the server's to judge.
+"""Checks of the client's arguments: only what the message types require. The server checks the rest.
 
 Each function returns the value to send, and raises InvalidInput that names the argument.
 """
@@ -20,7 +20,7 @@ def positive(timeout: float | None) -> float | None:
 
 
 def integer(field: str, value: int) -> int:
-    """A value that fits the wire's int64; its meaning is the server's to judge."""
+    """An integer that fits into int64. The server checks its range."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -31,7 +31,7 @@ def integer(field: str, value: int) -> int:
 
 
 def at_least_one(field: str, value: int) -> int:
-    """As `integer`, where the wire has another meaning for 0."""
+    """As `integer`, for a field in which the message's 0 means the default."""
     number = integer(field, value)
     if number == 0:
         raise InvalidInput.field(field, "must be at least 1, got 0")
@@ -39,7 +39,7 @@ def at_least_one(field: str, value: int) -> int:
 
 
 def real(field: str, value: float) -> float:
-    """Any float; its meaning is the server's to judge."""
+    """Any float. The server checks its range."""
     try:
         return float(value)
     except (TypeError, ValueError):
@@ -52,7 +52,7 @@ def seed_or_none(seed: int | None) -> int | None:
 
 
 def chosen(field: str, value: str, choices: Mapping[str, T]) -> T:
-    """What the API calls one of a few words."""
+    """The API's value for one of a few words."""
     if value not in choices:
         raise InvalidInput.field(field, f"must be one of {', '.join(map(repr, choices))}, got {value!r}")
     return choices[value]

@@ -1,28 +1,24 @@
-"""The asyncio client: the blocking client's methods, awaited."""
+"""The asyncio client: the methods of the blocking client as coroutines."""
 
 import asyncio
-import copy
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from functools import partial
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import grpc
 
-from vaeserve import arguments, calls, channel, errors, methods, responses
-from vaeserve.access import ApiKey, FilePath, Tls
-from vaeserve.calls import Call, SampleStreamCall
+from vaeserve import calls, channel, errors, methods, responses
+from vaeserve.base_client import BaseClient
+from vaeserve.calls import Call, ModelChoice, SampleStreamCall
 from vaeserve.results import SampleChunk
 from vaeserve.resuming import ResumableStream
-from vaeserve.rotation import Rotation
-from vaeserve.v1 import vaeserve_pb2 as pb
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def _method(
-    call: Callable[Concatenate[pb.ModelSelector, P], Call[R]],
+    call: Callable[Concatenate[ModelChoice, P], Call[R]],
 ) -> "Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, R]]":
     """The method that makes a call and awaits it."""
 
@@ -34,9 +30,9 @@ def _method(
 
 
 def _stream(
-    call: Callable[Concatenate[pb.ModelSelector, P], SampleStreamCall],
+    call: Callable[Concatenate[ModelChoice, P], SampleStreamCall],
 ) -> "Callable[Concatenate[AsyncClient, P], AsyncGenerator[SampleChunk, None]]":
-    """The method that makes a call whose answer is a stream. What cannot be sent is refused before the first step."""
+    """The method that makes a call whose answer is a stream. Wrong arguments raise at once, not in the first step."""
 
     @methods.describes(call, returns=AsyncGenerator[SampleChunk, None])
     def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[SampleChunk, None]:
@@ -45,45 +41,17 @@ def _stream(
     return method
 
 
-class AsyncClient:
-    """A connection to a server, to be made and used in one event loop. See `Client`.
+class AsyncClient(BaseClient[grpc.aio.Channel]):
+    """A connection to a server, made and used in one event loop. Its methods are those of `Client`.
 
-    A cancelled await cancels the call, on the server too.
+    Cancelling an await cancels the call, on the server too. Outside a running event loop the constructor raises
+    RuntimeError.
 
         async with vaeserve.AsyncClient("127.0.0.1:50051") as client:
             samples = await client.sample(64, seed=5)
     """
 
-    def __init__(
-        self,
-        target: str,
-        *,
-        model: str | None = None,
-        version: str | int | None = None,
-        timeout: float | None = 30.0,
-        tls: Tls | bool = False,
-        api_key: str | None = None,
-        api_key_file: FilePath | None = None,
-        channels: int = 1,
-        embedding_space: str | None = None,
-    ) -> None:
-        """As `Client`. Raises RuntimeError outside a running event loop, InvalidInput."""
-        asyncio.get_running_loop()  # grpc would bind itself to a loop that never runs
-        self._model = calls.selector(model, version)
-        self._timeout = arguments.positive(timeout)
-        self._api_key = ApiKey(api_key, api_key_file)
-        self._embedding_space = embedding_space
-        self._channels = Rotation(partial(channel.open_async, target, tls), channels)
-
-    def using(self, model: str | None, version: str | int | None = None) -> "AsyncClient":
-        """A client of another model over the same connection. Closing one closes both.
-
-        An embedding space that was pinned is not the other model's, and is not taken along.
-        """
-        other = copy.copy(self)
-        other._model = calls.selector(model, version)
-        other._embedding_space = None
-        return other
+    _open = staticmethod(channel.open_async)
 
     sample = _method(calls.sample)
     sample_stream = _stream(calls.sample_stream)
@@ -96,7 +64,7 @@ class AsyncClient:
     health = _method(calls.health)
 
     async def close(self) -> None:
-        """Give up calls in flight and free the connection. May be called again."""
+        """Cancel the calls in flight and close the connections. May be called again."""
         for one in self._channels.all:
             await one.close()
 
@@ -109,7 +77,6 @@ class AsyncClient:
         await self.close()
 
     async def _make(self, call: Call[R]) -> R:
-        calls.pin(call, self._embedding_space)
         rpc = self._channels.next().unary_unary(call.path, type(call.request).SerializeToString, call.parse)
         try:
             ended = rpc(call.request, timeout=self._timeout, metadata=self._api_key.metadata())

@@ -1,7 +1,7 @@
-"""The RPCs as pure functions from arguments to a call, ready to be made; the clients add the making.
+"""The RPCs as pure functions: each turns arguments into a call, which a client then makes.
 
-These functions are the methods of `Client` and `AsyncClient`, less the model, which the client knows. They raise
-InvalidInput for what cannot be sent; everything else is for the server to judge.
+These functions are the methods of `Client` and `AsyncClient`, which pass their own model. They raise InvalidInput for
+arguments that cannot be sent. The server checks everything else.
 """
 
 from collections.abc import Callable
@@ -12,18 +12,7 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 from numpy.typing import ArrayLike
 
-from vaeserve import arguments, responses, tensors
-from vaeserve.results import (
-    Decoded,
-    ModelInfo,
-    ModelSummary,
-    Posteriors,
-    Reconstructions,
-    SampleChunk,
-    Samples,
-    Scores,
-    Timing,
-)
+from vaeserve import arguments, responses, results, tensors
 from vaeserve.v1 import vaeserve_pb2 as pb
 
 R = TypeVar("R")
@@ -39,41 +28,43 @@ _LATENTS = {"mean": pb.LATENT_MODE_MEAN, "draw": pb.LATENT_MODE_DRAW}
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[R]):
-    """One RPC, ready to be made."""
+    """One RPC, ready to send."""
 
     path: str  # "/package.Service/Method"
     request: Message
-    parse: Callable[[bytes], Any]  # the response's bytes to its message
-    read: Callable[[Any, Timing], R]  # the response's message to the result
+    parse: Callable[[bytes], Any]  # from the response's bytes to its message
+    read: Callable[[Any, results.Timing], R]  # from the response's message to the result
 
 
 @dataclass(frozen=True, slots=True)
 class SampleStreamCall:
-    """The one RPC that answers with a stream, ready to be made."""
+    """The one RPC that answers with a stream, ready to send."""
 
     path: str  # "/package.Service/Method"
     request: pb.SampleStreamRequest
-    timeout: float | None  # seconds for all of it
+    timeout: float | None  # seconds for the whole stream; None: no limit
 
     @staticmethod
-    def read(response: bytes) -> SampleChunk:
+    def read(response: bytes) -> results.SampleChunk:
         return responses.sample_chunk(pb.SampleStreamResponse.FromString(response))
 
 
-def selector(model: str | None, version: str | int | None) -> pb.ModelSelector:
-    """Which model shall answer; None leaves it to the server."""
-    return pb.ModelSelector(name=model or "", version="" if version is None else str(version))
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Which model shall answer, and the embedding space on which its client relies."""
+
+    selector: pb.ModelSelector
+    embedding_space: str = ""  # a digest; empty: any
 
 
-def pin(call: Call[Any], embedding_space: str | None) -> None:
-    """Let a call that encodes rely on this space, unless it names one itself."""
-    request = call.request
-    if isinstance(request, pb.EncodeRequest) and not request.expect_embedding_space:
-        request.expect_embedding_space = embedding_space or ""
+def choose(model: str | None, version: str | int | None, embedding_space: str | None = None) -> ModelChoice:
+    """The choice that a client's arguments make; None leaves it to the server."""
+    selector = pb.ModelSelector(name=model or "", version="" if version is None else str(version))
+    return ModelChoice(selector, embedding_space or "")
 
 
 def sample(
-    model: pb.ModelSelector,
+    model: ModelChoice,
     count: int,
     *,
     seed: int | None = None,
@@ -82,23 +73,23 @@ def sample(
     output: Output = "mean",
     encoding: Encoding = "float32",
     want_latents: bool = False,
-) -> Call[Samples]:
+) -> Call[results.Samples]:
     """Draw `count` items from the model.
 
-    Row i of a seed is one fixed thing: sample(100, seed=5).items[7] equals sample(1, seed=5, first_row=7).items[0].
+    Row i of a seed is always the same: sample(100, seed=5).items[7] equals sample(1, seed=5, first_row=7).items[0].
 
     count         1 to the model's `max_request_rows`
     seed          0 to 2^63 - 1; the server picks one by default and returns it
-    first_row     the place of the first row in the endless sequence that the seed defines
+    first_row     index of the first row in the endless sequence that the seed defines
     temperature   a factor on the prior's standard deviation, 0 to 4; below 1: more typical, less varied
     output        the "mean" of p(x | z), or a "draw" from it
     encoding      "float32" in the model's value range, or 0..255 as "uint8" (a quarter of the bytes) or "png" files
-    want_latents  whether `latents` [rows, latent] come back too
+    want_latents  whether to return `latents` [rows, latent] too
 
     Raises InvalidInput, NotFound (the model), QueueFull, DeadlineExceeded, Unavailable or another VaeServeError.
     """
     request = pb.SampleRequest(
-        model=model,
+        model=model.selector,
         count=arguments.integer("count", count),
         seed=arguments.seed_or_none(seed),
         first_row=arguments.integer("first_row", first_row),
@@ -111,7 +102,7 @@ def sample(
 
 
 def sample_stream(
-    model: pb.ModelSelector,
+    model: ModelChoice,
     count: int,
     *,
     seed: int | None = None,
@@ -123,22 +114,22 @@ def sample_stream(
     chunk_rows: int | None = None,
     timeout: float | None = None,
 ) -> SampleStreamCall:
-    """Draw any number of items, chunk by chunk, as fast as they are taken: neither side keeps more than a few.
+    """Draw any number of items, in chunks, as fast as they are read. Neither side holds more than a few chunks.
 
-    The rows are those of sample. Chunks come in row order; close() the iterator, or leave it to the garbage collector,
-    to end the stream early. Where a stream breaks off because the server leaves or is full, the rest is asked for
-    anew, of the same model version: what arrives is the same. The server serves streams behind smaller calls.
+    The rows equal those of `sample`, and chunks come in row order. To end the stream early, close() the iterator or
+    drop it. If the stream breaks off because the server shuts down or is full, the client asks the same model version
+    for the rest, whose rows are the same. The server lets smaller calls go first.
 
     count         1 to 2^48 - first_row
-    chunk_rows    rows in a chunk, 1 to the model's `max_request_rows`; by default about a MiB, at most 256
-    timeout       seconds for the whole stream; None, whatever the client's own is, lets it last as long as its reader
+    chunk_rows    rows in a chunk, 1 to the model's `max_request_rows`; by default about 1 MiB, at most 256 rows
+    timeout       seconds for the whole stream; None: no limit, whatever the client's own timeout is
     the others    as for sample
 
-    Raises as sample, from the iteration; FailedPrecondition if nobody has the version any more that the stream began
-    with.
+    Raises what `sample` raises, while iterating; FailedPrecondition if the rest would come from another model than the
+    rows before.
     """
     request = pb.SampleStreamRequest(
-        model=model,
+        model=model.selector,
         count=arguments.integer("count", count),
         seed=arguments.seed_or_none(seed),
         first_row=arguments.integer("first_row", first_row),
@@ -152,7 +143,7 @@ def sample_stream(
 
 
 def encode(
-    model: pb.ModelSelector,
+    model: ModelChoice,
     items: ArrayLike,
     *,
     draws: int = 0,
@@ -160,51 +151,51 @@ def encode(
     first_row: int = 0,
     expect_embedding_space: str | None = None,
     want_kl: bool = False,
-) -> Call[Posteriors]:
-    """The approximate posterior q(z | x) of each item, whose mean serves as its embedding.
+) -> Call[results.Posteriors]:
+    """The approximate posterior q(z | x) of each item. Its mean serves as the embedding.
 
-    items                   [rows, channels, height, width] or [rows, features]: uint8 meaning 0..255, or floats in the
-                            model's value range; no axis is guessed, so that one item is items[None]
+    items                   [rows, channels, height, width] or [rows, features]: uint8 for 0..255, or floats in the
+                            model's value range; the axis of rows is required, so that one item is items[None]
     draws                   latents to draw from each posterior, 0 to 64
-    seed, first_row         of the draws: pages of one data set under one seed equal the whole
-    expect_embedding_space  the space of the vectors already stored; None takes the client's own, if it has one, or any
-    want_kl                 whether `kl` [rows], in nats, comes back too
+    seed, first_row         of the draws: pages of a data set under one seed give the same as one request
+    expect_embedding_space  the space of the vectors already stored; None: the client's own, or any if it has none
+    want_kl                 whether to return `kl` [rows], in nats, too
 
-    Raises EmbeddingSpaceMismatch when the model's space is another than the one expected; InvalidInput (wrong type,
+    Raises EmbeddingSpaceMismatch if the model's space differs from the one expected; InvalidInput (wrong type,
     shape, range, NaN), NotFound, QueueFull, DeadlineExceeded, Unavailable or another VaeServeError.
     """
     request = pb.EncodeRequest(
-        model=model,
+        model=model.selector,
         items=tensors.from_items(items),
         draws=arguments.integer("draws", draws),
         seed=arguments.seed_or_none(seed),
         first_row=arguments.integer("first_row", first_row),
-        expect_embedding_space=expect_embedding_space or "",
+        expect_embedding_space=expect_embedding_space or model.embedding_space,
         want_kl=want_kl,
     )
     return _call("Encode", request, pb.EncodeResponse, responses.posteriors)
 
 
 def reconstruct(
-    model: pb.ModelSelector,
+    model: ModelChoice,
     items: ArrayLike,
     *,
     latent: Latent = "mean",
     seed: int | None = None,
     first_row: int = 0,
     encoding: Encoding = "float32",
-) -> Call[Reconstructions]:
-    """Encode items, decode one latent of each, and say in nats how well the model explains them.
+) -> Call[results.Reconstructions]:
+    """Encode items, decode one latent of each, and score in nats how well the model explains them.
 
     items            as for encode
     latent           the "mean" of q(z | x), or a "draw" from it
     seed, first_row  of the draw, which equals draw 0 of encode under the same seed
     encoding         as for sample
 
-    Raises as encode, without EmbeddingSpaceMismatch.
+    Raises what `encode` raises, except EmbeddingSpaceMismatch.
     """
     request = pb.ReconstructRequest(
-        model=model,
+        model=model.selector,
         items=tensors.from_items(items),
         latent=arguments.chosen("latent", latent, _LATENTS),
         seed=arguments.seed_or_none(seed),
@@ -215,15 +206,15 @@ def reconstruct(
 
 
 def decode(
-    model: pb.ModelSelector,
+    model: ModelChoice,
     latents: ArrayLike,
     *,
     output: Output = "mean",
     seed: int | None = None,
     first_row: int = 0,
     encoding: Encoding = "float32",
-) -> Call[Decoded]:
-    """The items of given latents.
+) -> Call[results.Decoded]:
+    """Decode latents into items.
 
     latents          [rows, latent], finite floats
     output           the "mean" of p(x | z), or a "draw" from it
@@ -233,7 +224,7 @@ def decode(
     Raises InvalidInput, NotFound, QueueFull, DeadlineExceeded, Unavailable or another VaeServeError.
     """
     request = pb.DecodeRequest(
-        model=model,
+        model=model.selector,
         latents=tensors.from_latents(latents),
         output=arguments.chosen("output", output, _OUTPUTS),
         seed=arguments.seed_or_none(seed),
@@ -244,25 +235,25 @@ def decode(
 
 
 def score(
-    model: pb.ModelSelector,
+    model: ModelChoice,
     items: ArrayLike,
     *,
     importance_samples: int = 64,
     seed: int | None = None,
     first_row: int = 0,
-) -> Call[Scores]:
-    """How probable items are: log p(x) of each, estimated by importance sampling with q(z | x) as proposal.
+) -> Call[results.Scores]:
+    """Estimate log p(x) of each item, by importance sampling with q(z | x) as the proposal.
 
     items               as for encode
-    importance_samples  latents drawn and decoded for each item, 1 to 10,000, and 2^20 at most over all rows; more take
-                        longer in proportion, and come closer to log p(x)
-    seed, first_row     of the draws: pages of one data set under one seed equal the whole
+    importance_samples  latents to draw and decode for each item, 1 to 10,000, and at most 2^20 over all rows; more
+                        take longer in proportion, and come closer to log p(x)
+    seed, first_row     of the draws: pages of a data set under one seed give the same as one request
 
-    Under a Bernoulli likelihood p(x) is that of black and white items: binarise grey ones, or compare figures only with
-    each other. Raises as encode, without EmbeddingSpaceMismatch.
+    A Bernoulli likelihood describes black and white items: binarise grey ones, or compare their scores only with each
+    other. Raises what `encode` raises, except EmbeddingSpaceMismatch.
     """
     request = pb.ScoreRequest(
-        model=model,
+        model=model.selector,
         items=tensors.from_items(items),
         importance_samples=arguments.at_least_one("importance_samples", importance_samples),
         seed=arguments.seed_or_none(seed),
@@ -271,20 +262,20 @@ def score(
     return _call("Score", request, pb.ScoreResponse, responses.scores)
 
 
-def list_models(model: pb.ModelSelector) -> Call[tuple[ModelSummary, ...]]:  # noqa: ARG001 - a list is of all models
-    """Every model version the server knows, ready or not, by name and then newest first."""
+def list_models(model: ModelChoice) -> Call[tuple[results.ModelSummary, ...]]:  # noqa: ARG001 - a list is of all models
+    """Every model version that the server knows, ready or not: by name, then newest first."""
     return _call("ListModels", pb.ListModelsRequest(), pb.ListModelsResponse, responses.summaries)
 
 
-def get_model(model: pb.ModelSelector) -> Call[ModelInfo]:
+def get_model(model: ModelChoice) -> Call[results.ModelInfo]:
     """The client's model in full: shapes, likelihood, metrics, how it runs. Raises NotFound."""
-    return _call("GetModel", pb.GetModelRequest(model=model), pb.GetModelResponse, responses.info)
+    return _call("GetModel", pb.GetModelRequest(model=model.selector), pb.GetModelResponse, responses.info)
 
 
-def health(model: pb.ModelSelector, service: str = "") -> Call[str]:  # noqa: ARG001 - health is the server's
-    """The health of the server, or of one gRPC service of it: "SERVING" or "NOT_SERVING". Never retried.
+def health(model: ModelChoice, service: str = "") -> Call[str]:  # noqa: ARG001 - health is the server's
+    """The health of the server, or of one of its gRPC services: "SERVING" or "NOT_SERVING". Never retried.
 
-    Raises NotFound for a service the server does not know, Unavailable where no server answers.
+    Raises NotFound for a service that the server does not know, Unavailable if no server answers.
     """
     return Call(
         path="/grpc.health.v1.Health/Check",
@@ -294,5 +285,5 @@ def health(model: pb.ModelSelector, service: str = "") -> Call[str]:  # noqa: AR
     )
 
 
-def _call(method: str, request: Message, response: type[Message], read: Callable[[Any, Timing], R]) -> Call[R]:
+def _call(method: str, request: Message, response: type[Message], read: Callable[[Any, results.Timing], R]) -> Call[R]:
     return Call(path=f"/vaeserve.v1.VaeService/{method}", request=request, parse=response.FromString, read=read)

@@ -1,4 +1,4 @@
-"""What can go wrong for a caller, one class for each kind of remedy, built from the status of a gRPC call."""
+"""The client's exceptions, one class for each remedy, made from the status of a gRPC call."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,24 +7,24 @@ from typing import TypeAlias
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
-# What a gRPC call trails behind its response: pairs of a key and text, or bytes where the key ends in "-bin".
+# The trailing metadata of a gRPC call: pairs of a key and text, or bytes where the key ends in "-bin".
 Trailers: TypeAlias = Iterable[tuple[str, str | bytes]]
 
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
-    """One fault of a request."""
+    """One wrong field of a request."""
 
     field: str  # the field's name in the API, e.g. "items.shape"
     description: str  # what was got and what is allowed
 
 
 class VaeServeError(Exception):
-    """A call that brought no result. `str()` of it is the server's message, made to be shown.
+    """A call failed. `str()` gives the server's message, which is meant to be shown.
 
     code         the gRPC status by name, e.g. "INVALID_ARGUMENT"
-    violations   the fields at fault, where the server named them
-    retry_after  seconds after which the server asks to be called again, or None
+    violations   the wrong fields, if the server named them
+    retry_after  seconds after which the server asks for a retry, or None
     """
 
     code = "UNKNOWN"
@@ -45,7 +45,7 @@ class VaeServeError(Exception):
 
 
 class InvalidInput(VaeServeError, ValueError):
-    """An argument is wrong; mend it. Raised by the server, and by the client for what it cannot even send."""
+    """An argument is wrong: the server refuses it, or the client cannot send it. Correct it."""
 
     code = "INVALID_ARGUMENT"
 
@@ -62,27 +62,27 @@ class NotFound(VaeServeError):
 
 
 class FailedPrecondition(VaeServeError):
-    """What the caller relies on does not hold. The API has one such thing, the embedding space."""
+    """A condition that the caller relies on does not hold: the embedding space, or the model of a resumed stream."""
 
     code = "FAILED_PRECONDITION"
 
 
 class EmbeddingSpaceMismatch(FailedPrecondition):
-    """The model encodes into another space than the one pinned: name the old version, or encode everything anew."""
+    """The model's embedding space is not the pinned one: name the old version, or encode everything again."""
 
 
 class ResourceExhausted(VaeServeError):
-    """The server may not, or cannot, give that much."""
+    """The server cannot or may not do that much work."""
 
     code = "RESOURCE_EXHAUSTED"
 
 
 class QueueFull(ResourceExhausted):
-    """The server is busy and refuses at once what it could not keep; `retry_after` says when to come back."""
+    """The server's queue is full. `retry_after` says when to try again."""
 
 
 class QuotaExceeded(ResourceExhausted):
-    """The tenant whose key or certificate this is has used up its rows or calls; `retry_after` says until when."""
+    """The tenant has used up its quota of rows or calls. `retry_after` says when to try again."""
 
 
 class DeadlineExceeded(VaeServeError):
@@ -92,7 +92,7 @@ class DeadlineExceeded(VaeServeError):
 
 
 class Unavailable(VaeServeError):
-    """No server there, or one that is loading or draining: a moment later, or another replica, may answer."""
+    """No server answers, or it is loading or draining. Another replica, or the same one later, may answer."""
 
     code = "UNAVAILABLE"
 
@@ -110,13 +110,13 @@ class PermissionDenied(VaeServeError):
 
 
 class Cancelled(VaeServeError):
-    """The call was given up, by this side or on the way."""
+    """The call was cancelled, by this side or on the way."""
 
     code = "CANCELLED"
 
 
 class Internal(VaeServeError):
-    """The server failed; its message carries an id under which its log has the cause."""
+    """The server failed. The message holds an id, under which the server's log has the cause."""
 
     code = "INTERNAL"
 
@@ -148,7 +148,7 @@ _KINDS: dict[str, type[VaeServeError]] = {
 
 
 def _details(trailers: Trailers) -> tuple[tuple[FieldViolation, ...], float | None, bool]:
-    """Field violations, seconds to wait, and whether a quota is why: from the google.rpc.Status in the trailers."""
+    """Field violations, seconds to wait, and whether a quota is the reason, from the trailers' google.rpc.Status."""
     violations: tuple[FieldViolation, ...] = ()
     retry_after, over_quota = None, False
     for detail in _status(trailers).details:
@@ -164,7 +164,7 @@ def _details(trailers: Trailers) -> tuple[tuple[FieldViolation, ...], float | No
 
 
 def _status(trailers: Trailers) -> status_pb2.Status:
-    """The google.rpc.Status among the trailers; an empty one where there is none or a proxy has garbled it."""
+    """The google.rpc.Status in the trailers; an empty one if it is missing or damaged."""
     packed = next((value for key, value in trailers if key == "grpc-status-details-bin"), b"")
     try:
         return status_pb2.Status.FromString(packed)

@@ -1,4 +1,4 @@
-"""Many small pictures as one: arrays [rows, channels, height, width] to a picture a person can read."""
+"""A grid of small pictures: an array [rows, channels, height, width] becomes one image."""
 
 import math
 from typing import TYPE_CHECKING
@@ -28,12 +28,12 @@ def picture(
     """The items side by side, in reading order.
 
     items        [rows, channels, height, width], 1 or 3 channels: uint8, or floats in `value_range`
-    under        as many more in the same shape, each shown right below its fellow: reconstructions below inputs
+    under        as many items of the same shape, each shown right below its partner: reconstructions below inputs
     columns      items in a line; by default as many as make a square of items
-    scale        pixels for each pixel of an item, each way; by default enough to read small items
+    scale        edge of the square that shows one pixel of an item; by default larger for smaller items
     value_range  the floats shown as black and white; others are clipped
 
-    Raises InvalidInput for shapes that are no pictures.
+    Raises InvalidInput for shapes that are not pictures.
     """
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Walks through latent space: latents [rows, latent] for `decode`, made of latents that `encode` or `sample` gave."""
+"""Paths through latent space: latents [rows, latent] for `decode`, made from those of `encode` or `sample`."""
 
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -13,11 +13,11 @@ Doubles: TypeAlias = NDArray[np.float64]
 
 
 def interpolate(start: ArrayLike, end: ArrayLike, steps: int) -> Floats:
-    """The way from one latent to another along the sphere, both ends included; [steps, latent].
+    """The path from one latent to another along the sphere, both ends included; [steps, latent].
 
     Spherical interpolation (slerp; Shoemake 1985): a straight line between draws of N(0, I) would pass nearer the
-    origin than any draw lies, the arc keeps the length in between. Where the two point the same or opposite ways, or
-    one is zero, no arc is better than another, and the way is straight.
+    origin than any draw lies; the arc keeps the length in between. The path is straight if one latent is zero or if the
+    two have the same or opposite directions, since no arc is then better than another.
 
     start, end   [latent]
     steps        2 or more
@@ -32,16 +32,16 @@ def interpolate(start: ArrayLike, end: ArrayLike, steps: int) -> Floats:
     t = np.linspace(0.0, 1.0, steps)[:, np.newaxis]
     lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
     angle = float(np.arccos(np.clip(a @ b / lengths, -1.0, 1.0))) if lengths > 0 else 0.0
-    way: Doubles
+    path: Doubles
     if np.sin(angle) < 1e-6:
-        way = (1.0 - t) * a + t * b
+        path = (1.0 - t) * a + t * b
     else:
-        way = (np.sin((1.0 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)
-    return way.astype(np.float32)
+        path = (np.sin((1.0 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)
+    return path.astype(np.float32)
 
 
 def latent_arithmetic(base: ArrayLike, *, plus: ArrayLike, minus: ArrayLike) -> Floats:
-    """base + mean(plus) - mean(minus): each of `base` moved by what tells the one group from the other; [rows, latent].
+    """base + mean(plus) - mean(minus), [rows, latent]: each row of `base`, moved by the difference of the two groups.
 
     base, plus, minus   [rows, latent]
 
@@ -56,10 +56,10 @@ def latent_arithmetic(base: ArrayLike, *, plus: ArrayLike, minus: ArrayLike) -> 
 
 
 def traverse(latent: ArrayLike, dimension: int, values: Sequence[float] | Floats) -> Floats:
-    """One latent with one of its values replaced by each of `values`, to see what that value means; [values, latent].
+    """Copies of one latent in which one dimension takes each of `values`, to see what it means; [values, latent].
 
     latent      [latent]
-    dimension   which of its values, from 0
+    dimension   index of that dimension, from 0
 
     Raises InvalidInput.
     """

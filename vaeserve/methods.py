@@ -1,4 +1,4 @@
-"""What the two clients have in common: how a function that builds a call becomes a method that makes it."""
+"""Makes a client's method look like the function that builds its call: name, docstring and signature."""
 
 import functools
 import inspect
@@ -14,7 +14,7 @@ def describes(call: Callable[..., Any], *, returns: Any = None) -> Callable[[F],
     The first parameter, the model, becomes `self`; the return type becomes `returns`, and by default R of Call[R].
     """
 
-    def described(method: F) -> F:
+    def decorate(method: F) -> F:
         _model, *parameters = inspect.signature(call).parameters.values()
         (result,) = [returns] if returns else get_args(inspect.signature(call).return_annotation)
         self = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -22,4 +22,4 @@ def describes(call: Callable[..., Any], *, returns: Any = None) -> Callable[[F],
         method.__signature__ = inspect.Signature([self, *parameters], return_annotation=result)  # type: ignore[attr-defined]
         return method
 
-    return described
+    return decorate

@@ -1,21 +1,7 @@
-"""The API's responses as results."""
+"""From the API's response messages to the client's results."""
 
-from vaeserve import png, tensors
+from vaeserve import png, results, tensors
 from vaeserve.errors import Trailers
-from vaeserve.results import (
-    Decoded,
-    GraphExecution,
-    GraphRate,
-    ModelInfo,
-    ModelRef,
-    ModelSummary,
-    Posteriors,
-    Reconstructions,
-    SampleChunk,
-    Samples,
-    Scores,
-    Timing,
-)
 from vaeserve.tensors import Items
 from vaeserve.v1 import vaeserve_pb2 as pb
 
@@ -32,19 +18,19 @@ _SOURCES = {
 }
 
 
-def timing(trailers: Trailers) -> Timing:
-    """What the server says in its trailers of where the time went."""
-    said = dict(trailers)
-    queue, run, rows = (said.get(f"vae-{key}") for key in ("queue-seconds", "run-seconds", "batch-rows"))
-    return Timing(
+def timing(trailers: Trailers) -> results.Timing:
+    """The timing that the server reports in its trailers."""
+    facts = dict(trailers)
+    queue, run, rows = (facts.get(f"vae-{key}") for key in ("queue-seconds", "run-seconds", "batch-rows"))
+    return results.Timing(
         queue_seconds=None if queue is None else float(queue),
         run_seconds=None if run is None else float(run),
         batch_rows=None if rows is None else int(rows),
     )
 
 
-def samples(response: pb.SampleResponse, timing: Timing) -> Samples:
-    return Samples(
+def samples(response: pb.SampleResponse, timing: results.Timing) -> results.Samples:
+    return results.Samples(
         items=_items(response),
         latents=tensors.to_floats(response.latents) if response.HasField("latents") else None,
         seed=response.seed,
@@ -54,8 +40,8 @@ def samples(response: pb.SampleResponse, timing: Timing) -> Samples:
     )
 
 
-def sample_chunk(response: pb.SampleStreamResponse) -> SampleChunk:
-    return SampleChunk(
+def sample_chunk(response: pb.SampleStreamResponse) -> results.SampleChunk:
+    return results.SampleChunk(
         items=_items(response),
         latents=tensors.to_floats(response.latents) if response.HasField("latents") else None,
         first_row=response.first_row,
@@ -65,8 +51,8 @@ def sample_chunk(response: pb.SampleStreamResponse) -> SampleChunk:
     )
 
 
-def posteriors(response: pb.EncodeResponse, timing: Timing) -> Posteriors:
-    return Posteriors(
+def posteriors(response: pb.EncodeResponse, timing: results.Timing) -> results.Posteriors:
+    return results.Posteriors(
         mean=tensors.to_floats(response.mean),
         log_var=tensors.to_floats(response.log_var),
         draws=tensors.to_floats(response.draws) if response.HasField("draws") else None,
@@ -78,8 +64,8 @@ def posteriors(response: pb.EncodeResponse, timing: Timing) -> Posteriors:
     )
 
 
-def reconstructions(response: pb.ReconstructResponse, timing: Timing) -> Reconstructions:
-    return Reconstructions(
+def reconstructions(response: pb.ReconstructResponse, timing: results.Timing) -> results.Reconstructions:
+    return results.Reconstructions(
         items=_items(response),
         reconstruction_nll=tensors.to_floats(response.reconstruction_nll),
         kl=tensors.to_floats(response.kl),
@@ -92,8 +78,8 @@ def reconstructions(response: pb.ReconstructResponse, timing: Timing) -> Reconst
     )
 
 
-def decoded(response: pb.DecodeResponse, timing: Timing) -> Decoded:
-    return Decoded(
+def decoded(response: pb.DecodeResponse, timing: results.Timing) -> results.Decoded:
+    return results.Decoded(
         items=_items(response),
         seed=response.seed,
         model=_ref(response.model),
@@ -102,8 +88,8 @@ def decoded(response: pb.DecodeResponse, timing: Timing) -> Decoded:
     )
 
 
-def scores(response: pb.ScoreResponse, timing: Timing) -> Scores:
-    return Scores(
+def scores(response: pb.ScoreResponse, timing: results.Timing) -> results.Scores:
+    return results.Scores(
         log_evidence=tensors.to_floats(response.log_evidence),
         elbo=tensors.to_floats(response.elbo),
         elbo_percentile=tensors.to_floats(response.elbo_percentile),
@@ -114,12 +100,12 @@ def scores(response: pb.ScoreResponse, timing: Timing) -> Scores:
     )
 
 
-def summaries(response: pb.ListModelsResponse, _: Timing) -> tuple[ModelSummary, ...]:
+def summaries(response: pb.ListModelsResponse, _: results.Timing) -> tuple[results.ModelSummary, ...]:
     return tuple(map(_summary, response.models))
 
 
-def info(response: pb.GetModelResponse, _: Timing) -> ModelInfo:
-    return ModelInfo(
+def info(response: pb.GetModelResponse, _: results.Timing) -> results.ModelInfo:
+    return results.ModelInfo(
         summary=_summary(response.summary),
         item_shape=tuple(response.item_shape),
         value_min=response.value_min if response.HasField("value_min") else None,
@@ -143,8 +129,8 @@ def _items(
     return png.to_items(tuple(response.png)) if response.png else tensors.to_array(response.items)
 
 
-def _summary(summary: pb.ModelSummary) -> ModelSummary:
-    return ModelSummary(
+def _summary(summary: pb.ModelSummary) -> results.ModelSummary:
+    return results.ModelSummary(
         model=_ref(summary.model),
         state=_STATES.get(summary.state, "unknown"),  # a newer server may have states we don't know
         reason=summary.reason,
@@ -152,17 +138,17 @@ def _summary(summary: pb.ModelSummary) -> ModelSummary:
     )
 
 
-def _ref(ref: pb.ModelRef) -> ModelRef:
-    return ModelRef(name=ref.name, version=ref.version, digest=ref.digest)
+def _ref(ref: pb.ModelRef) -> results.ModelRef:
+    return results.ModelRef(name=ref.name, version=ref.version, digest=ref.digest)
 
 
-def _execution(graph: pb.GraphExecution) -> GraphExecution:
-    return GraphExecution(
+def _execution(graph: pb.GraphExecution) -> results.GraphExecution:
+    return results.GraphExecution(
         provider=graph.provider,
         max_batch_rows=graph.max_batch_rows,
         executors=graph.executors,
         helpers=graph.helpers,
         threads=graph.threads,
         source=_SOURCES.get(graph.source, "unknown"),
-        rates=tuple(GraphRate(r.rows, r.executors, r.threads, r.rows_per_second) for r in graph.rates),
+        rates=tuple(results.GraphRate(r.rows, r.executors, r.threads, r.rows_per_second) for r in graph.rates),
     )

@@ -1,4 +1,4 @@
-"""What a client's methods return: frozen values with numpy arrays, axis 0 being rows.
+"""The results of a client's methods: frozen values with numpy arrays, whose axis 0 is rows.
 
 Arrays are read-only views of the response; copy one to write to it. `.torch()` gives them as tensors.
 """
@@ -24,23 +24,23 @@ class ModelRef:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Where the server spent the time; None where it (or a proxy before it) does not say."""
+    """Where the server spent the time; None if the server, or a proxy in front of it, does not say."""
 
     queue_seconds: float | None  # waiting for a place in a batch
     run_seconds: float | None  # inside the model
-    batch_rows: int | None  # rows in the batch this call ran in, everybody's together
+    batch_rows: int | None  # rows, of all calls, in the batch that this call ran in
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples(Torchable):
     """Items drawn from the model."""
 
-    items: Items  # [rows, channels, height, width] or [rows, features]; uint8 where asked for UINT8 or PNG
-    latents: Floats | None  # [rows, latent], where asked for
+    items: Items  # [rows, channels, height, width] or [rows, features]; uint8 if UINT8 or PNG was asked for
+    latents: Floats | None  # [rows, latent], if asked for
     seed: int  # send it back to get the same rows again
     model: ModelRef
     timing: Timing
-    png: tuple[bytes, ...] = field(repr=False)  # one file per row where asked for PNG, otherwise empty
+    png: tuple[bytes, ...] = field(repr=False)  # one file per row if PNG was asked for, otherwise empty
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,11 +48,11 @@ class SampleChunk(Torchable):
     """The next rows of a stream."""
 
     items: Items  # as in Samples
-    latents: Floats | None  # [rows, latent], where asked for
+    latents: Floats | None  # [rows, latent], if asked for
     first_row: int  # the place of these rows in the sequence that the seed defines
     seed: int  # the same in every chunk of a stream
-    model: ModelRef  # likewise
-    png: tuple[bytes, ...] = field(repr=False)  # one file per row where asked for PNG, otherwise empty
+    model: ModelRef  # the same in every chunk of a stream
+    png: tuple[bytes, ...] = field(repr=False)  # one file per row if PNG was asked for, otherwise empty
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,8 +61,8 @@ class Posteriors(Torchable):
 
     mean: Floats  # [rows, latent]; use it as the embedding
     log_var: Floats  # [rows, latent], natural logarithm of the variance
-    draws: Floats | None  # [rows, draws, latent], where asked for
-    kl: Floats | None  # [rows], KL(q(z | x) || p(z)) in nats, where asked for
+    draws: Floats | None  # [rows, draws, latent], if asked for
+    kl: Floats | None  # [rows], KL(q(z | x) || p(z)) in nats, if asked for
     embedding_space: str  # vectors of different spaces cannot be compared
     seed: int  # of the draws
     model: ModelRef
@@ -73,7 +73,7 @@ class Posteriors(Torchable):
 class Reconstructions(Torchable):
     """Items encoded and decoded again, and how well the model explains them."""
 
-    items: Items  # in the shape of the items sent; uint8 where asked for UINT8 or PNG
+    items: Items  # in the shape of the items sent; uint8 if UINT8 or PNG was asked for
     reconstruction_nll: Floats  # [rows], -log p(x | z) in nats
     kl: Floats  # [rows], KL(q(z | x) || p(z)) in nats
     elbo: Floats  # [rows], -reconstruction_nll - kl in nats
@@ -81,18 +81,18 @@ class Reconstructions(Torchable):
     seed: int
     model: ModelRef
     timing: Timing
-    png: tuple[bytes, ...] = field(repr=False)  # one file per row where asked for PNG, otherwise empty
+    png: tuple[bytes, ...] = field(repr=False)  # one file per row if PNG was asked for, otherwise empty
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded(Torchable):
     """The items of given latents."""
 
-    items: Items  # [rows, channels, height, width] or [rows, features]; uint8 where asked for UINT8 or PNG
+    items: Items  # [rows, channels, height, width] or [rows, features]; uint8 if UINT8 or PNG was asked for
     seed: int  # of the draw
     model: ModelRef
     timing: Timing
-    png: tuple[bytes, ...] = field(repr=False)  # one file per row where asked for PNG, otherwise empty
+    png: tuple[bytes, ...] = field(repr=False)  # one file per row if PNG was asked for, otherwise empty
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +102,7 @@ class Scores(Torchable):
     log_evidence: Floats  # [rows], the estimate of log p(x); on average below it, and above elbo
     elbo: Floats  # [rows], the mean over the same draws
     elbo_percentile: Floats  # [rows], 0..100 among held-out training rows; low means unlike the training data
-    effective_samples: Floats  # [rows], how many draws the estimate rests on; few: more samples would change it
+    effective_samples: Floats  # [rows], how many draws the estimate is worth; if few, more samples would change it
     seed: int  # of the draws
     model: ModelRef
     timing: Timing
@@ -120,7 +120,7 @@ class ModelSummary:
 
 @dataclass(frozen=True, slots=True)
 class GraphRate:
-    """What a graph did on the server's machine when run in one way."""
+    """How fast a graph ran on the server's machine, in one configuration."""
 
     rows: int  # in every batch
     executors: int
@@ -135,10 +135,10 @@ class GraphExecution:
     provider: str  # onnxruntime's execution provider, e.g. "CPUExecutionProvider"
     max_batch_rows: int
     executors: int  # batches that may run at the same time
-    helpers: int  # how many more, if they are full
+    helpers: int  # how many more may run if they are full
     threads: int  # inside one run
     source: str  # "measured" at this start, "cached" from an earlier one, "given" by the operator, or "unknown"
-    rates: tuple[GraphRate, ...]  # what was measured; empty if all was given
+    rates: tuple[GraphRate, ...]  # the measured rates; empty if the operator gave every value
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +151,11 @@ class ModelInfo:
     value_max: float | None  # None: unbounded
     latent_size: int
     likelihood: str  # "bernoulli" or "gaussian"
-    sigma: float | None  # deviation of a Gaussian likelihood in item units; of a table, in a feature's deviations
-    scale: tuple[float, ...]  # a table's: the deviation of each feature, which sigma counts in; empty for images
+    sigma: float | None  # standard deviation of a Gaussian likelihood: in item units; for tables, in units of scale
+    scale: tuple[float, ...]  # for tables, the standard deviation of each feature; empty for images
     learned_prior: bool  # whether samples come from a learned prior rather than N(0, I)
     embedding_space: str
     sampling_version: int  # of the noise scheme that makes rows replayable
     metrics: Mapping[str, float]  # measured in training on held-out rows, e.g. "elbo" in nats
     graphs: Mapping[str, GraphExecution]  # by graph: "encoder", "decoder", ...
-    max_request_rows: int  # rows that one request may hold
+    max_request_rows: int  # the most rows in one request

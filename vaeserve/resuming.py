@@ -1,7 +1,7 @@
-"""One stream of rows over as many RPCs as it takes: where it broke off, and whether and when to ask for the rest.
+"""A stream of rows that goes on after it breaks off: whether, when and how to ask for the rest.
 
-gRPC retries a call until its answer begins; from then on it is up to us. Rows are replayable, so that the rest under
-the same seed and of the same model version is what the first RPC would have brought.
+gRPC retries a call only until its response begins; from then on the client must. Rows are replayable: under the same
+seed and model version, the rest equals what the first RPC would have sent.
 """
 
 import random
@@ -15,12 +15,12 @@ from vaeserve.results import ModelRef, SampleChunk
 from vaeserve.v1 import vaeserve_pb2 as pb
 
 RESUMABLE = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
-PUSHBACK = "grpc-retry-pushback-ms"  # how long to wait; anything but a number of milliseconds forbids to come back
-PAUSE_SECONDS = 0.1  # where the server does not say
+PUSHBACK = "grpc-retry-pushback-ms"  # milliseconds to wait before a retry; any other value forbids it
+PAUSE_SECONDS = 0.1  # if the server does not say
 
 
 class ResumableStream:
-    """The progress of one stream."""
+    """The progress of one stream over one or more RPCs."""
 
     def __init__(
         self,
@@ -29,27 +29,28 @@ class ResumableStream:
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`jitter` gives numbers 0..1 that keep callers who broke off together from coming back together."""
-        self.request = pb.SampleStreamRequest()  # for the rows that have not come yet
+        """`jitter` returns numbers 0..1; they spread out clients whose streams broke off at the same time."""
+        self.request = pb.SampleStreamRequest()  # for the rows that are still missing
         self.request.CopyFrom(call.request)
         self._call = call
         self._clock = clock
         self._jitter = jitter
         self._ends = None if call.timeout is None else clock() + call.timeout
         self._model: ModelRef | None = None
-        self._progress = False  # rows have come since the last break
+        self._progress = False  # rows have arrived since the last break
 
     @property
     def seconds_left(self) -> float | None:
+        """Until the stream's timeout; None: no limit."""
         return None if self._ends is None else max(self._ends - self._clock(), 0.0)
 
     @property
     def over(self) -> bool:
-        """Whether every row has come."""
+        """Whether every row has arrived."""
         return self._model is not None and self.request.count <= 0
 
     def take(self, answer: bytes) -> SampleChunk:
-        """The next rows. Raises FailedPrecondition if they are another model's than the rows before."""
+        """The next rows. Raises FailedPrecondition if they come from another model than the rows before."""
         chunk = self._call.read(answer)
         if self._model is None:
             self._model = chunk.model
@@ -67,9 +68,9 @@ class ResumableStream:
         return chunk
 
     def pause(self, code: str, message: str | None, trailers: Trailers) -> float:
-        """Seconds to wait before the rest is asked for. Raises the error where that would not help.
+        """Seconds to wait before asking for the rest. Raises the RPC's error if asking again would not help.
 
-        An RPC that brought no rows has been retried by gRPC already.
+        If the RPC brought no rows, gRPC has retried it already.
         """
         if self.over:
             return 0.0

@@ -11,10 +11,10 @@ C = TypeVar("C")
 
 
 class Rotation(Generic[C]):
-    """Channels of one kind to one target, each with a connection of its own."""
+    """Channels of one kind to one target, each with its own connection."""
 
     def __init__(self, make: Callable[[Sequence[tuple[str, str | int]]], C], channels: int) -> None:
-        """`make` a channel from its options. Raises InvalidInput unless there is at least one."""
+        """`make` makes a channel from its options. Raises InvalidInput for fewer than one channel."""
         if channels < 1:
             raise InvalidInput.field("channels", f"must be at least 1, got {channels}")
         options = channel.OPTIONS if channels == 1 else (*channel.OPTIONS, channel.OWN_CONNECTION)
@@ -22,5 +22,5 @@ class Rotation(Generic[C]):
         self._turns = itertools.cycle(self.all)
 
     def next(self) -> C:
-        """The channel whose turn it is. Any thread may ask."""
+        """The next channel in turn. Thread-safe."""
         return next(self._turns)

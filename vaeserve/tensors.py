@@ -1,4 +1,4 @@
-"""numpy arrays to and from the API's Tensor, and the array types of the whole client, named once."""
+"""numpy arrays to and from the API's Tensor, and the client's names for array types."""
 
 from typing import Literal, TypeAlias
 
@@ -18,7 +18,7 @@ Field: TypeAlias = Literal["items", "latents"]
 def from_items(items: ArrayLike) -> pb.Tensor:
     """Items as they are: uint8 stays uint8, floats of any width become float32.
 
-    Raises InvalidInput for other types: of integers nobody can tell whether they mean 0..255 or the model's range.
+    Raises InvalidInput for other types: integers could mean 0..255 or the model's range.
     """
     array = _array("items", items)
     if array.dtype == np.uint8:
@@ -59,7 +59,7 @@ def _floats(field: Field, array: NDArray[np.generic], *, remedy: str) -> pb.Tens
     if not np.issubdtype(array.dtype, np.floating):
         kinds = "uint8 or floats" if field == "items" else "floats"
         raise InvalidInput.field(field, f"must be {kinds}, got {array.dtype}{remedy}")
-    with np.errstate(over="ignore"):  # what overflows becomes infinite, and the server says which value it was
+    with np.errstate(over="ignore"):  # an overflow becomes infinity, and the server's error names it
         return _tensor(pb.DATA_TYPE_FLOAT32, array, "<f4")
 
 

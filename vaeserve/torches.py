@@ -1,4 +1,4 @@
-"""Results as torch tensors, for those who have torch: the one file of the client that knows of it."""
+"""Results as torch tensors, if torch is installed. No other file of the client imports torch."""
 
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 class Torchable:
-    """A result whose arrays may be had as tensors."""
+    """A result that can return its arrays as torch tensors."""
 
     __slots__ = ()
 
     def torch(self) -> "dict[str, Tensor]":
-        """Every array of this result by its name, as a tensor on the CPU with memory of its own.
+        """Every array of this result by its name, as a CPU tensor with its own memory.
 
-        Raises ImportError where torch is not installed; the client does not bring it.
+        Raises ImportError if torch is not installed; the client does not require it.
         """
         import torch
 

@@ -23,7 +23,7 @@ struct Payload {
 struct Caller {
   std::unique_ptr<grpc::GenericStub> stub;
   bool sends_rubbish = false;
-  // Of the call in flight, made anew for each.
+  // State of the call in flight; each call makes its own.
   std::optional<grpc::ClientContext> context;
   std::unique_ptr<grpc::GenericClientAsyncResponseReader> reader;
   grpc::ByteBuffer response;
@@ -61,7 +61,7 @@ std::vector<std::shared_ptr<grpc::Channel>> Connect(const Options& options) {
   for (int i = 0; i < options.channels; ++i) {
     channels.push_back(grpc::CreateCustomChannel(options.target, grpc::InsecureChannelCredentials(), arguments));
     if (!channels.back()->WaitForConnected(std::chrono::system_clock::now() + kConnectSeconds)) {
-      throw std::runtime_error("nobody answers at " + options.target);
+      throw std::runtime_error("no server answers at " + options.target);
     }
   }
   return channels;
@@ -87,7 +87,7 @@ class Run {
     next_due_ = Clock::now();
     StartDue();
     while (idle_.size() < callers_.size() || !Over()) {
-      // In an open loop somebody may have to begin before any call ends.
+      // In an open loop a call may be due before any other ends.
       const bool waits = options_.rate > 0 && !idle_.empty() && !Over();
       void* tag = nullptr;
       bool ok = false;

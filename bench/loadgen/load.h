@@ -1,4 +1,4 @@
-// Sends the calls, and tells two tallies what became of them.
+// Sends the calls, and counts their outcomes in two tallies.
 #pragma once
 
 #include "options.h"
@@ -9,5 +9,5 @@ struct Tallies {
   Tally rubbish;  // of the callers that send rubbish
 };
 
-// Throws std::runtime_error if a file cannot be read or nobody answers at the target.
+// Throws std::runtime_error if a file cannot be read or no server answers at the target.
 Tallies Load(const Options& options);

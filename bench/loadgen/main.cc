@@ -1,4 +1,4 @@
-// loadgen: calls one unary gRPC method as fast as the answers come, or at a fixed rate, and prints what it saw as JSON.
+// loadgen: calls one unary gRPC method as fast as the answers come, or at a fixed rate, and prints the figures as JSON.
 #include <exception>
 #include <iostream>
 

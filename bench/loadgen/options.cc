@@ -1,4 +1,4 @@
-// Flags: --name value or --name=value, checked completely before anything is sent.
+// Reads the flags, --name value or --name=value, and checks them all before anything is sent.
 #include "options.h"
 
 #include <cstdlib>

@@ -1,4 +1,4 @@
-// What the generator was told on its command line.
+// The generator's options, from its command line.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// Sums, percentiles and their JSON.
+// Computes sums and percentiles, and writes them as JSON.
 #include "tally.h"
 
 #include <algorithm>
@@ -28,7 +28,7 @@ constexpr std::array kNames = {"OK",
 
 float Milliseconds(Clock::duration duration) { return std::chrono::duration<float, std::milli>(duration).count(); }
 
-// The nearest rank: the least value that `part` of all values do not exceed. Wants them sorted.
+// The nearest rank: the least value that `part` of all values do not exceed. The values must be sorted.
 float Percentile(const std::vector<float>& sorted, double part) {
   if (sorted.empty()) return 0;
   const auto rank = static_cast<size_t>(std::ceil(part * static_cast<double>(sorted.size())));

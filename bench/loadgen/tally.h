@@ -1,4 +1,4 @@
-// What became of the calls: every one of them is counted, whatever its status.
+// Counts the outcomes of calls: every call, whatever its status.
 #pragma once
 
 #include <chrono>
@@ -12,8 +12,8 @@ using Clock = std::chrono::steady_clock;
 
 // One call that has ended.
 struct Outcome {
-  Clock::time_point due;      // when it was to begin: latency counts from here
-  Clock::time_point started;  // when it did
+  Clock::time_point due;      // when it should begin; latency counts from here
+  Clock::time_point started;  // when it began
   Clock::time_point ended;
   const grpc::Status& status;
   size_t request_bytes;
@@ -22,11 +22,11 @@ struct Outcome {
 
 class Tally {
  public:
-  // Counts into the figures.
+  // Counts a call in the figures.
   void Measured(const Outcome& outcome);
-  // Counts by status only: a call that ended outside the window.
+  // Counts a call that ended outside the window, by its status only.
   void Outside(const grpc::Status& status);
-  // The measured window; `longest_gap` reaches from one answer to the next, and to both ends.
+  // Sets the measured window; `longest_gap` reaches from one answer to the next, and to both ends.
   void Window(Clock::time_point begin, Clock::time_point end);
   // One JSON object.
   std::string Json();

@@ -1,9 +1,9 @@
-"""The server beside PyTriton and MLServer, all serving the dense model of `make bench`: `make bench-peers`.
+"""Compares our server with PyTriton and MLServer on the dense model of `make bench`: `make bench-peers`.
 
-In every round each is started, loaded cell by cell with the generator of bench/loadgen, and stopped. Peers are
-installed from the package index on first use, each into an environment of its own (bench/.venv-*); one that cannot be
-installed or started is left out, and why is said. docs/how-to/benchmark.md says how to read it. What follows `--` is
-handed to our server.
+In every round each server is started, loaded cell by cell with the generator of bench/loadgen, and stopped. The first
+run installs the peers from the package index, each into its own environment (bench/.venv-*). A peer that cannot be
+installed or started is left out, and the output says why. docs/how-to/benchmark.md says how to read the figures. What
+follows `--` goes to our server.
 """
 
 import sys
@@ -12,8 +12,8 @@ from dataclasses import asdict
 from bench import artifacts, options, report
 from bench.generator import CannotBuild, Generator, build
 from bench.peers import comparison
-from bench.peers.appearances import Appearances
 from bench.peers.contestant import our_server, peers
+from bench.peers.contestant_rounds import ContestantRounds
 from bench.peers.environment import CannotInstall
 
 
@@ -28,20 +28,20 @@ def main() -> int:
     served = artifacts.model("mlp")
     cores = arguments.server_cores
     contestants = (our_server(server_flags, cores=cores), *peers(threads=arguments.peer_threads, cores=cores))
-    standing = [Appearances(each, served, arguments.cells) for each in contestants]
-    ours = standing[0]
+    remaining = [ContestantRounds(each, served, arguments.cells) for each in contestants]
+    ours = remaining[0]
     print(report.heading("Peers", arguments, server_flags), flush=True)
     for number in range(1, arguments.rounds + 1):
-        for each in list(standing):
+        for each in list(remaining):
             print(f"{each.contestant.name}: round {number} of {arguments.rounds}", file=sys.stderr, flush=True)
             try:
-                each.appear(generator, seconds=arguments.seconds)
+                each.add(generator, seconds=arguments.seconds)
             except (CannotInstall, RuntimeError) as problem:
                 if each is ours:
                     raise
                 print(f"{each.contestant.name} is left out: {problem}\n", flush=True)
-                standing.remove(each)
-    results = [each.result() for each in standing]
+                remaining.remove(each)
+    results = [each.result() for each in remaining]
     print(comparison.report(results))
     if arguments.json:
         arguments.json.write_text(report.as_json(contestants=[asdict(each) for each in results]))

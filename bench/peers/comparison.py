@@ -1,4 +1,4 @@
-"""Servers side by side: calls/s and latencies of every cell, and what ours is to reach against PyTriton."""
+"""The tables of the comparison: calls/s and latencies of every cell, and our targets against PyTriton."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,9 +12,9 @@ from bench.rubbish import WANTED, RubbishResult
 from bench.spread import Spread
 from bench.targets import Target
 
-REFERENCE = "PyTriton"  # the best of the peers
+REFERENCE = "PyTriton"  # the fastest peer
 CELLS = cells.parse("sample-1-64,encode-1-64,sample-16-8,encode-16-8,sample-256-8,encode-256-8,sample-1-1,encode-1-1")
-# Ours / the reference: calls/s at least, and for one caller p50 at most.
+# Bounds on ours / the reference: at least for calls/s, at most for p50 with one caller.
 BOUNDS = {
     "sample-1-64": 4.5,
     "encode-1-64": 5.0,
@@ -29,7 +29,7 @@ BOUNDS = {
 
 @dataclass(frozen=True, slots=True)
 class ContestantResult:
-    """All rounds of one server."""
+    """The results of one server."""
 
     name: str
     cells: tuple[CellResult, ...]
@@ -38,7 +38,7 @@ class ContestantResult:
 
     @property
     def pss_mib(self) -> float:
-        """The most that it weighed under load."""
+        """The server's greatest memory under load."""
         return max(each.pss_mib for cell in self.cells for each in cell.rounds)
 
     def of(self, cell: Cell) -> CellResult:
@@ -46,7 +46,7 @@ class ContestantResult:
 
 
 def report(results: Sequence[ContestantResult]) -> str:
-    """`results` begins with ours."""
+    """All tables. The first of `results` must be ours."""
     ours, *theirs = results
     others = max(each.others for result in results for cell in result.cells for each in cell.rounds)
     return "\n".join(
@@ -61,7 +61,7 @@ def report(results: Sequence[ContestantResult]) -> str:
 
 
 def ratio(ours: CellResult, theirs: CellResult) -> float:
-    """Ours / theirs: p50 for one caller, who waits for every answer, else calls/s; nan if they answered nothing."""
+    """Ours / theirs: p50 for one caller, calls/s for more; nan if theirs answered nothing."""
     if ours.cell.callers == 1:
         return ours.p50_ms / theirs.p50_ms if theirs.p50_ms else math.nan
     rate = theirs.calls_per_second.median
@@ -84,7 +84,7 @@ def table_of_ratios(ours: ContestantResult, theirs: Sequence[ContestantResult]) 
 
 
 def bounds(ours: ContestantResult, theirs: Sequence[ContestantResult]) -> Iterator[Target]:
-    """Every target for which something was measured."""
+    """Every target for which there are measurements."""
     for each in ours.cells:
         one_caller = each.cell.callers == 1
         if each.cell.id in BOUNDS:

@@ -1,4 +1,4 @@
-"""A peer's own virtual environment under bench/, made from the package index the first time."""
+"""A peer's virtual environment under bench/, installed from the package index the first time."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from bench.process import ROOT
 
 
 class CannotInstall(Exception):
-    """A peer cannot be installed here; the message has what uv said."""
+    """A peer cannot be installed here; the message holds uv's output."""
 
 
 def python(name: str, *packages: str) -> Path:

@@ -1,4 +1,4 @@
-"""MLServer with adaptive batching."""
+"""Starts MLServer, with adaptive batching, on the graphs of an artifact."""
 
 import json
 import tempfile
@@ -7,21 +7,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.artifacts import Served
+from bench.artifacts import ServedModel
 from bench.peers.environment import python
-from bench.peers.starting import answering, free_ports
-from bench.served import Running
+from bench.peers.peer_process import answering, free_ports
+from bench.server_process import RunningServer
 
 RUNTIMES = Path(__file__).parent / "inside"
 MAX_BATCH_REQUESTS = 64  # MLServer counts requests, not rows
-MAX_BATCH_SECONDS = 0.001  # an incomplete batch waits so long
+MAX_BATCH_SECONDS = 0.001  # how long an incomplete batch waits
 MESSAGE_BYTES = 64 << 20
 MODELS = {"sampler": ("Sampler", "decoder.onnx"), "encoder": ("Encoder", "encoder.onnx")}
 
 
 @contextmanager
-def start(served: Served, *, threads: int, cores: str) -> Iterator[Running]:
-    """Raises CannotInstall, or RuntimeError if it does not come up."""
+def start(served: ServedModel, *, threads: int, cores: str) -> Iterator[RunningServer]:
+    """A running MLServer. Raises CannotInstall, or RuntimeError if it does not start."""
     interpreter = python("mlserver", "mlserver==1.7.*")
     http_port, grpc_port = free_ports(2)
     with tempfile.TemporaryDirectory() as name:
@@ -37,7 +37,7 @@ def start(served: Served, *, threads: int, cores: str) -> Iterator[Running]:
 
 
 def _server_settings(*, http_port: int, grpc_port: int) -> dict[str, Any]:
-    """Without access log, metrics and worker processes, which all cost calls/s on few cores."""
+    """Settings without access log, metrics and worker processes: each costs calls/s on few cores."""
     return {
         "debug": False,
         "host": "127.0.0.1",

@@ -1,6 +1,6 @@
 """Requests of the Open Inference Protocol (KServe v2, gRPC), serialised by hand.
 
-A dozen fields do not pay for generated classes, which would clash with those of other packages in one process.
+They have few fields. Generated classes would clash with those of other packages in one process.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ def _bytes(field: int, content: bytes) -> bytes:
 
 
 def _varint(number: int) -> bytes:
-    """Seven bits a byte, least significant first; the high bit says that more follow."""
+    """A varint: seven bits a byte, least significant first; the high bit says that more bytes follow."""
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)

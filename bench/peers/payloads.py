@@ -1,4 +1,4 @@
-"""Cells as requests to a peer, which has the models `sampler` (seed -> items) and `encoder` (x -> mean, log_var)."""
+"""The requests of a cell for a peer with models `sampler` (seed -> items) and `encoder` (x -> mean, log_var)."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ Shape = tuple[int, ...]
 
 
 def requests(cell: Cell, item_shape: Shape) -> list[bytes]:
-    """As many as ours has, with items of the same values; peers do not reconstruct."""
+    """As many requests as ours, with items of the same values. Peers cannot reconstruct."""
     assert cell.operation != "Reconstruct", cell
     if cell.operation == "Sample":
         return [infer_request("sampler", {"seed": np.full((cell.rows, 1), seed)}) for seed in range(VARIANTS)]
@@ -25,5 +25,5 @@ def rubbish(item_shape: Shape) -> bytes:
 
 
 def of_every_model(item_shape: Shape) -> list[bytes]:
-    """One request each: who answers them all is ready."""
+    """One request to each model: a peer that answers both is ready."""
     return [requests(Cell("Sample", 1, 1), item_shape)[0], requests(Cell("Encode", 1, 1), item_shape)[0]]

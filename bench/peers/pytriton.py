@@ -1,4 +1,4 @@
-"""PyTriton: Triton's core with a Python backend."""
+"""Starts PyTriton (Triton's core with a Python backend) on the graphs of an artifact."""
 
 import sysconfig
 import tempfile
@@ -6,21 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.artifacts import Served
+from bench.artifacts import ServedModel
 from bench.peers.environment import python
-from bench.peers.starting import answering, free_ports
-from bench.served import Running
+from bench.peers.peer_process import answering, free_ports
+from bench.server_process import RunningServer
 
 SCRIPT = Path(__file__).parent / "inside" / "pytriton_server.py"
 
 
 @contextmanager
-def start(served: Served, *, threads: int, cores: str) -> Iterator[Running]:
-    """Raises CannotInstall, or RuntimeError if it does not come up."""
+def start(served: ServedModel, *, threads: int, cores: str) -> Iterator[RunningServer]:
+    """A running PyTriton. Raises CannotInstall, or RuntimeError if it does not start."""
     interpreter = python("pytriton", "nvidia-pytriton==0.7.*")
     grpc_port, http_port = free_ports(2)
     command = [interpreter, SCRIPT, served.artifact.path, threads, grpc_port, http_port]
-    # Triton loads libpython by name: another one of the same version would run the wrong standard library.
+    # Triton loads libpython by name, and another copy of that version would bring the wrong standard library.
     env = {"LD_LIBRARY_PATH": str(sysconfig.get_config_var("LIBDIR"))}
     with tempfile.TemporaryDirectory() as folder:
         shape = served.artifact.manifest.item.shape

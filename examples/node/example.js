@@ -8,7 +8,7 @@ const loader = require("@grpc/proto-loader");
 const target = process.argv[2] ?? "127.0.0.1:50051";
 const definition = loader.loadSync(["vaeserve/v1/vaeserve.proto", "error_details.proto"], {
   includeDirs: [path.join(__dirname, "..", "..", "proto"), __dirname],
-  longs: String, // a seed may be larger than what a JavaScript number holds
+  longs: String, // a JavaScript number cannot hold every seed
   enums: String,
   defaults: true,
 });
@@ -17,7 +17,7 @@ const client = new VaeService(target, grpc.credentials.createInsecure(), {
   "grpc.max_receive_message_length": -1,
 });
 
-// A call as a promise. `seconds` is its deadline: the server stops working for it then, too.
+// A call as a promise. `seconds` is its deadline, after which the server stops working on it too.
 function call(method, request, seconds = 30) {
   return new Promise((resolve, reject) => {
     const deadline = Date.now() + 1000 * seconds;
@@ -32,11 +32,11 @@ const toTensor = (values, shape) => ({
   data: Buffer.from(Float32Array.from(values).buffer),
 });
 function toFloats(tensor) {
-  const bytes = Uint8Array.from(tensor.data); // a copy: a Buffer may begin anywhere, floats may not
+  const bytes = Uint8Array.from(tensor.data); // a copy, since floats must be aligned and a Buffer may not be
   return new Float32Array(bytes.buffer);
 }
 
-// What a refusal says beyond its message: the fields at fault, and when to come back.
+// The details of an error beyond its message: the wrong fields, and when to try again.
 function details(error) {
   const [packed] = error.metadata.get("grpc-status-details-bin");
   const found = { violations: [], retryAfterSeconds: null };

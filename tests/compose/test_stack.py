@@ -13,7 +13,7 @@ import pytest
 from support import grpc_web, images
 from support.calling import calling
 from support.engine import Engine
-from support.patience import SECONDS, until
+from support.waiting import SLOW_SECONDS, wait_until
 
 import vaeserve
 from vaeserve.v1 import vaeserve_pb2 as pb
@@ -89,20 +89,24 @@ def test_the_health_check_of_the_image_passes(stack) -> None:
 def test_prometheus_sees_every_part_and_what_the_servers_do(stack, client) -> None:
     for _ in range(20):
         client.sample(1)
-    until(lambda: stack.up_by_job() == {"vaeserve": 2, "envoy": 1, "alertmanager": 1})
+    wait_until(lambda: stack.up_by_job() == {"vaeserve": 2, "envoy": 1, "alertmanager": 1}, seconds=SLOW_SECONDS)
     # The proxy balances: both servers were called.
-    until(lambda: len(stack.query('grpc_server_handled_total{grpc_method="Sample",grpc_code="OK"} > 0')) == 2)
+    wait_until(
+        lambda: len(stack.query('grpc_server_handled_total{grpc_method="Sample",grpc_code="OK"} > 0')) == 2,
+        seconds=SLOW_SECONDS,
+    )
     assert stack.query('vae_rows_total{graph="decoder",outcome="ok"} > 0')
     assert stack.query('envoy_cluster_upstream_rq_total{envoy_cluster_name="servers"} > 0')
 
 
 def test_prometheus_computes_the_rules(stack, client) -> None:
     client.sample(1)
-    until(lambda: stack.query("grpc_method_code:grpc_server_handled:rate5m"))
+    wait_until(lambda: stack.query("grpc_method_code:grpc_server_handled:rate5m"), seconds=SLOW_SECONDS)
 
 
 def test_an_alert_reaches_the_alertmanager(stack) -> None:
-    until(lambda: "VaeserveModelLoadFailed" in stack.alerts())  # of the broken version that lies beside the good one
+    # The broken version that lies beside the good one raises it.
+    wait_until(lambda: "VaeserveModelLoadFailed" in stack.alerts(), seconds=SLOW_SECONDS)
 
 
 def test_no_call_is_lost_when_a_server_leaves(stack, client) -> None:
@@ -128,7 +132,7 @@ def test_no_call_is_lost_when_a_server_is_killed(stack, client) -> None:
 @pytest.fixture
 def client(stack) -> Iterator[vaeserve.Client]:
     """A client of the proxy, once it knows of two servers that serve."""
-    until(lambda: stack.healthy_servers() == 2)
+    wait_until(lambda: stack.healthy_servers() == 2, seconds=SLOW_SECONDS)
     with vaeserve.Client(stack.target, timeout=10) as client:
         yield client
 
@@ -143,7 +147,7 @@ def first_answer(engine: Engine, image: str, models: Path) -> float:
                     client.sample(1)
                 return time.monotonic() - started
             except vaeserve.Unavailable:
-                assert time.monotonic() < started + SECONDS
+                assert time.monotonic() < started + SLOW_SECONDS
                 time.sleep(0.02)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from support.patience import until
+from support.waiting import SLOW_SECONDS, wait_until
 
 from server.settings import Settings
 from vaeserve.v1 import vaeserve_pb2 as pb
@@ -21,7 +21,7 @@ pytestmark = [
 
 
 def test_callers_who_trust_the_authority_are_served(encrypted) -> None:
-    until(lambda: encrypted.healthy_servers() == 1)
+    wait_until(lambda: encrypted.healthy_servers() == 1, seconds=SLOW_SECONDS)
     authority = (Path(encrypted.variables["TLS_FOLDER"]) / "ca.pem").read_bytes()
     target = f"localhost:{encrypted.variables['GRPC_PORT']}"
     with grpc.secure_channel(target, grpc.ssl_channel_credentials(authority)) as channel:
@@ -30,7 +30,7 @@ def test_callers_who_trust_the_authority_are_served(encrypted) -> None:
 
 
 def test_callers_without_encryption_are_not(encrypted) -> None:
-    until(lambda: encrypted.healthy_servers() == 1)
+    wait_until(lambda: encrypted.healthy_servers() == 1, seconds=SLOW_SECONDS)
     with grpc.insecure_channel(encrypted.target) as channel, pytest.raises(grpc.RpcError) as refused:
         vaeserve_pb2_grpc.VaeServiceStub(channel).Sample(pb.SampleRequest(count=2), timeout=10)
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -38,5 +38,5 @@ def test_callers_without_encryption_are_not(encrypted) -> None:
 
 def test_the_health_check_shows_the_servers_own_certificate(encrypted) -> None:
     (server,) = encrypted.engine.containers("server")
-    until(lambda: encrypted.healthy_servers() == 1)
+    wait_until(lambda: encrypted.healthy_servers() == 1, seconds=SLOW_SECONDS)
     encrypted.engine.podman("healthcheck", "run", server)

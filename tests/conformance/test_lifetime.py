@@ -29,7 +29,7 @@ def test_a_silent_connection_is_pinged(shortlived):
     with http2(shortlived.target) as connection:
         stream = connection.open(WATCH)
         connection.send(stream, frame(b""), end=True)
-        connection.wait(lambda: connection.pings_heard >= 1)
+        connection.wait(lambda: connection.pings_received >= 1)
         assert not connection.closed
 
 

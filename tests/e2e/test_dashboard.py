@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.artifacts import write_artifact
-from support.monitoring import ALERTMANAGER, alertmanager, prometheus, repeated, until, webhook
+from support.monitoring import ALERTMANAGER, alertmanager, prometheus, repeated, webhook
 from support.server import server
 from support.transports import TRANSPORTS
+from support.waiting import SLOW_SECONDS, wait_until
 
 import vaeserve
 
@@ -24,7 +25,6 @@ pytestmark = [
     ),
 ]
 DASHBOARD = Path(__file__).parents[2] / "deploy/grafana/dashboards/vaeserve.json"
-TOLD_SECONDS = 60.0
 FLAGS = ("--max-batch-rows", "8", "--executors", "1", "--threads", "1")
 
 
@@ -71,7 +71,7 @@ def test_every_panel_shows_something_of_a_server_at_work(models, items, tmp_path
                 empty = {(title, expr) for title, expr in empty if not numbers(asked.ask(expr))}
                 return not empty
 
-            until(all_shown, seconds=TOLD_SECONDS, otherwise=lambda: f"empty: {empty}")
+            wait_until(all_shown, seconds=SLOW_SECONDS, otherwise=lambda: f"empty: {empty}")
             assert [sample["value"][1] for sample in asked.ask("up")] == ["1"]
             assert asked.ask("scrape_samples_post_metric_relabeling > 100")
 
@@ -90,12 +90,12 @@ def test_a_server_that_is_killed_is_told_to_the_webhook_with_its_runbook(models,
         prometheus(process.metrics_target, tmp_path, alertmanager=manager, rules=at_once) as asked,
     ):
         # Until the first scrape there is no server, which is told too.
-        until(lambda: numbers(asked.ask("up")) == [1.0], seconds=TOLD_SECONDS, otherwise=lambda: "never scraped")
-        until(lambda: not asked.ask(down), seconds=TOLD_SECONDS, otherwise=lambda: "down while it was up")
+        wait_until(lambda: numbers(asked.ask("up")) == [1.0], seconds=SLOW_SECONDS, otherwise=lambda: "never scraped")
+        wait_until(lambda: not asked.ask(down), seconds=SLOW_SECONDS, otherwise=lambda: "down while it was up")
         process.process.kill()
-        told = alerts.get(timeout=TOLD_SECONDS)
+        told = alerts.get(timeout=SLOW_SECONDS)
         while told["labels"]["alertname"] != "VaeserveDown" or "instance" not in told["labels"]:
-            told = alerts.get(timeout=TOLD_SECONDS)
+            told = alerts.get(timeout=SLOW_SECONDS)
     assert told["status"] == "firing"
     assert told["labels"]["instance"] == process.metrics_target
     assert told["annotations"]["runbook_url"] == "docs/how-to/alerts.md#vaeservedown"
@@ -108,11 +108,13 @@ def test_the_stability_index_is_that_of_the_rows_that_were_sent(models, items, t
         vaeserve.Client(process.target) as client,
         prometheus(process.metrics_target, tmp_path) as asked,
     ):
-        until(lambda: numbers(asked.ask("vae_training_share")), seconds=TOLD_SECONDS, otherwise=lambda: "no shares")
+        wait_until(
+            lambda: numbers(asked.ask("vae_training_share")), seconds=SLOW_SECONDS, otherwise=lambda: "no shares"
+        )
         client.reconstruct(items)
         # The artifact says that held-out rows had -20..0 nats; a Bernoulli's rows have more than 0.
         shares = [0.01, 0.09, *[0.1] * 8, 0.09, 0.01]
         seen = [*[0.0001] * 11, 1.0]
         expected = sum((s - e) * math.log(s / e) for s, e in zip(seen, shares, strict=True))
-        until(lambda: numbers(asked.ask(index)), seconds=TOLD_SECONDS, otherwise=lambda: "no index")
+        wait_until(lambda: numbers(asked.ask(index)), seconds=SLOW_SECONDS, otherwise=lambda: "no index")
         assert numbers(asked.ask(index)) == [pytest.approx(expected)]

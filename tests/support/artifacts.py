@@ -29,7 +29,7 @@ def write_artifact(
 ) -> Path:
     """A complete, valid artifact at `path`; different seeds give different models.
 
-    An encoder of some width reads a width x width matrix of weights for every batch: company makes its rows cheaper.
+    An encoder with a width reads width x width weights for every batch: rows are cheaper in larger batches.
     """
     path.mkdir(parents=True)
     random = np.random.default_rng(seed)
@@ -85,7 +85,7 @@ def edit_manifest(path: Path, **changes: Any) -> None:
 
 
 def replace_graph(path: Path, name: str, model: onnx.ModelProto) -> None:
-    """Put another graph in, with digests that fit: what a careless exporter would write."""
+    """Replace a graph and make the digests fit, as a careless exporter would."""
     onnx.save(model, path / f"{name}.onnx")
     facts = json.loads((path / artifact.MANIFEST).read_text())
     facts["graphs"][name]["sha256"] = artifact.sha256_of(path / f"{name}.onnx")

@@ -1,4 +1,4 @@
-"""Certificates made on the fly."""
+"""An authority that issues certificates for tests."""
 
 import os
 import socket
@@ -22,7 +22,7 @@ class Authority:
         self.file.write_bytes(self._ca.cert_pem.bytes())
 
     def issue(self, *names: str, folder: Path | None = None, stem: str = "tls") -> tuple[Path, Path]:
-        """A certificate for these names and its key, in place of what lay there."""
+        """A certificate for these names and its key, which replace earlier ones."""
         folder = folder or self.folder
         folder.mkdir(exist_ok=True)
         leaf = self._ca.issue_cert(*names)
@@ -32,7 +32,7 @@ class Authority:
         return certificate, key
 
     def client(self, *names: str) -> Tls:
-        """What a client with a certificate for these names brings along; with none, what it needs to trust us."""
+        """The TLS settings of a client with a certificate for these names; with no names, one that only trusts us."""
         if not names:
             return Tls(ca=self.file)
         certificate, key = self.issue(*names, stem=names[0].replace("/", "_").replace(":", "_"))
@@ -48,7 +48,7 @@ class SecretVolume:
         self._generation = 0
 
     def put(self, authority: Authority, *names: str) -> tuple[Path, Path]:
-        """A new certificate; where it lies never changes."""
+        """Issue a new certificate under the same paths."""
         self._generation += 1
         authority.issue(*names, folder=self.folder / f"..{self._generation}")
         fresh = self.folder / "..fresh"
@@ -77,7 +77,7 @@ def encrypted(target: str, tls: Tls) -> Iterator[ssl.SSLSocket]:
 
 
 def serial_shown(target: str, tls: Tls) -> str:
-    """The serial number of the certificate that a new connection sees."""
+    """The serial number of the certificate that the server shows to a new connection."""
     with encrypted(target, tls) as connection:
         certificate = connection.getpeercert()
         assert certificate is not None

@@ -1,4 +1,4 @@
-"""Steady load that counts what it gets."""
+"""A thread that calls all the time and keeps versions, digests and failures."""
 
 import threading
 from collections import Counter
@@ -10,7 +10,7 @@ from vaeserve.v1 import vaeserve_pb2_grpc
 
 
 class SteadyCaller(threading.Thread):
-    """Samples and reconstructs in turn until told to stop; never retries."""
+    """Samples and reconstructs in turn until `stop`; never retries."""
 
     def __init__(self, target: str, *, items: pb.Tensor, model: str = "") -> None:
         super().__init__(daemon=True)

@@ -1,4 +1,4 @@
-"""Callers that go on calling while something happens to the servers, and what became of their calls."""
+"""Threads that call a server all the time during a test, and the outcomes of their calls."""
 
 import threading
 from collections.abc import Iterator
@@ -13,28 +13,28 @@ WAIT_SECONDS = 120.0
 
 
 class Outcomes:
-    """Answers counted, failures kept."""
+    """The number of answers, and the failures."""
 
     def __init__(self) -> None:
         self.failures: list[str] = []
         self._answers = 0
-        self._told = threading.Condition()
+        self._changed = threading.Condition()
 
     def answered(self) -> None:
-        with self._told:
+        with self._changed:
             self._answers += 1
-            self._told.notify_all()
+            self._changed.notify_all()
 
     def failed(self, error: grpc.RpcError) -> None:
-        with self._told:
+        with self._changed:
             self.failures.append(str(error))
-            self._told.notify_all()
+            self._changed.notify_all()
 
     def wait_for_answers(self, more: int) -> None:
         """Until so many more calls were answered than now, or one failed."""
-        with self._told:
+        with self._changed:
             enough = self._answers + more
-            assert self._told.wait_for(lambda: self._answers >= enough or self.failures, WAIT_SECONDS)
+            assert self._changed.wait_for(lambda: self._answers >= enough or self.failures, WAIT_SECONDS)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A container engine of its own for a test: podman behind Docker's API, with all that it keeps in one folder."""
+"""A container engine for a test: podman behind Docker's API, with all its data in one folder."""
 
 import os
 import subprocess
@@ -50,14 +50,14 @@ class Engine:
         }
 
     def podman(self, *arguments: str | Path) -> str:
-        """What a podman command prints. Raises AssertionError with its words if it fails."""
+        """The output of a podman command. Raises AssertionError with that output if it fails."""
         return self._run(["podman", *arguments])
 
     def build(self, context: Path, *, tag: str) -> None:
         self._run(["buildah", "bud", "--format", "docker", "--pull=never", "--tag", tag, context])
 
     def compose(self, *arguments: str | Path, variables: Mapping[str, str]) -> str:
-        """What docker-compose prints, asked from the folder of the compose file."""
+        """The output of docker-compose, run in the folder of the compose file."""
         return self._run(["docker-compose", "--no-ansi", *arguments], variables=variables)
 
     def containers(self, service: str) -> list[str]:
@@ -68,7 +68,7 @@ class Engine:
 
     @contextmanager
     def serving(self) -> Iterator["Engine"]:
-        """Docker's API while the context lasts; afterwards nothing runs and nothing is kept."""
+        """Serve Docker's API; afterwards stop everything and keep nothing."""
         service = subprocess.Popen(
             ["podman", "system", "service", "--time", "0", f"unix://{self._socket}"], env=self._environment
         )

@@ -1,4 +1,4 @@
-"""A VaeService in this process, whose rows say who they are: row i of seed s holds s + i in every pixel."""
+"""A VaeService in this process, whose rows are recognisable: row i of seed s holds s + i in every pixel."""
 # ruff: noqa: N802 - gRPC names a servicer's methods as the proto does
 
 import threading
@@ -54,7 +54,7 @@ EXECUTION = pb.GraphExecution(
 
 @dataclass
 class FakeService(vaeserve_pb2_grpc.VaeServiceServicer, health_pb2_grpc.HealthServicer):
-    """Answers, or fails as told: `failures` are used up one by one, each by one attempt."""
+    """Answers, or fails: each attempt uses up one of `failures`."""
 
     failures: list[Failure] = field(default_factory=list)
     requests: list[Any] = field(default_factory=list)

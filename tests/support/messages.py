@@ -10,7 +10,7 @@ WIDE, LARGE = pb.ModelSelector(name="wide"), pb.ModelSelector(name="large")
 
 
 def items(rows: int, shape: tuple[int, ...] = (1, 4, 4)) -> pb.Tensor:
-    """Rows that are valid, and no two alike."""
+    """Valid rows, no two of them equal."""
     values = np.random.default_rng(0).random((rows, *shape), np.float32)
     return pb.Tensor(dtype=pb.DATA_TYPE_FLOAT32, shape=values.shape, data=values.tobytes())
 

@@ -5,7 +5,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -20,15 +19,15 @@ from typing import Any
 import pytest
 
 from support.programs import missing
+from support.waiting import SLOW_SECONDS, wait_until
 
 RULES = Path(__file__).parents[2] / "deploy/prometheus/rules.yml"
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
-START_SECONDS = 60.0
 INTERVAL = "500ms"  # between scrapes, and between evaluations: far shorter than deployed
 
 
 class Prometheus:
-    """Asked over its HTTP API."""
+    """A Prometheus, queried over its HTTP API."""
 
     def __init__(self, port: int) -> None:
         self.address = f"127.0.0.1:{port}"
@@ -66,7 +65,7 @@ def prometheus(
 
 @contextmanager
 def alertmanager(webhook: str, folder: Path) -> Iterator[str]:
-    """An Alertmanager that tells a webhook of everything at once; its address."""
+    """An Alertmanager that sends every alert to a webhook at once; its address."""
     receiver = {"name": "webhook", "webhook_configs": [{"url": webhook}]}
     route = {"receiver": "webhook", "group_by": ["alertname"], "group_wait": "0s", "group_interval": "1s"}
     (folder / "alertmanager.yml").write_text(json.dumps({"route": route, "receivers": [receiver]}))
@@ -82,7 +81,7 @@ def alertmanager(webhook: str, folder: Path) -> Iterator[str]:
 
 @contextmanager
 def webhook() -> Iterator[tuple[str, "SimpleQueue[Mapping[str, Any]]"]]:
-    """A listener for what an Alertmanager tells: its address, and the alerts as they come."""
+    """A webhook for an Alertmanager: its address, and the alerts as they arrive."""
     alerts: SimpleQueue[Mapping[str, Any]] = SimpleQueue()
 
     class Handler(BaseHTTPRequestHandler):
@@ -111,7 +110,7 @@ def running(command: list[str], ready: str, log: Path) -> Iterator[None]:
     """A process that answers at `ready`, and is gone afterwards."""
     with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
         try:
-            until(lambda: answers(ready), seconds=START_SECONDS, otherwise=log.read_text)
+            wait_until(lambda: answers(ready), seconds=SLOW_SECONDS, otherwise=log.read_text)
             yield
         finally:
             process.send_signal(signal.SIGKILL)
@@ -119,7 +118,7 @@ def running(command: list[str], ready: str, log: Path) -> Iterator[None]:
 
 @contextmanager
 def repeated(work: Callable[[], object]) -> Iterator[None]:
-    """Do something again and again beside the test; what goes wrong is raised at the end."""
+    """Repeat an action in a thread beside the test. Its error is raised at the end."""
     over, errors = Event(), []
 
     def repeat() -> None:
@@ -140,14 +139,6 @@ def repeated(work: Callable[[], object]) -> Iterator[None]:
         raise errors[0]
 
 
-def until(truth: Callable[[], object], *, seconds: float, otherwise: Callable[[], str]) -> None:
-    """Ask until something holds, four times a second: those asked have no way to call back."""
-    end = time.monotonic() + seconds
-    while not truth():
-        assert time.monotonic() < end, otherwise()
-        time.sleep(0.25)
-
-
 def answers(address: str) -> bool:
     try:
         get(address)
@@ -162,7 +153,7 @@ def get(address: str) -> bytes:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago: neither program tells which one it took."""
+    """A port that was free a moment ago; neither program can report a port of its own choice."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass
 class Received:
-    """Where to send spans, and what came."""
+    """The receiver's address, and the spans that it got."""
 
     endpoint: str
     spans: list[Any] = field(default_factory=list)  # opentelemetry.proto.trace.v1.Span

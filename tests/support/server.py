@@ -37,16 +37,16 @@ class ServerProcess:
         self.lines: list[str] = []
         self._ready: dict[str, Any] | None = None
         self._ready_or_gone = threading.Event()
-        self._told = threading.Condition()  # notified of every line
+        self._new_line = threading.Condition()  # notified of every line
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            with self._told:
+            with self._new_line:
                 self.lines.append(line.rstrip("\n"))
-                self._told.notify_all()
+                self._new_line.notify_all()
             if '"event": "ready"' in line:
                 self._ready = json.loads(line)
                 self._ready_or_gone.set()
@@ -59,8 +59,8 @@ class ServerProcess:
 
     def wait_for(self, event: str, *, times: int = 1) -> None:
         """Wait until an event was logged so many times."""
-        with self._told:
-            assert self._told.wait_for(
+        with self._new_line:
+            assert self._new_line.wait_for(
                 lambda: sum(f'"event": "{event}"' in line for line in self.lines) >= times, START_SECONDS
             ), "\n".join(self.lines)
 

@@ -1,1 +1,1 @@
-"""What only those who run a server may ask of it: generated stubs in v1."""
+"""The admin API, for operators only: generated stubs in v1."""

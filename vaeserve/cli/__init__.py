@@ -1,6 +1,6 @@
 """The command line `vaeserve`.
 
-Exit codes: 0 done; 1 the server is away, refuses or fails; 2 wrong usage or input; 130 Ctrl-C
+Exit codes: 0 success; 1 the server is unreachable, refuses or fails; 2 wrong usage or input; 130 Ctrl-C
 (docs/reference/command-line.md).
 Results go to stdout (as JSON with --json), errors as one line to stderr, pictures and arrays to the file of --out.
 """

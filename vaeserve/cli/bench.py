@@ -1,4 +1,4 @@
-"""`vaeserve bench`."""
+"""`vaeserve bench`: load a server with calls, and report rates and latencies."""
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,7 +8,7 @@ import click
 
 from vaeserve.async_client import AsyncClient
 from vaeserve.cli import output, report
-from vaeserve.cli.connection import BadInput, Connect, connecting
+from vaeserve.cli.connection import BadInput, Connection, connecting
 from vaeserve.cli.output import Output
 from vaeserve.results import ModelInfo
 from vaeserve.tensors import Items
@@ -20,23 +20,23 @@ Ask: TypeAlias = Callable[[int], Awaitable[object]]
 
 METHODS = ("sample", "encode", "reconstruct")
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
-VARIED = 16  # requests' worth of different items
-BUSY = 0.9  # cores used, above which this program may be what is measured
+VARIED = 16  # different requests, sent in turn
+BUSY = 0.9  # cores; if this program uses more, it may itself be the bottleneck
 
 
 @click.command(short_help="How many calls a server answers, and how fast.")
 @click.argument("methods", nargs=-1, type=click.Choice(METHODS), metavar="[sample|encode|reconstruct]...")
 @click.option(
     "--callers", type=click.IntRange(1, 4096), default=8, show_default=True,
-    help="Calls in flight: each caller asks again when it has its answer.",
+    help="Calls in flight: each caller sends its next call when the last is answered.",
 )  # fmt: skip
 @click.option(
     "--rate", type=click.FloatRange(min=0, min_open=True), metavar="R",
-    help="Calls a second that are due, whatever the answers do; --callers in flight at most.",
+    help="Begin R calls a second, however slow the answers are; at most --callers in flight.",
 )  # fmt: skip
 @click.option("--rows", type=click.IntRange(min=1), default=1, show_default=True, help="Rows a call.")
 @click.option(
-    "--seconds", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True, help="That count."
+    "--seconds", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True, help="Measured seconds."
 )
 @click.option("--warm-up", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Seconds before that.")
 @click.option("--channels", type=click.IntRange(1, 256), default=1, show_default=True, help="Connections.")
@@ -44,7 +44,7 @@ BUSY = 0.9  # cores used, above which this program may be what is measured
 @report.json_option
 @connecting
 def bench(
-    connect: Connect,
+    connection: Connection,
     *,
     methods: tuple[str, ...],
     callers: int,
@@ -56,23 +56,23 @@ def bench(
     out: Output,
     as_json: bool,
 ) -> None:
-    """Load a server with calls, and tell calls/s, rows/s and how long callers waited.
+    """Load a server with calls, and report calls/s, rows/s and latencies.
 
-    One run for each method, `sample` if none is named. With --rate, waiting is counted from the moment a call was due,
-    so that a server that stalls shows it in every call held up. Items to encode are samples of the model itself.
+    One run for each method, `sample` if none is named. With --rate, latency counts from the moment a call was due, so
+    that a stall of the server shows in every call that it delays. Items to encode are samples of the model.
     """
-    import asyncio  # late, as are the imports of `load`: other commands need none of it
+    import asyncio  # imported late, like `load`: other commands need neither
 
     from vaeserve.load.caller import Load
 
     load = Load(callers=callers, rate=rate, seconds=seconds, warm_up=warm_up)
-    model, runs = asyncio.run(_measure(connect, methods or METHODS[:1], load, rows=rows, channels=channels))
+    model, runs = asyncio.run(_measure(connection, methods or METHODS[:1], load, rows=rows, channels=channels))
     _draw(runs, out, load, rows=rows, model=model)
     figures = {method: _figures(run, load, rows=rows) for method, run in runs.items()}
     if as_json:
-        told = [{"method": method, "rows": rows, **figures[method]} for method in runs]
+        facts = [{"method": method, "rows": rows, **figures[method]} for method in runs]
         settings = {**dataclasses.asdict(load), "channels": channels, "loop": "closed" if rate is None else "open"}
-        report.emit({"model": dataclasses.asdict(model.summary.model), **settings, "runs": told, "out": str(out.path)})
+        report.emit({"model": dataclasses.asdict(model.summary.model), **settings, "runs": facts, "out": str(out.path)})
     else:
         _show(figures, rows=rows)
         _remark(figures, runs)
@@ -82,37 +82,37 @@ def bench(
 
 
 async def _measure(
-    connect: Connect, methods: tuple[str, ...], load: "Load", *, rows: int, channels: int
+    connection: Connection, methods: tuple[str, ...], load: "Load", *, rows: int, channels: int
 ) -> tuple[ModelInfo, dict[str, "Run"]]:
     from vaeserve.load.caller import run
 
-    async with connect(AsyncClient, channels=channels) as client:
+    async with connection.open(AsyncClient, channels=channels) as client:
         model = await client.get_model()
         if rows > model.max_request_rows:
             raise BadInput(f"--rows: {model.summary.model} takes 1..{model.max_request_rows} rows a call, got {rows}")
         pinned = client.using(model.summary.model.name, model.summary.model.version)
         items = (await pinned.sample(min(VARIED * rows, model.max_request_rows), seed=0)).items
-        return model, {method: await run(_asking(pinned, method, items, rows=rows), load) for method in methods}
+        return model, {method: await run(_ask_for(pinned, method, items, rows=rows), load) for method in methods}
 
 
-def _asking(client: AsyncClient, method: str, items: Items, *, rows: int) -> Ask:
-    """Calls that differ from one to the next, in their seed or their items."""
+def _ask_for(client: AsyncClient, method: str, items: Items, *, rows: int) -> Ask:
+    """A function that sends call number N: calls differ in their seed or their items."""
     places = max(1, len(items) // rows)
 
-    def some(call: int) -> Items:
+    def items_of(call: int) -> Items:
         first = call % places * rows
         return items[first : first + rows]
 
     asks: Mapping[str, Ask] = {
         "sample": lambda call: client.sample(rows, seed=call),
-        "encode": lambda call: client.encode(some(call)),
-        "reconstruct": lambda call: client.reconstruct(some(call)),
+        "encode": lambda call: client.encode(items_of(call)),
+        "reconstruct": lambda call: client.reconstruct(items_of(call)),
     }
     return asks[method]
 
 
 def _figures(run: "Run", load: "Load", *, rows: int) -> dict[str, Any]:
-    """What was measured, for scripts: milliseconds, and None where no call gives a figure."""
+    """The measured figures, for scripts; None where no call gives one."""
     tally = run.tally
     milliseconds = {name: _in_ms(tally.waits.quantile(fraction)) for name, fraction in QUANTILES.items()}
     return {
@@ -147,14 +147,14 @@ def _show(figures: Mapping[str, Mapping[str, Any]], *, rows: int) -> None:
 
 
 def _remark(figures: Mapping[str, Mapping[str, Any]], runs: Mapping[str, "Run"]) -> None:
-    """What the table alone would hide."""
+    """Print what the table does not show."""
     for method, of in figures.items():
         for code, error in of["errors"].items():
             click.echo(f"{method}: {error['calls']} {code}, the first: {error['message']}")
         if of["not_begun"]:
             click.echo(
-                f"{method}: {of['not_begun']} calls were due and not begun when time was up: the server, or --callers, "
-                "takes no such rate. Their wait so far is counted."
+                f"{method}: {of['not_begun']} calls were due and not begun when time was up: the server or --callers "
+                "cannot keep this rate. Their wait so far is counted."
             )
     if max(run.cpu for run in runs.values()) > BUSY:
         click.echo("This program kept a core busy: it may be what was measured. `make bench` has a faster generator.")

@@ -1,4 +1,4 @@
-"""`vaeserve completion`."""
+"""`vaeserve completion`: the script that makes a shell complete commands and options."""
 
 import click
 from click.shell_completion import get_completion_class
@@ -10,7 +10,7 @@ SHELLS = ("bash", "zsh", "fish")
 @click.command(short_help="The script that completes commands and options in a shell.")
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: str) -> None:
-    """Print a script that has a shell complete `vaeserve`'s commands, options and files.
+    """Print a script that makes a shell complete the commands, options and files of `vaeserve`.
 
     \b
     bash   vaeserve completion bash > ~/.local/share/bash-completion/completions/vaeserve

@@ -1,10 +1,10 @@
-"""Which server and model a command talks to, and what becomes of the errors it meets."""
+"""How a command connects: the options for server, model and access, and the exit codes of errors."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Concatenate, NoReturn, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, NoReturn, ParamSpec, TypeAlias, TypeVar
 
 import click
 
@@ -16,18 +16,15 @@ from vaeserve.results import ModelInfo
 
 P = ParamSpec("P")
 C = TypeVar("C", Client, AsyncClient)
+Decorator: TypeAlias = Callable[[Callable[..., None]], Callable[..., None]]
 
 DEFAULT_TARGET = "127.0.0.1:50051"
 TARGET_VARIABLE = "VAESERVE_TARGET"
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+INTERRUPTED = 130  # 128 + SIGINT, as in shells
 
-_target = click.option(
-    "--target", envvar=TARGET_VARIABLE, default=DEFAULT_TARGET, show_default=True, show_envvar=True,
-    metavar="HOST:PORT", help="The server.",
-)  # fmt: skip
 ACCESS_VARIABLES = {
     "tls_ca": "VAESERVE_TLS_CA",
-    # Not VAESERVE_TLS_CERTIFICATE and VAESERVE_TLS_KEY: those are the server's own, and a container may hold both.
+    # Not VAESERVE_TLS_CERTIFICATE and VAESERVE_TLS_KEY: the server reads those, and a container may set both pairs.
     "tls_certificate": "VAESERVE_CLIENT_CERTIFICATE",
     "tls_key": "VAESERVE_CLIENT_KEY",
     "tls_server_name": "VAESERVE_TLS_SERVER_NAME",
@@ -36,28 +33,36 @@ ACCESS_VARIABLES = {
 _FILE = click.Path(dir_okay=False)
 
 
-def _access_option(name: str, help: str, **options: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def _access_option(name: str, help: str, **options: Any) -> Decorator:
     return click.option(
         "--" + name.replace("_", "-"), envvar=ACCESS_VARIABLES[name], show_envvar=True, help=help, **options
     )
 
 
-_ACCESS = (
-    _access_option("tls_ca", "Encrypt, and trust servers whose certificate these (PEM) have issued.", type=_FILE),
-    _access_option("tls_certificate", "Encrypt, and show this certificate (PEM) to who asks for one.", type=_FILE),
+_TARGET_OPTION: Decorator = click.option(
+    "--target", envvar=TARGET_VARIABLE, default=DEFAULT_TARGET, show_default=True, show_envvar=True,
+    metavar="HOST:PORT", help="The server.",
+)  # fmt: skip
+_MODEL_OPTIONS: tuple[Decorator, ...] = (
+    click.option("--model", metavar="NAME", help="The model; by default the server's."),
+    click.option("--version", metavar="N", help="The model's version; by default the newest ready one."),
+)
+_ACCESS_OPTIONS: tuple[Decorator, ...] = (
+    _access_option("tls_ca", "Encrypt, and trust certificates that these authorities (PEM) have issued.", type=_FILE),
+    _access_option("tls_certificate", "Encrypt, and show this certificate (PEM) to servers that ask.", type=_FILE),
     _access_option("tls_key", "The private key (PEM) of that certificate.", type=_FILE),
     _access_option(
-        "tls_server_name", "Encrypt; the server's name, where it is not the host of --target.", metavar="NAME"
+        "tls_server_name",
+        "Encrypt; the name in the server's certificate, if not the host of --target.",
+        metavar="NAME",
     ),
     _access_option("api_key_file", "A file with an API key, for servers with tenants.", type=_FILE),
 )
-_model = click.option("--model", metavar="NAME", help="The model; by default the server's.")
-_version = click.option("--version", metavar="N", help="The model's version; by default the newest ready one.")
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The options of encryption and keys."""
+    """The values of the options for TLS and keys."""
 
     tls_ca: str | None
     tls_certificate: str | None
@@ -70,146 +75,105 @@ class Access:
         return Access(**{name: environment.get(variable) or None for name, variable in ACCESS_VARIABLES.items()})
 
     def tls(self) -> Tls | bool:
-        """TLS if any option speaks of it."""
+        """The TLS settings, or False if no option for TLS is given."""
         if not (self.tls_ca or self.tls_certificate or self.tls_key or self.tls_server_name):
             return False
         return Tls(self.tls_ca, self.tls_certificate, self.tls_key, self.tls_server_name)
 
 
 class BadInput(click.ClickException):
-    """The user's mistake, in one line."""
+    """A mistake of the user, in one line."""
 
     exit_code = 2
 
 
-class Connect(Protocol):
-    """Makes a client of the server and the model that a command's options name."""
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The server and the model that a command's options name."""
 
-    def __call__(self, kind: type[C], /, **options: Any) -> C:
+    target: str
+    model: str | None
+    version: str | None
+    timeout: float  # seconds that one request may take
+    access: Access
+
+    def open(self, kind: type[C], /, **options: Any) -> C:
         """A client of this class, with further options of its own."""
+        return kind(
+            self.target,
+            model=self.model,
+            version=self.version,
+            timeout=self.timeout,
+            tls=self.access.tls(),
+            api_key_file=self.access.api_key_file,
+            **options,
+        )
 
 
 def connected(command: Callable[Concatenate[Client, P], None]) -> Callable[..., None]:
-    """Give a command a client, the options that say of what, and the exit codes of the program."""
-
-    @_target
-    @_model
-    @_version
-    @_timeout(default=30.0)
-    @_access
-    @functools.wraps(command)
-    def run(
-        target: str,
-        model: str | None,
-        version: str | None,
-        timeout: float,
-        access: Access,
-        *args: P.args,
-        **options: P.kwargs,
-    ) -> None:
-        _run(lambda client: command(client, *args, **options), target, model, version, timeout, access=access)
-
-    return run
+    """Give a command a client, the options for server and model, and the exit codes of the program."""
+    return _with_connection(_with_client(command), timeout=30.0)
 
 
-def connecting(command: Callable[Concatenate[Connect, P], None]) -> Callable[..., None]:
-    """As `connected`, for a command that makes its clients itself."""
-
-    @_target
-    @_model
-    @_version
-    @_timeout(default=30.0)
-    @_access
-    @functools.wraps(command)
-    def run(
-        target: str,
-        model: str | None,
-        version: str | None,
-        timeout: float,
-        access: Access,
-        *args: P.args,
-        **options: P.kwargs,
-    ) -> None:
-        with _explained(target, timeout):
-            command(_connect(target, model, version, timeout, access), *args, **options)
-
-    return run
+def connecting(command: Callable[Concatenate[Connection, P], None]) -> Callable[..., None]:
+    """As `connected`, for a command that opens its clients itself."""
+    return _with_connection(command, timeout=30.0)
 
 
 def probing(command: Callable[Concatenate[Client, P], None]) -> Callable[..., None]:
-    """As `connected`, for a command that asks no model and is in a hurry."""
-
-    @_target
-    @_timeout(default=5.0)
-    @_access
-    @functools.wraps(command)
-    def run(target: str, timeout: float, access: Access, *args: P.args, **options: P.kwargs) -> None:
-        _run(lambda client: command(client, *args, **options), target, None, None, timeout, access=access)
-
-    return run
+    """As `connected`, for a command that asks no model and must answer soon."""
+    return _with_connection(_with_client(command), timeout=5.0, model_options=())
 
 
 def pin(client: Client) -> tuple[Client, ModelInfo]:
-    """The model that answers now, and a client of exactly this version: all pages shall come from one model."""
+    """A client of exactly the version that answers now, and that version: all pages must come from one model."""
     model = client.get_model()
     return client.using(model.summary.model.name, model.summary.model.version), model
 
 
-def _access(run: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of encryption and keys; `run` gets them as one `access`."""
+def _with_client(command: Callable[Concatenate[Client, P], None]) -> Callable[Concatenate[Connection, P], None]:
+    @functools.wraps(command)
+    def run(connection: Connection, /, *args: P.args, **options: P.kwargs) -> None:
+        with connection.open(Client) as client:
+            command(client, *args, **options)
 
-    @functools.wraps(run)
-    def gathered(**options: Any) -> None:
-        return run(access=Access(**{name: options.pop(name) for name in ACCESS_VARIABLES}), **options)
-
-    for option in reversed(_ACCESS):
-        gathered = option(gathered)
-    return gathered
+    return run
 
 
-def _timeout(*, default: float) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    return click.option(
-        "--timeout", type=click.FloatRange(min=0, min_open=True), default=default, show_default=True,
+def _with_connection(
+    command: Callable[..., None],
+    *,
+    timeout: float,
+    model_options: tuple[Decorator, ...] = _MODEL_OPTIONS,
+) -> Callable[..., None]:
+    """Gather the options of server, model and access into the connection that the command takes first."""
+    timeout_option: Decorator = click.option(
+        "--timeout", type=click.FloatRange(min=0, min_open=True), default=timeout, show_default=True,
         metavar="SECONDS", help="How long one request may take.",
     )  # fmt: skip
 
+    @functools.wraps(command)
+    def run(
+        *, target: str, model: str | None = None, version: str | None = None, timeout: float, **options: Any
+    ) -> None:
+        access = Access(**{name: options.pop(name) for name in ACCESS_VARIABLES})
+        with _errors_in_one_line(target, timeout):
+            command(Connection(target, model, version, timeout, access), **options)
 
-def _run(
-    command: Callable[[Client], None],
-    target: str,
-    model: str | None,
-    version: str | None,
-    timeout: float,
-    *,
-    access: Access,
-) -> None:
-    with _explained(target, timeout), _connect(target, model, version, timeout, access)(Client) as client:
-        command(client)
-
-
-def _connect(target: str, model: str | None, version: str | None, timeout: float, access: Access) -> Connect:
-    def connect(kind: type[C], /, **options: Any) -> C:
-        return kind(
-            target,
-            model=model,
-            version=version,
-            timeout=timeout,
-            tls=access.tls(),
-            api_key_file=access.api_key_file,
-            **options,
-        )
-
-    return connect
+    decorated: Callable[..., None] = run
+    for option in reversed((_TARGET_OPTION, *model_options, timeout_option, *_ACCESS_OPTIONS)):
+        decorated = option(decorated)
+    return decorated
 
 
 @contextmanager
-def _explained(target: str, timeout: float) -> Iterator[None]:
-    """Turn what goes wrong into one line and an exit code."""
+def _errors_in_one_line(target: str, timeout: float) -> Iterator[None]:
+    """Turn errors into one line and an exit code."""
     try:
         yield
     except VaeServeError as error:
         _fail(error, target, timeout)
-    except OSError as error:  # files: not there, not readable, no space left
+    except OSError as error:  # of files: missing, unreadable, no space left
         raise BadInput(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
     except KeyboardInterrupt:
         click.get_current_context().exit(INTERRUPTED)

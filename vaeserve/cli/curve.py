@@ -1,4 +1,4 @@
-"""A picture of how long callers waited: the quantiles of each run, the rare ones stretched."""
+"""A picture of latencies: the quantiles of each run, on an axis that stretches the rare ones."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ STEPS = 400  # points of a curve
 
 
 def draw(runs: Mapping[str, Histogram], *, title: str) -> "Image":
-    """The latency curves, by the name of the run. Left to right: p0, p90, p99, ...; upwards: milliseconds."""
+    """One latency curve for each run, by name. Left to right: p0, p90, p99, ...; upwards: milliseconds."""
     from PIL import Image, ImageDraw
 
     image = Image.new("RGB", SIZE, PAPER)
@@ -61,7 +61,7 @@ def _font(size: int):  # type: ignore[no-untyped-def]  # two of Pillow's types, 
 
 
 def _nines(count: int) -> float:
-    """How far a curve of so many calls reaches: 2 for p99, 3 for p99.9; the rarest call it knows."""
+    """How far a curve of `count` calls reaches: 2 for p99, 3 for p99.9."""
     return math.log10(max(count, 2))
 
 

@@ -1,4 +1,4 @@
-"""`vaeserve decode`."""
+"""`vaeserve decode`: latents from a file become items."""
 
 from pathlib import Path
 
@@ -10,11 +10,10 @@ from vaeserve.cli.output import Output
 from vaeserve.client import Client
 
 
-@click.command(short_help="Items of latents.")
+@click.command(short_help="Decode latents into items.")
 @click.argument("latents", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="LATENTS.npy|npz")
 @noise.draw
-@noise.seed
-@noise.first_row
+@noise.seeding
 @output.columns
 @output.writing(
     default="decoded.png", endings=(".png", ".npy", ".npz"), what="A picture, or the items as .npy or .npz."
@@ -32,7 +31,7 @@ def decode(
     out: Output,
     as_json: bool,
 ) -> None:
-    """The items of latents [rows, latent], e.g. of the .npz that `sample` or `encode` wrote."""
+    """Decode latents [rows, latent] into items, e.g. from the .npz that `sample` or `encode` wrote."""
     pinned, model = pin(client)
     rows = sources.read_array(latents, "latents", "mean")
     if rows.ndim != 2 or rows.shape[1] != model.latent_size or not len(rows):
@@ -42,17 +41,15 @@ def decode(
         "decoding",
         len(rows),
         model,
-        lambda page, seed: pinned.decode(
-            rows[page.start : page.stop],
+        lambda page: pinned.decode(
+            rows[page.rows],
             output="draw" if draw else "mean",
-            seed=seed,
-            first_row=first_row + page.start,
+            seed=page.seed,
+            first_row=page.first_row,
             encoding=out.encoding(model),
         ),
         seed=seed,
+        first_row=first_row,
     )
-    if out.is_picture:
-        out.write_picture(output.picture(paged.joined("items"), model, columns=columns))
-    else:
-        out.write_arrays({"items": paged.joined("items")})
+    out.write_items(paged.joined("items"), model, columns=columns)
     report.done(paged, model, out, as_json=as_json)

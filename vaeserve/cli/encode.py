@@ -1,4 +1,4 @@
-"""`vaeserve encode`."""
+"""`vaeserve encode`: pictures or arrays become posteriors."""
 
 from pathlib import Path
 
@@ -11,18 +11,18 @@ from vaeserve.cli.output import Output
 from vaeserve.client import Client
 
 
-@click.command(short_help="Posteriors of pictures or arrays.")
-@sources.argument
-@sources.resizing
-@click.option("--draws", type=click.IntRange(0, 64), default=0, show_default=True, help="Latents drawn of each item.")
-@noise.seed
-@noise.first_row
-@click.option("--kl", "want_kl", is_flag=True, help="KL(q(z | x) || p(z)) of each item too, in nats.")
+@click.command(short_help="Encode pictures or arrays into posteriors.")
+@sources.inputs
+@click.option(
+    "--draws", type=click.IntRange(0, 64), default=0, show_default=True, help="Latents to draw for each item."
+)
+@noise.seeding
+@click.option("--kl", "want_kl", is_flag=True, help="Write KL(q(z | x) || p(z)) of each item too, in nats.")
 @click.option("--expect-embedding-space", metavar="DIGEST", help="Refuse to encode into any other space.")
 @output.writing(
     default="latents.npz",
     endings=(".npz", ".npy"),
-    what="mean, log_var and what else was asked for as .npz, or the mean alone as .npy.",
+    what="mean, log_var and what --draws and --kl add as .npz, or the mean alone as .npy.",
 )
 @report.json_option
 @connected
@@ -39,22 +39,23 @@ def encode(
     out: Output,
     as_json: bool,
 ) -> None:
-    """The posteriors q(z | x) of pictures (files, folders) or arrays (.npy, .npz)."""
+    """Encode pictures (files, folders) or arrays (.npy, .npz) into posteriors q(z | x)."""
     pinned, model = pin(client)
     items = sources.load(inputs, model, resize=resize).items
     paged = pages.ask(
         "encoding",
         len(items),
         model,
-        lambda page, seed: pinned.encode(
-            items[page.start : page.stop],
+        lambda page: pinned.encode(
+            items[page.rows],
             draws=draws,
-            seed=seed,
-            first_row=first_row + page.start,
+            seed=page.seed,
+            first_row=page.first_row,
             expect_embedding_space=expect_embedding_space,
             want_kl=want_kl,
         ),
         seed=seed,
+        first_row=first_row,
     )
     names = ("mean", "log_var", *(("draws",) if draws else ()), *(("kl",) if want_kl else ()))
     arrays = {name: paged.joined(name) for name in names}

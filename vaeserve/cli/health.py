@@ -1,4 +1,4 @@
-"""`vaeserve health`, and `vaeserve-health` for container health checks, which hold no blanks."""
+"""`vaeserve health`, and `vaeserve-health` for container health checks, whose commands must hold no blanks."""
 
 import os
 import sys
@@ -6,15 +6,15 @@ import sys
 import click
 
 from vaeserve.cli import report
-from vaeserve.cli.connection import DEFAULT_TARGET, TARGET_VARIABLE, Access, probing
+from vaeserve.cli.connection import DEFAULT_TARGET, TARGET_VARIABLE, Access, Connection, probing
 from vaeserve.client import Client
 from vaeserve.errors import VaeServeError
 
-PROBE_SECONDS = 3.0  # less than containers allow a check, so that its own words are heard
+PROBE_SECONDS = 3.0  # less than a container's health check may take, so that the probe can report its own error
 
 
-@click.command(short_help="SERVING or not.")
-@click.option("--service", default="", metavar="NAME", help="One gRPC service of the server; by default the whole.")
+@click.command(short_help="Whether the server takes traffic.")
+@click.option("--service", default="", metavar="NAME", help="One gRPC service; by default the whole server.")
 @report.json_option
 @probing
 def health(client: Client, service: str, *, as_json: bool) -> None:
@@ -28,11 +28,11 @@ def health(client: Client, service: str, *, as_json: bool) -> None:
 
 
 def probe() -> None:
-    """The health of the server at VAESERVE_TARGET: 0 if it takes traffic, 1 if not."""
-    access = Access.of_environment(os.environ)
+    """Print the health of the server at VAESERVE_TARGET; exit 0 if it takes traffic, 1 if not."""
     target = os.environ.get(TARGET_VARIABLE, DEFAULT_TARGET)
+    connection = Connection(target, None, None, PROBE_SECONDS, Access.of_environment(os.environ))
     try:
-        with Client(target, timeout=PROBE_SECONDS, tls=access.tls(), api_key_file=access.api_key_file) as client:
+        with connection.open(Client) as client:
             status = client.health()
     except VaeServeError as error:
         sys.exit(f"vaeserve-health: {error}")

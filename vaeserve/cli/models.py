@@ -1,4 +1,4 @@
-"""`vaeserve models`."""
+"""`vaeserve models`: the server's models as a table, or one in full."""
 
 import dataclasses
 

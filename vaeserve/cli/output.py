@@ -1,4 +1,4 @@
-"""Where a command's arrays and pictures go: the file of --out, by its ending."""
+"""The file of --out: its ending says whether a command writes a picture or arrays."""
 
 import functools
 import os
@@ -28,7 +28,7 @@ columns = click.option("--columns", type=click.IntRange(min=1), help="Items in a
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A file that may be written. It appears whole or not at all."""
+    """The file to write. It appears whole or not at all."""
 
     path: Path
 
@@ -37,12 +37,12 @@ class Output:
         return self.path.suffix.lower() == ".png"
 
     def encoding(self, model: ModelInfo) -> Encoding:
-        """How items shall come: bytes do for a picture, where the model's range says what they mean."""
+        """The encoding to ask for: uint8 is enough for a picture, if the model's value range is bounded."""
         bounded = model.value_min is not None and model.value_max is not None
         return "uint8" if self.is_picture and bounded else "float32"
 
     def require_pictures(self, model: ModelInfo, *, rows: int) -> None:
-        """Raises BadInput if this is a picture and the model's items are none, or too many for one."""
+        """Raises BadInput if this is a picture, and the items are not pictures or too many for one."""
         if not self.is_picture:
             return
         if len(model.item_shape) != 3 or model.item_shape[0] not in (1, 3):
@@ -54,14 +54,23 @@ class Output:
             raise BadInput(f"a picture holds {MAX_PICTURE_ROWS} rows at most, got {rows}: use --out X.npy")
 
     def write_arrays(self, arrays: Arrays) -> None:
-        """All arrays to an .npz, the first alone to an .npy."""
+        """Write all arrays to an .npz, or the first alone to an .npy."""
         if self.path.suffix.lower() == ".npz":
             self._write(lambda file: np.savez(file, allow_pickle=False, **arrays))
         else:
             self._write(lambda file: np.save(file, next(iter(arrays.values())), allow_pickle=False))
 
+    def write_items(
+        self, items: Items, model: ModelInfo, *, columns: int | None, **others: np.ndarray[Any, Any]
+    ) -> None:
+        """Write the items as a picture, or as an array together with the others, by the file's ending."""
+        if self.is_picture:
+            self.write_picture(picture(items, model, columns=columns))
+        else:
+            self.write_arrays({"items": items, **others})
+
     def write_rows(self, chunks: Iterable[np.ndarray[Any, Any]], *, shape: tuple[int, ...]) -> None:
-        """An .npy of this shape, float32, from chunks of its rows: only one of them is in memory at a time."""
+        """Write an .npy of this shape, float32, from chunks of rows. Only one chunk is in memory at a time."""
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
 
         def save(file: IO[bytes]) -> None:
@@ -87,7 +96,7 @@ class Output:
 def writing(
     *, default: str, endings: tuple[str, ...], what: str
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command --out and --force, which reach it as the keyword `out`, an Output."""
+    """Give a command --out and --force, which reach it as `out`, an Output. `what` is the help of --out."""
 
     def decorated(command: Callable[..., None]) -> Callable[..., None]:
         @click.option(
@@ -106,7 +115,7 @@ def writing(
 
 
 def picture(items: Items, model: ModelInfo, *, columns: int | None, under: Items | None = None) -> "Image":
-    """A grid of a model's items, with others of them right below if `under` is given."""
+    """A grid of a model's items, each above its partner in `under` if that is given."""
     return grid.picture(items, under=under, columns=columns, value_range=_shown_range(items, model))
 
 
@@ -120,7 +129,7 @@ def _check(path: Path, *, endings: tuple[str, ...], force: bool) -> None:
 
 
 def _shown_range(items: Items, model: ModelInfo) -> tuple[float, float]:
-    """The values shown as black and white: the model's own, or those met where the model knows no bounds."""
+    """The values shown as black and white: the model's bounds, or else the least and greatest present."""
     low = float(items.min()) if model.value_min is None else model.value_min
     high = float(items.max()) if model.value_max is None else model.value_max
     return low, max(high, low + 1e-6)

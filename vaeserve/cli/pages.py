@@ -13,22 +13,35 @@ from vaeserve.results import ModelInfo
 
 PAGE_ROWS = 512  # enough to fill the server's batches, few enough to show progress
 PAGE_BYTES = 16 << 20
-# Latents that one request decodes for scores: seconds of work, of which no request may take as many as it likes.
+# The most latents that one Score request decodes: a few seconds of work.
 PAGE_DECODES = 1 << 14
 
 
-class Seeded(Protocol):
+class HasSeed(Protocol):
     """A result that says which seed it used."""
 
     @property
     def seed(self) -> int: ...
 
 
-Part = TypeVar("Part", bound=Seeded)
+Part = TypeVar("Part", bound=HasSeed)
 
 
 @dataclass(frozen=True, slots=True)
-class Paged(Generic[Part]):
+class Page:
+    """The rows of one request, and where their noise lies."""
+
+    rows: slice  # among all rows of the command
+    seed: int | None
+    first_row: int  # in the sequence that the seed defines
+
+    @property
+    def count(self) -> int:
+        return int(self.rows.stop - self.rows.start)
+
+
+@dataclass(frozen=True, slots=True)
+class PagedResult(Generic[Part]):
     """The results of all pages."""
 
     parts: list[Part]
@@ -40,7 +53,7 @@ class Paged(Generic[Part]):
         return self.parts[0].seed
 
     def joined(self, name: str) -> np.ndarray[Any, Any]:
-        """An array of the results, [rows, ...]."""
+        """One array of the results over all pages, [rows, ...]."""
         return np.concatenate([getattr(part, name) for part in self.parts])
 
 
@@ -48,30 +61,31 @@ def ask(
     label: str,
     rows: int,
     model: ModelInfo,
-    request: Callable[[range, int | None], Part],
+    request: Callable[[Page], Part],
     *,
     seed: int | None,
+    first_row: int,
     most_rows: int = PAGE_ROWS,
-) -> Paged[Part]:
-    """Call `request(page, seed)` for page after page of at most `most_rows`, with a progress bar if there are several.
+) -> PagedResult[Part]:
+    """Call `request(page)` for page after page of at most `most_rows`, with a progress bar if there are several.
 
-    Where the server chose the first page's seed, the others use it too: all belong to one sequence.
+    If the server chose the first page's seed, the other pages use it too: all rows belong to one sequence.
     """
     pages = _split(rows, model, most_rows)
     parts: list[Part] = []
     started = time.perf_counter()
     with progress(label, rows, shown=len(pages) > 1) as advance:
         for page in pages:
-            parts.append(request(page, seed))
+            parts.append(request(Page(slice(page.start, page.stop), seed, first_row + page.start)))
             seed = parts[0].seed
             advance(len(page))
-    return Paged(parts, rows, time.perf_counter() - started)
+    return PagedResult(parts, rows, time.perf_counter() - started)
 
 
 @contextmanager
 def progress(label: str, rows: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr, if that is a terminal; call what it gives with how many rows more are done."""
-    from rich.console import Console  # late: `vaeserve health` runs every few seconds and needs none of it
+    """A progress bar on stderr, if that is a terminal. Call the function it yields with the number of further rows."""
+    from rich.console import Console  # imported late: `vaeserve health` runs every few seconds without it
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn("rows"), TimeRemainingColumn())

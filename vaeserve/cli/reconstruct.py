@@ -1,4 +1,4 @@
-"""`vaeserve reconstruct`."""
+"""`vaeserve reconstruct`: pictures or arrays are encoded, decoded and scored."""
 
 from pathlib import Path
 
@@ -11,16 +11,13 @@ from vaeserve.cli.output import Output
 from vaeserve.client import Client
 
 SCORES = ("reconstruction_nll", "kl", "elbo", "elbo_percentile")
-LISTED_ROWS = 20
 COLUMNS = 10
 
 
-@click.command(short_help="Pictures or arrays through the model and back, scored.")
-@sources.argument
-@sources.resizing
+@click.command(short_help="Encode and decode pictures or arrays, and score them.")
+@sources.inputs
 @click.option("--draw", is_flag=True, help="Decode a draw from q(z | x) instead of its mean.")
-@noise.seed
-@noise.first_row
+@noise.seeding
 @output.columns
 @output.writing(
     default="reconstructions.png",
@@ -41,9 +38,9 @@ def reconstruct(
     out: Output,
     as_json: bool,
 ) -> None:
-    """Send pictures (files, folders) or arrays (.npy, .npz) through the model, and score them.
+    """Encode and decode pictures (files, folders) or arrays (.npy, .npz), and score them.
 
-    A low percentile, of the ELBO among held-out training rows, marks an item unlike the training data.
+    A low percentile of the ELBO among held-out training rows marks an item unlike the training data.
     """
     pinned, model = pin(client)
     loaded = sources.load(inputs, model, resize=resize)
@@ -53,14 +50,15 @@ def reconstruct(
         "reconstructing",
         len(items),
         model,
-        lambda page, seed: pinned.reconstruct(
-            items[page.start : page.stop],
+        lambda page: pinned.reconstruct(
+            items[page.rows],
             latent="draw" if draw else "mean",
-            seed=seed,
-            first_row=first_row + page.start,
+            seed=page.seed,
+            first_row=page.first_row,
             encoding="uint8" if items.dtype == np.uint8 else "float32",
         ),
         seed=seed,
+        first_row=first_row,
     )
     scores = {name: paged.joined(name) for name in SCORES}
     if out.is_picture:
@@ -68,11 +66,6 @@ def reconstruct(
         out.write_picture(output.picture(items, model, under=paged.joined("items"), columns=columns))
     else:
         out.write_arrays({"items": paged.joined("items"), **scores})
-    if not as_json and len(items) <= LISTED_ROWS:
-        rows = zip(*(scores[name].tolist() for name in SCORES), strict=True)
-        report.table(
-            ("input", "-log p(x|z)", "KL", "ELBO", "percentile"),
-            [(name, *(f"{value:.1f}" for value in row)) for name, row in zip(loaded.names, rows, strict=True)],
-        )
-    facts = {"inputs": loaded.names, **{name: values.tolist() for name, values in scores.items()}}
-    report.done(paged, model, out, as_json=as_json, **facts)
+    if not as_json:
+        report.list_scores(loaded.names, scores, heads=("-log p(x|z)", "KL", "ELBO", "percentile"))
+    report.done(paged, model, out, as_json=as_json, **report.score_facts(loaded.names, scores))

@@ -1,4 +1,4 @@
-"""`vaeserve sample`."""
+"""`vaeserve sample`: draw items, in pages or as one stream."""
 
 import time
 from collections.abc import Generator, Iterator
@@ -17,12 +17,13 @@ from vaeserve.tensors import Items
 
 @click.command(short_help="Draw items from a model.")
 @click.option("-n", "--count", type=click.IntRange(min=1), default=64, show_default=True, help="How many items.")
-@noise.seed
-@noise.first_row
+@noise.seeding
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="Below 1: less varied.")
 @noise.draw
 @click.option(
-    "--stream", is_flag=True, help="As one stream, written to an .npy as it comes: any number of rows, little memory."
+    "--stream",
+    is_flag=True,
+    help="As one stream, written to an .npy as it arrives: any number of rows, little memory.",
 )
 @output.columns
 @output.writing(
@@ -61,35 +62,33 @@ def sample(
         "sampling",
         count,
         model,
-        lambda page, seed: pinned.sample(
-            len(page),
-            seed=seed,
-            first_row=first_row + page.start,
+        lambda page: pinned.sample(
+            page.count,
+            seed=page.seed,
+            first_row=page.first_row,
             temperature=temperature,
             output="draw" if draw else "mean",
             encoding=out.encoding(model),
             want_latents=True,
         ),
         seed=seed,
+        first_row=first_row,
     )
-    if out.is_picture:
-        out.write_picture(output.picture(paged.joined("items"), model, columns=columns))
-    else:
-        out.write_arrays({"items": paged.joined("items"), "latents": paged.joined("latents")})
+    out.write_items(paged.joined("items"), model, columns=columns, latents=paged.joined("latents"))
     report.done(paged, model, out, as_json=as_json, first_row=first_row)
 
 
 @dataclass(frozen=True, slots=True)
-class Streamed:
-    """What became of a stream."""
+class StreamResult:
+    """The facts of a finished stream."""
 
     rows: int
     seconds: float
     seed: int
 
 
-def _write(chunks: Generator[SampleChunk, None, None], out: Output, *, shape: tuple[int, ...]) -> Streamed:
-    """The items of a stream into a file as they come."""
+def _write(chunks: Generator[SampleChunk, None, None], out: Output, *, shape: tuple[int, ...]) -> StreamResult:
+    """Write the items of a stream to a file as they arrive."""
     seeds: set[int] = set()
     started = time.perf_counter()
     with closing(chunks), pages.progress("sampling", shape[0], shown=True) as advance:
@@ -102,4 +101,4 @@ def _write(chunks: Generator[SampleChunk, None, None], out: Output, *, shape: tu
 
         out.write_rows(items(), shape=shape)
     (seed,) = seeds
-    return Streamed(shape[0], time.perf_counter() - started, seed)
+    return StreamResult(shape[0], time.perf_counter() - started, seed)

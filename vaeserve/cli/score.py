@@ -1,4 +1,4 @@
-"""`vaeserve score`."""
+"""`vaeserve score`: estimate log p(x) of pictures or arrays."""
 
 from pathlib import Path
 
@@ -11,22 +11,19 @@ from vaeserve.cli.output import Output
 from vaeserve.client import Client
 
 SCORES = ("log_evidence", "elbo", "elbo_percentile", "effective_samples")
-LISTED_ROWS = 20
 
 
-@click.command(short_help="How probable pictures or arrays are: log p(x).")
-@sources.argument
-@sources.resizing
+@click.command(short_help="Estimate log p(x) of pictures or arrays.")
+@sources.inputs
 @click.option(
     "-k",
     "--importance-samples",
     type=click.IntRange(1, 10_000),
     default=64,
     show_default=True,
-    help="Latents drawn of each item: more take longer and come closer to log p(x).",
+    help="Latents to draw for each item: more take longer and come closer to log p(x).",
 )
-@noise.seed
-@noise.first_row
+@noise.seeding
 @output.writing(
     default="scores.npz", endings=(".npz", ".npy"), what=f"{', '.join(SCORES)} as .npz, or the first alone as .npy."
 )
@@ -45,7 +42,7 @@ def score(
 ) -> None:
     """Estimate log p(x), in nats, of pictures (files, folders) or arrays (.npy, .npz) by importance sampling.
 
-    A low percentile, of the ELBO among held-out training rows, marks an item unlike the training data.
+    A low percentile of the ELBO among held-out training rows marks an item unlike the training data.
     """
     pinned, model = pin(client)
     loaded = sources.load(inputs, model, resize=resize)
@@ -54,29 +51,24 @@ def score(
         "scoring",
         len(items),
         model,
-        lambda page, seed: pinned.score(
-            items[page.start : page.stop],
+        lambda page: pinned.score(
+            items[page.rows],
             importance_samples=importance_samples,
-            seed=seed,
-            first_row=first_row + page.start,
+            seed=page.seed,
+            first_row=page.first_row,
         ),
         seed=seed,
+        first_row=first_row,
         most_rows=min(pages.PAGE_ROWS, max(1, pages.PAGE_DECODES // importance_samples)),
     )
     scores = {name: paged.joined(name) for name in SCORES}
     out.write_arrays(scores)
     log_evidence = scores["log_evidence"].astype(np.float64)
-    # The mean's own uncertainty, from how rows differ; one row has none.
+    # The standard error of the mean over rows; a single row has none.
     error = float(log_evidence.std(ddof=1) / np.sqrt(len(items))) if len(items) > 1 else None
     if not as_json:
-        if len(items) <= LISTED_ROWS:
-            rows = zip(*(scores[name].tolist() for name in SCORES), strict=True)
-            report.table(
-                ("input", "log p(x)", "ELBO", "percentile", "effective samples"),
-                [(name, *(f"{value:.1f}" for value in row)) for name, row in zip(loaded.names, rows, strict=True)],
-            )
+        report.list_scores(loaded.names, scores, heads=("log p(x)", "ELBO", "percentile", "effective samples"))
         spread = "" if error is None else f" ± {error:.2f} (standard error)"
         click.echo(f"mean log p(x) {log_evidence.mean():.2f}{spread} nats, {importance_samples} samples a row")
-    facts = {"inputs": loaded.names, **{name: values.tolist() for name, values in scores.items()}}
-    facts |= {"importance_samples": importance_samples, "mean": float(log_evidence.mean()), "standard_error": error}
-    report.done(paged, model, out, as_json=as_json, **facts)
+    facts = {"importance_samples": importance_samples, "mean": float(log_evidence.mean()), "standard_error": error}
+    report.done(paged, model, out, as_json=as_json, **report.score_facts(loaded.names, scores), **facts)

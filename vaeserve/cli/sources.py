@@ -1,6 +1,6 @@
-"""Items from files: pictures and numpy arrays, in the shape a model wants."""
+"""Items from files: pictures and numpy arrays, in the shape that the model wants."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,26 +20,31 @@ PICTURES = (".png", ".jpg", ".jpeg")
 ARRAYS = (".npy", ".npz")
 COLOURS = {"L": "grey", "RGB": "colour"}  # by Pillow's name of the mode
 
-argument = click.argument(
+_argument = click.argument(
     "inputs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, readable=True), metavar="INPUT..."
 )
-resizing = click.option(
+_resize = click.option(
     "--resize",
     is_flag=True,
-    help="Fit pictures into the model's size, on black, and turn colour to grey if it wants grey.",
+    help="Fit pictures into the model's size, on black, and turn colour to grey for a grey model.",
 )
+
+
+def inputs(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command INPUT... and --resize, which reach it as `inputs` and `resize`."""
+    return _argument(_resize(command))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Loaded:
+class LoadedItems:
     """Items and where each came from."""
 
     items: np.ndarray[Any, Any]  # [rows, *item_shape], uint8 or floats
     names: tuple[str, ...]  # [rows]
 
 
-def load(paths: Iterable[Path], model: ModelInfo, *, resize: bool) -> Loaded:
-    """All items of files and folders, in order. Raises BadInput saying which file, what it holds, what is wanted."""
+def load(paths: Iterable[Path], model: ModelInfo, *, resize: bool) -> LoadedItems:
+    """All items of files and folders, in order. Raises BadInput with the file, what it holds and what is wanted."""
     files = [file for path in paths for file in _files(path)]
     parts = [
         _picture(file, model, resize=resize)[None]
@@ -56,7 +61,7 @@ def load(paths: Iterable[Path], model: ModelInfo, *, resize: bool) -> Loaded:
         for part, file in zip(parts, files, strict=True)
         for row in range(len(part))
     )
-    return Loaded(np.concatenate(parts), tuple(names))
+    return LoadedItems(np.concatenate(parts), tuple(names))
 
 
 def read_array(file: Path, *keys: str) -> np.ndarray[Any, Any]:
@@ -75,6 +80,7 @@ def read_array(file: Path, *keys: str) -> np.ndarray[Any, Any]:
 
 
 def _files(path: Path) -> list[Path]:
+    """A file itself, or the pictures in a folder, by name."""
     endings = (*PICTURES, *ARRAYS)
     if path.is_dir():
         found = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
@@ -104,17 +110,17 @@ def _picture(file: Path, model: ModelInfo, *, resize: bool) -> Bytes:
         )
     channels, height, width = model.item_shape
     wanted = "L" if channels == 1 else "RGB"
-    picture = _opened(file, flatten=resize)
+    picture = _open_picture(file, flatten=resize)
     if not resize and (picture.size != (width, height) or (picture.mode, wanted) == ("RGB", "L")):
         got = f"{picture.width}x{picture.height} in {COLOURS[picture.mode]}"
         raise BadInput(
             f"{file} is {got}, {model.summary.model} wants {width}x{height} in {COLOURS[wanted]}: --resize converts it"
         )
-    pixels = np.asarray(_fitted(picture.convert(wanted), width, height))
+    pixels = np.asarray(_fit(picture.convert(wanted), width, height))
     return np.atleast_3d(pixels).transpose(2, 0, 1)
 
 
-def _opened(file: Path, *, flatten: bool) -> "Image":
+def _open_picture(file: Path, *, flatten: bool) -> "Image":
     """A picture as "RGB" if it has colour and "L" if not, the right way up; with `flatten`, on black."""
     from PIL import Image, ImageOps
 
@@ -136,7 +142,7 @@ def _opened(file: Path, *, flatten: bool) -> "Image":
     return Image.fromarray(pixels[:, :, 0] if is_grey else pixels)
 
 
-def _fitted(picture: "Image", width: int, height: int) -> "Image":
+def _fit(picture: "Image", width: int, height: int) -> "Image":
     """The whole picture, scaled to the size wanted with its proportions kept, on black."""
     from PIL import Image, ImageOps
 

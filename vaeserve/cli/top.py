@@ -1,4 +1,4 @@
-"""`vaeserve top`."""
+"""`vaeserve top`: a server's rates, queues and latencies, live, from its metrics."""
 
 import contextlib
 import dataclasses
@@ -32,27 +32,31 @@ GRAPH_HEADS = (
 )  # fmt: skip
 @click.option(
     "--interval", type=click.FloatRange(min=0.1), default=2.0, show_default=True, metavar="SECONDS",
-    help="Between two looks; rates and percentiles are of that time.",
+    help="Between two readings; rates and percentiles are of that time.",
 )  # fmt: skip
-@click.option("-n", "--frames", type=click.IntRange(min=1), metavar="N", help="Stop after so many looks.")
-@click.option("--once", is_flag=True, help="One look with rates, an interval from now; exit 1 if the server is away.")
+@click.option("-n", "--frames", type=click.IntRange(min=1), metavar="N", help="Stop after N readings.")
+@click.option(
+    "--once",
+    is_flag=True,
+    help="One reading with rates, after one interval; exit 1 if there is none.",
+)
 @report.json_option
 def top(*, url: str, interval: float, frames: int | None, once: bool, as_json: bool) -> None:
-    """Show calls/s, rows/s, waiting rows and latencies of a server, by its Prometheus metrics, until Ctrl-C.
+    """Show calls/s, rows/s, waiting rows and latencies of a server, from its Prometheus metrics, until Ctrl-C.
 
-    Goes on while the server is away, and says so. Without a terminal, one look is printed below the other.
+    Goes on while the server is unreachable, and says so. Without a terminal, readings are printed one below the other.
     """
-    from vaeserve.watch import watching  # late, as rich below: other commands need neither
+    from vaeserve.watch import watching  # imported late, like rich below: other commands need neither
 
     if not url.startswith(("http://", "https://")):
         raise BadInput(f"--metrics must be an http:// or https:// address, got {url}")
-    looks = watching.watch(lambda: watching.fetch(url), interval=interval)
+    frames_seen = watching.watch(lambda: watching.fetch(url), interval=interval)
     try:
         if once:
-            _show_one(next(itertools.islice(looks, 1, None)), url, as_json=as_json)
+            _show_one(next(itertools.islice(frames_seen, 1, None)), url, as_json=as_json)
             return
-        with _showing(url, as_json=as_json) as show:
-            for frame in itertools.islice(looks, frames):
+        with _display(url, as_json=as_json) as show:
+            for frame in itertools.islice(frames_seen, frames):
                 show(frame)
     except KeyboardInterrupt:
         click.get_current_context().exit(INTERRUPTED)
@@ -68,8 +72,8 @@ def _show_one(frame: "Frame", url: str, *, as_json: bool) -> None:
 
 
 @contextlib.contextmanager
-def _showing(url: str, *, as_json: bool) -> Iterator[Callable[["Frame"], None]]:
-    """What shows a frame: JSON, the terminal's whole screen, or plain text. The terminal is left as it was."""
+def _display(url: str, *, as_json: bool) -> Iterator[Callable[["Frame"], None]]:
+    """Yield a function that shows a frame: as JSON, on the whole terminal, or as plain text. Restores the terminal."""
     from rich.console import Console
     from rich.live import Live
 

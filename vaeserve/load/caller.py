@@ -1,4 +1,4 @@
-"""Callers who ask and ask again until the time is up."""
+"""Concurrent callers, which send one call after the other until the time is up."""
 
 import asyncio
 import itertools
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 from vaeserve.errors import VaeServeError
 from vaeserve.load.histogram import Histogram
-from vaeserve.load.pace import Closed, Open, Pace
+from vaeserve.load.pace import ClosedLoop, OpenLoop, Pace
 from vaeserve.load.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How much to ask for.
+    """The load of one run.
 
     callers  calls in flight at most
-    rate     calls a second to be due (an open loop); None: each caller asks when it has its answer (a closed loop)
-    seconds  that count
-    warm_up  seconds before, which do not
+    rate     calls a second that fall due (an open loop); None: a call is due when the last is answered (a closed loop)
+    seconds  that are measured
+    warm_up  seconds before them, which are not
     """
 
     callers: int
@@ -30,10 +30,10 @@ class Load:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """What was measured."""
+    """The measurements of one run."""
 
     tally: Tally
-    lag: Histogram  # how late free callers were themselves: the timer's error, which is part of every wait
+    lag: Histogram  # how late idle callers began: the timer's error, part of every wait
     cpu: float  # cores' worth of processor time that this process used, over the whole run
 
 
@@ -44,9 +44,9 @@ async def run(
     clock: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> Run:
-    """Have `load.callers` call `ask(number of the call)`, and count what comes of it.
+    """Run `load.callers` callers, each of which awaits `ask(number of the call)`, and count the outcomes.
 
-    Returns when the time is up and all calls in flight have ended. Errors other than VaeServeError pass through.
+    Returns when the time is up and all calls in flight have ended. Errors other than VaeServeError are raised.
     """
     lag = Histogram()
     numbers = itertools.count()
@@ -54,7 +54,7 @@ async def run(
     start = begun + load.warm_up
     end = start + load.seconds
     tally = Tally(start=start, end=end)
-    pace: Pace = Closed(end=end) if load.rate is None else Open(start=begun, end=end, rate=load.rate)
+    pace: Pace = ClosedLoop(end=end) if load.rate is None else OpenLoop(start=begun, end=end, rate=load.rate)
 
     async def caller() -> None:
         while (due := pace.next(clock())) is not None:

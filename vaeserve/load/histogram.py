@@ -1,4 +1,4 @@
-"""Durations by size, in memory that does not grow with their number."""
+"""A histogram of durations, in memory that does not grow with their number."""
 
 import math
 
@@ -23,7 +23,7 @@ class Histogram:
         self._buckets = [0] * _BUCKETS
 
     def add(self, seconds: float) -> None:
-        """Count a duration; what a clock made negative counts as 0."""
+        """Count a duration; a negative one counts as 0."""
         seconds = max(seconds, 0.0)
         self._buckets[_bucket(seconds)] += 1
         self.count += 1
@@ -37,7 +37,7 @@ class Histogram:
         return self._sum / self.count if self.count else None
 
     def quantile(self, fraction: float) -> float | None:
-        """The duration, in seconds, that this fraction of all did not exceed; None if nothing was added."""
+        """The duration, in seconds, that this fraction of all durations did not exceed; None if nothing was added."""
         if not self.count:
             return None
         rank = max(1, math.ceil(fraction * self.count))

@@ -5,16 +5,16 @@ from typing import Protocol
 
 
 class Pace(Protocol):
-    """Hands out calls, to any number of callers."""
+    """Says when each call is due, to any number of callers."""
 
     def next(self, now: float) -> float | None:
-        """When the next call is due, in seconds of the clock of `now`; None when it is over."""
+        """When the next call is due, on the clock of `now`, in seconds; None after the end."""
 
     def left(self) -> list[float]:
-        """When those calls were due that nobody got to before it was over."""
+        """When the calls were due that no caller began before the end."""
 
 
-class Closed:
+class ClosedLoop:
     """A caller's next call is due when its last was answered, until `end`."""
 
     def __init__(self, *, end: float) -> None:
@@ -27,12 +27,12 @@ class Closed:
         return []
 
 
-class Open:
-    """`rate` calls a second are due between `start` and `end`, whatever becomes of those before."""
+class OpenLoop:
+    """`rate` calls a second are due between `start` and `end`, however slow the answers are."""
 
     def __init__(self, *, start: float, end: float, rate: float) -> None:
         self._start, self._end, self._rate = start, end, rate
-        self._calls = math.ceil(round((end - start) * rate, 6))  # a clock's last bits make no call
+        self._calls = math.ceil(round((end - start) * rate, 6))  # a rounding error of the clock must not add a call
         self._next = 0
 
     def next(self, now: float) -> float | None:

@@ -1,4 +1,4 @@
-"""What came of the calls of one run."""
+"""The outcomes of the calls of one run."""
 
 from collections import Counter
 
@@ -9,13 +9,13 @@ from vaeserve.load.histogram import Histogram
 class Tally:
     """Counts the calls that were due from `start` to `end` (seconds of one clock).
 
-    waits      from the moment a call was due: until its answer, or, as the least it can have been, until its deadline
-               passed or until the end for a call nobody got to. Calls that failed otherwise are not among them
-    answered   calls that brought a result, after the end too
-    in_time    calls that brought a result between start and end, whenever they were due: what rates are made of
-    errors     by status
+    waits      seconds from the moment a call was due to its answer. A call past its deadline counts until then, and
+               a call that was never begun until the end: that is the least they waited. Other failures do not count
+    answered   calls that returned a result, after the end too
+    in_time    calls that returned a result between start and end, whenever they were due; rates are made of these
+    errors     failed calls, by status
     messages   the first message of each status
-    not_begun  calls that were due and that nobody got to
+    not_begun  calls that were due and that no caller began
     """
 
     def __init__(self, *, start: float, end: float) -> None:
@@ -28,7 +28,7 @@ class Tally:
         self.not_begun = 0
 
     def answer(self, *, due: float, now: float) -> None:
-        """A call brought a result."""
+        """A call returned a result."""
         if self._start <= now <= self._end:
             self.in_time += 1
         if due >= self._start:
@@ -36,7 +36,7 @@ class Tally:
             self.waits.add(now - due)
 
     def failure(self, error: VaeServeError, *, due: float, now: float) -> None:
-        """A call brought an error."""
+        """A call failed."""
         if due < self._start:
             return
         self.errors[error.code] += 1
@@ -45,7 +45,7 @@ class Tally:
             self.waits.add(now - due)
 
     def never(self, *, due: float) -> None:
-        """The time was up before anybody got to a call."""
+        """The time was up before a caller began this call."""
         if due >= self._start:
             self.not_begun += 1
             self.waits.add(self._end - due)

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class VaeServiceStub(object):
-    """VaeService serves the two halves of a variational autoencoder and what they make together.
+    """VaeService serves the encoder and the decoder of variational autoencoders, alone and together.
     """
 
     def __init__(self, channel):
@@ -78,7 +78,7 @@ class VaeServiceStub(object):
 
 
 class VaeServiceServicer(object):
-    """VaeService serves the two halves of a variational autoencoder and what they make together.
+    """VaeService serves the encoder and the decoder of variational autoencoders, alone and together.
     """
 
     def Sample(self, request, context):
@@ -89,11 +89,11 @@ class VaeServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SampleStream(self, request, context):
-        """SampleStream draws any number of items, in row order, as fast as the caller reads: a slow
-        reader makes nothing pile up. It runs behind interactive calls. Row i is the row i of
-        Sample. A stream that breaks off, with UNAVAILABLE (the server is leaving) or
-        RESOURCE_EXHAUSTED (it has no room now), can be taken up where it ended: ask for the rest
-        with the same seed and model version, and first_row behind the last row received.
+        """SampleStream draws any number of items, in row order, as fast as the caller reads: the
+        server does not work ahead of a slow reader. Interactive calls go first. Row i equals row i
+        of Sample. A stream that breaks off, with UNAVAILABLE (the server is shutting down) or
+        RESOURCE_EXHAUSTED (it has no room now), can be resumed: ask for the rest with the same
+        seed and model version, and with first_row after the last row received.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,7 +114,7 @@ class VaeServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Decode(self, request, context):
-        """Decode maps latents of the caller's choice to items.
+        """Decode turns latents into items.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,7 +122,7 @@ class VaeServiceServicer(object):
 
     def Score(self, request, context):
         """Score estimates log p(x) of each item by importance sampling with q(z | x) as proposal. It
-        decodes a latent for every sample of every row, behind interactive calls.
+        decodes a latent for every sample of every row. Interactive calls go first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -194,7 +194,7 @@ def add_VaeServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class VaeService(object):
-    """VaeService serves the two halves of a variational autoencoder and what they make together.
+    """VaeService serves the encoder and the decoder of variational autoencoders, alone and together.
     """
 
     @staticmethod

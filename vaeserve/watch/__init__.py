@@ -1,4 +1,4 @@
-"""A server's metrics, read again and again: what `vaeserve top` shows.
+"""Repeated readings of a server's metrics: what `vaeserve top` shows.
 
-`exposition` reads the text, `figures` makes rates and quantiles of two readings, `watching` repeats it.
+`exposition` reads the text, `figures` makes rates and quantiles from two readings, `watching` repeats both.
 """

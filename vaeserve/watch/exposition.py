@@ -1,4 +1,4 @@
-"""Prometheus' text format, as far as a server of ours writes it."""
+"""A reader of Prometheus' text format, as far as our server writes it."""
 
 import re
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ class Sample:
 
 
 class Exposition:
-    """Everything one reading said."""
+    """All samples of one reading."""
 
     def __init__(self, text: str) -> None:
-        """Raises ValueError for a line that is no sample."""
+        """Raises ValueError for a line that is not a sample."""
         self._samples: dict[str, list[Sample]] = {}
         for number, line in enumerate(text.splitlines(), 1):
             if line.strip() and not line.startswith("#"):
@@ -32,17 +32,17 @@ class Exposition:
                 self._samples.setdefault(name, []).append(Sample(dict(_labels(labels or "")), float(value)))
 
     def of(self, name: str, **labels: str) -> Iterator[Sample]:
-        """The samples of this name that carry these labels, others aside."""
+        """The samples with this name and these labels; they may have more labels."""
         for sample in self._samples.get(name, ()):
             if all(sample.labels.get(key) == value for key, value in labels.items()):
                 yield sample
 
     def sum(self, name: str, **labels: str) -> float:
-        """Their sum; 0 if there are none."""
+        """The sum of these samples; 0 if there are none."""
         return sum(sample.value for sample in self.of(name, **labels))
 
     def groups(self, name: str, *labels: str) -> list[dict[str, str]]:
-        """Which values these labels have together among the samples of this name, in the order they came."""
+        """The combinations of values that these labels have in the samples of this name, in order of appearance."""
         seen = {tuple(sample.labels.get(label, "") for label in labels): None for sample in self.of(name)}
         return [dict(zip(labels, values, strict=True)) for values in seen]
 

@@ -1,4 +1,4 @@
-"""What happened between two readings of a server's metrics."""
+"""Rates and quantiles from two readings of a server's metrics."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class MethodFigures:
-    """An RPC. Rates are None where there is one reading only, quantiles too where nothing was called."""
+    """The figures of an RPC. Rates are None after a single reading; quantiles also if no call ended."""
 
     service: str
     method: str
@@ -31,7 +31,7 @@ class MethodFigures:
 
 @dataclass(frozen=True, slots=True)
 class GraphFigures:
-    """A graph of a model version."""
+    """The figures of a graph of a model version."""
 
     model: str
     version: str
@@ -43,25 +43,25 @@ class GraphFigures:
     inflight_rows: int
     queue_p99_seconds: float | None  # from submission to the first batch
     run_p50_seconds: float | None  # one batch
-    refused_per_second: float | None  # requests, by a full queue or a deadline already over
+    refused_per_second: float | None  # requests, for a full queue or a deadline that had passed
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """A server."""
+    """The figures of a server."""
 
     up_seconds: float | None  # since its process began; None where the system does not say
     memory_bytes: float
     cores_used: float | None
-    methods: tuple[MethodFigures, ...]  # those that were ever called
+    methods: tuple[MethodFigures, ...]  # those that were called at least once
     graphs: tuple[GraphFigures, ...]
-    not_ready: tuple[str, ...]  # model versions that were refused
+    not_ready: tuple[str, ...]  # model versions that do not take traffic
 
 
 def between(before: Reading | None, now: Reading, *, wall_clock: float) -> Figures:
-    """Rates over the time from `before` to `now`; without `before`, what one reading says.
+    """Rates over the time from `before` to `now`; without `before`, what a single reading can tell.
 
-    `wall_clock` is now in seconds since 1970. A counter that fell is one of a server that was started anew, from 0.
+    `wall_clock` is now in seconds since 1970. A counter that fell belongs to a restarted server and counts from 0.
     """
     this, change = now.exposition, _Change(before, now)
     born = this.sum("process_start_time_seconds")
@@ -84,13 +84,13 @@ def between(before: Reading | None, now: Reading, *, wall_clock: float) -> Figur
 
 
 class _Change:
-    """What was counted from one reading to the next."""
+    """The growth of counters from one reading to the next."""
 
     def __init__(self, before: Reading | None, now: Reading) -> None:
         self._before, self._now = before, now
 
     def count(self, name: str, **labels: str) -> float | None:
-        """How much the counters of these labels grew together."""
+        """How much the counters with these labels grew, in sum; None without an earlier reading."""
         if self._before is None:
             return None
         old = {_key(sample.labels): sample.value for sample in self._before.exposition.of(name, **labels)}
@@ -101,12 +101,14 @@ class _Change:
         return grown
 
     def rate(self, name: str, **labels: str) -> float | None:
+        """Their growth per second."""
         count = self.count(name, **labels)
         if count is None or self._before is None:
             return None
         return count / max(self._now.at - self._before.at, 1e-9)
 
     def mean(self, histogram: str, **labels: str) -> float | None:
+        """The mean of what a histogram observed since the earlier reading; None if it observed nothing."""
         count, total = self.count(f"{histogram}_count", **labels), self.count(f"{histogram}_sum", **labels)
         return total / count if count and total is not None else None
 

@@ -1,4 +1,4 @@
-"""Reading a server's metrics at intervals, also while it is away."""
+"""Reads a server's metrics at intervals, and goes on while the server is unreachable."""
 
 import http.client
 import time
@@ -15,12 +15,12 @@ FETCH_SECONDS = 5.0  # at most, for one reading
 
 
 class MetricsAway(Exception):
-    """There are no metrics to be had at the address; says why."""
+    """The address returns no metrics; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One look at the server: its figures, or why there are none and for how long already."""
+    """One reading: the server's figures, or why there are none and for how many seconds already."""
 
     figures: Figures | None
     problem: str = ""
@@ -53,7 +53,7 @@ def watch(
     wall_clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Frame]:
-    """A frame every `interval` seconds, for ever. The first after the server was away has no rates."""
+    """A frame every `interval` seconds, for ever. The first, and the first after an outage, has no rates."""
     before: Reading | None = None
     away_since: float | None = None
     while True:

@@ -1,6 +1,6 @@
-"""The graphs of an artifact as MLServer's models: named in the settings that bench/peers/mlserver.py writes.
+"""MLServer's models of the graphs of an artifact; bench/peers/mlserver.py names them in its settings.
 
-Runs in bench/.venv-mlserver and imports nothing of ours. Sampler draws latents itself, Encoder takes items.
+It runs in bench/.venv-mlserver and imports nothing of ours. Sampler draws latents itself, Encoder takes items.
 """
 
 import numpy as np

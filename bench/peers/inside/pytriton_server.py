@@ -1,6 +1,6 @@
-"""The graphs of an artifact in PyTriton: `pytriton_server.py ARTIFACT THREADS GRPC_PORT HTTP_PORT`.
+"""A PyTriton server of the graphs of an artifact: `pytriton_server.py ARTIFACT THREADS GRPC_PORT HTTP_PORT`.
 
-Runs in bench/.venv-pytriton and imports nothing of ours. `sampler` draws latents itself, `encoder` takes items.
+It runs in bench/.venv-pytriton and imports nothing of ours. `sampler` draws latents itself, `encoder` takes items.
 """
 
 import sys
@@ -38,7 +38,7 @@ def main() -> None:
     def encode(x: np.ndarray) -> list[np.ndarray]:
         return encoder.run(["mean", "logvar"], {"x": x})
 
-    # Only the port that is measured; what costs processor time beside it is off.
+    # Metrics are off, since they cost processor time.
     triton_config = TritonConfig(
         grpc_address="127.0.0.1",
         grpc_port=grpc_port,

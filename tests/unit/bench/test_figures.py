@@ -1,11 +1,11 @@
-"""The serving benchmark's arithmetic and tables, from figures that nobody measured."""
+"""The serving benchmark's arithmetic and tables, from invented figures."""
 
 import pytest
 
 from bench import cells, options, report, targets
 from bench.cells import Cell
 from bench.generator import Load
-from bench.measure import Measured
+from bench.measure import Measurement
 from bench.peers import comparison
 from bench.peers.comparison import ContestantResult
 from bench.raw import Rate, Way
@@ -17,7 +17,7 @@ from bench.targets import Target
 ONE, BOTH = Way(sessions=1, threads=1), Way(sessions=2, threads=1)
 
 
-def measured(rate: float, *, p50: float = 1.0, codes: dict[str, int] | None = None, pss: float = 100.0) -> Measured:
+def measured(rate: float, *, p50: float = 1.0, codes: dict[str, int] | None = None, pss: float = 100.0) -> Measurement:
     load = Load(
         calls_per_second=rate,
         p50_ms=p50,
@@ -31,7 +31,7 @@ def measured(rate: float, *, p50: float = 1.0, codes: dict[str, int] | None = No
         codes_outside={"OK": 9, "UNAVAILABLE": 1},
         messages={},
     )
-    return Measured(load, None, pss_mib=pss, others=0.01)
+    return Measurement(load, None, pss_mib=pss, others=0.01)
 
 
 def cell_result(cell_id: str, *rates: float, p50: float = 1.0) -> CellResult:
@@ -150,7 +150,7 @@ def test_what_follows_two_dashes_is_for_the_server():
     assert options.split(["--quick"]) == (["--quick"], ())
 
 
-def test_a_smoke_run_can_be_told_more():
+def test_options_extend_a_smoke_run():
     quick = options.serving(["--quick", "--cells", "encode-1-1"], description=None)
     assert (quick.models, quick.rounds, quick.cells) == (("mlp",), 1, (Cell("Encode", 1, 1),))
 

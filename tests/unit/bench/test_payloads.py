@@ -1,4 +1,4 @@
-"""What the serving benchmark sends."""
+"""The requests that the serving benchmark sends."""
 
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory

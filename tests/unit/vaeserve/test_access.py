@@ -1,4 +1,4 @@
-"""How a client knows its server, and what it shows of itself."""
+"""TLS settings and API keys of a client."""
 
 import os
 
@@ -52,7 +52,7 @@ def test_files_that_tls_cannot_use_are_named(tls, problem):
         Client("127.0.0.1:1", tls=tls)
 
 
-def test_a_command_line_encrypts_as_soon_as_an_option_speaks_of_it():
+def test_a_command_encrypts_if_any_option_for_tls_is_given():
     assert Access.of_environment({}).tls() is False
     variables = {"VAESERVE_TLS_CA": "a", "VAESERVE_TLS_SERVER_NAME": "n", "VAESERVE_TLS_CERTIFICATE": "the server's"}
     assert Access.of_environment(variables).tls() == Tls(ca="a", server_name="n")

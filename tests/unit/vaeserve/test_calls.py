@@ -14,7 +14,7 @@ from vaeserve.errors import InvalidInput
 from vaeserve.results import ModelRef, Timing
 from vaeserve.v1 import vaeserve_pb2 as pb
 
-ANY = calls.selector(None, None)
+ANY = calls.choose(None, None)
 NO_TIMING = Timing(queue_seconds=None, run_seconds=None, batch_rows=None)
 ITEMS = np.linspace(0, 1, 12, dtype=np.float32).reshape(2, 1, 2, 3)
 
@@ -31,7 +31,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 def test_a_sample_request_says_what_was_asked():
     call = calls.sample(
-        calls.selector("toy", 3),
+        calls.choose("toy", 3),
         np.int64(7),
         seed=5,
         first_row=2,

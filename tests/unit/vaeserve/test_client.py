@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2
-from support.fake_service import SEED, Failure, FakeService, serving
+from support.fake_service import SEED, Failure, FakeService
 
 import vaeserve
 from vaeserve import AsyncClient, Client, GraphExecution, GraphRate
@@ -21,17 +21,6 @@ ITEMS = np.zeros((3, 1, 2, 3), np.float32)
 METHODS = ("sample", "encode", "reconstruct", "decode", "score", "list_models", "get_model", "health")
 
 Ask = Callable[..., Any]
-
-
-@pytest.fixture
-def service() -> FakeService:
-    return FakeService()
-
-
-@pytest.fixture
-def target(service: FakeService) -> Iterator[str]:
-    with serving(service) as target:
-        yield target
 
 
 def ask_blocking(target: str, method: str, *args: Any, client: dict[str, Any], **kwargs: Any) -> Any:
@@ -209,7 +198,7 @@ def test_a_server_that_never_answers_costs_no_more_than_the_timeout(ask: Ask, se
 
 @pytest.mark.parametrize("run", [ask_blocking, ask_asyncio])
 def test_no_server_there_is_unavailable(run: Ask):
-    with socket.socket() as taken:  # bound, but not listening: nobody else can be there either
+    with socket.socket() as taken:  # bound, but not listening: no other server can have this port
         taken.bind(("127.0.0.1", 0))
         with pytest.raises(vaeserve.Unavailable):
             run(f"127.0.0.1:{taken.getsockname()[1]}", "health", client={})

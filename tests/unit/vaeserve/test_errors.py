@@ -54,7 +54,7 @@ def test_field_violations_are_read():
     assert error.violations == (FieldViolation("count", "must be 1..4096, got 0"),)
 
 
-def test_a_full_queue_says_in_seconds_when_to_come_back():
+def test_a_full_queue_says_in_seconds_when_to_try_again():
     error = errors.from_status("RESOURCE_EXHAUSTED", "busy", trailers(RETRY_INFO))
     assert type(error) is vaeserve.QueueFull
     assert error.retry_after == 1.5

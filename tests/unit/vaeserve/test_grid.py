@@ -1,4 +1,4 @@
-"""Many small pictures as one."""
+"""Many small pictures in one image."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_small_items_are_enlarged_and_large_ones_left_alone():
     assert grid.picture(numbered(1, height=200, width=200)).width == 200 + 2 * PAD
 
 
-def test_as_many_columns_as_lines_unless_told():
+def test_as_many_columns_as_lines_by_default():
     picture = grid.picture(numbered(64, height=8, width=8), scale=1)
     assert picture.size == (8 * (8 + PAD) + PAD, 8 * (8 + PAD) + PAD)
 

@@ -1,4 +1,4 @@
-"""Walks through latent space, and results as torch tensors."""
+"""Paths through latent space, and results as torch tensors."""
 
 import subprocess
 import sys
@@ -46,7 +46,7 @@ def test_a_traverse_changes_one_value_alone():
 
 
 @pytest.mark.parametrize(
-    ("walk", "told"),
+    ("path", "problem"),
     [
         (lambda: vaeserve.interpolate([[1.0]], [1.0], 3), r"start must be one latent, \[latent\], got shape \[1, 1\]"),
         (lambda: vaeserve.interpolate([1.0], [1.0, 2.0], 3), "end must have 1 values as start has, got 2"),
@@ -63,15 +63,15 @@ def test_a_traverse_changes_one_value_alone():
         ),
     ],
 )
-def test_what_is_no_latent_is_refused_by_name(walk, told):
-    with pytest.raises(vaeserve.InvalidInput, match=told):
-        walk()
+def test_what_is_no_latent_is_refused_by_name(path, problem):
+    with pytest.raises(vaeserve.InvalidInput, match=problem):
+        path()
 
 
 def test_a_result_becomes_torch_tensors_of_its_own():
     items = np.arange(6, dtype=np.float32).reshape(1, 1, 2, 3)
     response = pb.SampleResponse(items=floats(items), seed=5, model=REF)
-    samples = calls.sample(pb.ModelSelector(), 1).read(response, responses.timing(()))
+    samples = calls.sample(calls.choose(None, None), 1).read(response, responses.timing(()))
     tensors = samples.torch()
     assert set(tensors) == {"items"}  # latents were not asked for
     tensors["items"] += 1

@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2
-from support.fake_service import SEED, Failure, FakeService, serving
+from support.fake_service import SEED, Failure, FakeService
 
 import vaeserve
 from vaeserve import AsyncClient, Client, calls
@@ -25,17 +25,6 @@ FULL = Failure(
     details=(error_details_pb2.RetryInfo(retry_delay=Duration(nanos=1_000_000)),),
     trailers=(("grpc-retry-pushback-ms", "1"),),
 )
-
-
-@pytest.fixture
-def service() -> FakeService:
-    return FakeService()
-
-
-@pytest.fixture
-def target(service: FakeService) -> Iterator[str]:
-    with serving(service) as target:
-        yield target
 
 
 def read_blocking(target: str, *args: Any, **kwargs: Any) -> list[vaeserve.SampleChunk]:
@@ -101,7 +90,7 @@ def test_the_rest_must_come_from_the_same_model(service: FakeService, target: st
             list(stream)
 
 
-def test_what_will_not_get_better_ends_the_stream(read: Read, service: FakeService):
+def test_an_error_that_a_retry_cannot_mend_ends_the_stream(read: Read, service: FakeService):
     service.breaks, service.failures = [2], [Failure(grpc.StatusCode.INTERNAL, "broken")]
     with pytest.raises(vaeserve.Internal, match="broken"):
         read(6)
@@ -153,7 +142,7 @@ class Stream:
 
     def __init__(self, **fields: Any) -> None:
         self.now = 0.0
-        call = calls.sample_stream(pb.ModelSelector(), 10, **fields)
+        call = calls.sample_stream(calls.choose(None, None), 10, **fields)
         self.resuming = ResumableStream(call, clock=lambda: self.now, jitter=lambda: 1.0)
         tensor = pb.Tensor(dtype=pb.DATA_TYPE_FLOAT32, shape=[2, 1], data=bytes(8))
         self.resuming.take(pb.SampleStreamResponse(items=tensor, seed=1).SerializeToString())
@@ -168,7 +157,7 @@ def test_the_server_says_how_long_to_wait_and_some_jitter_is_added():
 
 
 @pytest.mark.parametrize("pushback", ["-1", "soon"])
-def test_a_server_that_forbids_to_come_back_is_obeyed(pushback: str):
+def test_a_server_that_forbids_a_retry_is_obeyed(pushback: str):
     with pytest.raises(vaeserve.Unavailable):
         Stream().pause(("grpc-retry-pushback-ms", pushback))
 

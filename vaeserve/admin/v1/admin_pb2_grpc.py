@@ -47,8 +47,8 @@ class AdminServiceServicer(object):
     """
 
     def Reload(self, request, context):
-        """Reload looks at the folder of models and at its models.toml now, and returns once every
-        version is loaded, taken, refused or let go as they say.
+        """Reload reads the folder of models and its models.toml now. It returns once every version is
+        loaded, put into service, refused or unloaded as they say.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

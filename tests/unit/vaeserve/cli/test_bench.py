@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import click.testing
@@ -10,7 +10,7 @@ import grpc
 import numpy as np
 import pytest
 from PIL import Image
-from support.fake_service import Failure, FakeService, serving
+from support.fake_service import Failure, FakeService
 
 from vaeserve import cli
 from vaeserve.cli import curve
@@ -23,16 +23,10 @@ SHORT = ("--seconds", 0.2, "--warm-up", 0)
 
 
 @pytest.fixture
-def service() -> FakeService:
-    return FakeService()
-
-
-@pytest.fixture
-def run(service: FakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    with serving(service) as target:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setenv("VAESERVE_TARGET", target)
-        yield lambda *arguments: click.testing.CliRunner().invoke(cli.main, ["bench", *map(str, arguments)])
+def run(target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VAESERVE_TARGET", target)
+    return lambda *arguments: click.testing.CliRunner().invoke(cli.main, ["bench", *map(str, arguments)])
 
 
 def test_every_method_named_is_a_line_of_the_table_and_a_curve(run: Run):
@@ -86,7 +80,7 @@ def test_refusals_are_counted_by_code_with_their_words(run: Run, service: FakeSe
     assert int(result.stdout.splitlines()[1].split()[-1]) > 0
 
 
-def test_a_server_that_answers_nothing_is_exit_code_1_and_still_told(run: Run, service: FakeService):
+def test_a_server_that_answers_nothing_is_exit_code_1_and_still_reported(run: Run, service: FakeService):
     refuse_after(service, calls=2, code=grpc.StatusCode.INTERNAL, message="internal error; id 12")
     result = run("--json", *SHORT)
     assert (result.exit_code, result.stderr) == (1, "Error: not one call was answered\n")

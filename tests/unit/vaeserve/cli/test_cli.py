@@ -1,7 +1,7 @@
 """The commands, against a real gRPC server in this process: files, reports and exit codes."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import click.testing
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2
 from PIL import Image
-from support.fake_service import SEED, Failure, FakeService, serving
+from support.fake_service import SEED, Failure, FakeService
 
 from vaeserve import cli
 from vaeserve.cli import pages
@@ -18,17 +18,6 @@ from vaeserve.cli.health import probe
 
 Result = click.testing.Result
 Run = Callable[..., Result]
-
-
-@pytest.fixture
-def service() -> FakeService:
-    return FakeService()
-
-
-@pytest.fixture
-def target(service: FakeService) -> Iterator[str]:
-    with serving(service) as target:
-        yield target
 
 
 @pytest.fixture

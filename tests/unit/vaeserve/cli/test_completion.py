@@ -1,4 +1,4 @@
-"""Shell completion: the scripts, and what real shells make of them."""
+"""Shell completion: the scripts, and the completions of real shells."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from vaeserve.cli.completion import SHELLS
 
 BIN = Path(sys.executable).parent
 
-# What each shell is told: load the script, then say what would complete `vaeserve sam` and `vaeserve bench --ra`.
+# Commands for each shell: load the script, then print the completions of `vaeserve sam` and `vaeserve bench --ra`.
 ASK = {
     "bash": """
         source ./script
@@ -66,7 +66,7 @@ def test_the_script_is_for_this_program(shell: str):
     assert f"_VAESERVE_COMPLETE={shell}_complete" in text
 
 
-def test_a_shell_nobody_knows_is_exit_code_2():
+def test_an_unknown_shell_is_exit_code_2():
     result = click.testing.CliRunner().invoke(cli.main, ["completion", "csh"])
     assert result.exit_code == 2
     assert "'csh' is not one of 'bash', 'zsh', 'fish'" in result.stderr

@@ -1,6 +1,6 @@
 """What docs/reference/command-line.md promises of every command.
 
-Each exit code is produced: 0, 1, 2 and 130 in test_cli.py and test_cli_bench.py, 143 in test_cli_top.py.
+Each exit code is produced: 0, 1, 2 and 130 in test_cli.py and test_bench.py, 143 in test_top.py.
 """
 
 import re

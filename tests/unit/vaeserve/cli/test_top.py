@@ -108,8 +108,8 @@ def test_a_server_that_is_away_is_said_and_waited_for(top, metrics: Metrics):
     assert "VaeService/Sample" in first
     assert "VaeService/Sample" in back
     metrics.looks, metrics.away_at = 0, {2}
-    told = [json.loads(line) for line in top("-n", 3, "--json").stdout.splitlines()]
-    assert [look.get("problem") for look in told] == [None, "HTTP 503 Service Unavailable", None]
+    looks = [json.loads(line) for line in top("-n", 3, "--json").stdout.splitlines()]
+    assert [look.get("problem") for look in looks] == [None, "HTTP 503 Service Unavailable", None]
 
 
 def test_once_with_no_server_is_exit_code_1_and_one_line():
@@ -149,7 +149,7 @@ class OnTerminal:
         try:
             while more := os.read(self._master, 1 << 16):
                 self.said += more
-        except OSError:  # how Linux says that nobody holds the other side
+        except OSError:  # Linux: the other side is closed
             pass
         return code
 

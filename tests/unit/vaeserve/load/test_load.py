@@ -13,7 +13,7 @@ from vaeserve.load.histogram import Histogram
 
 
 class Time:
-    """A clock that only moves when somebody sleeps or works."""
+    """A clock that only moves when a caller sleeps or works."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -28,7 +28,7 @@ class Time:
 def measured(
     work: Callable[[int, Time], None], *, rate: float | None = None, seconds: float = 10.0, warm_up: float = 0.0
 ) -> Run:
-    """One caller, who has the clock for himself; `work` moves it, or raises."""
+    """One caller on its own clock; `work` moves the clock, or raises."""
     time = Time()
 
     async def ask(call: int) -> None:
@@ -58,7 +58,7 @@ def test_an_open_loop_keeps_its_rate_when_answers_are_fast():
 
 
 def test_a_stall_is_seen_by_every_call_that_it_held_up():
-    """One call of 100 takes a second; 10 are due meanwhile. A loop that omits would show one slow call."""
+    """One call of 100 takes a second; 10 are due meanwhile. A loop that omits them would show one slow call."""
 
     def work(call: int, time: Time) -> None:
         time.now += 1.0 if call == 40 else 0.001
@@ -70,7 +70,7 @@ def test_a_stall_is_seen_by_every_call_that_it_held_up():
     assert waits.quantile(1.0) == pytest.approx(1.0)
 
 
-def test_calls_that_nobody_got_to_are_told_and_their_wait_so_far_counts():
+def test_calls_that_no_caller_began_are_counted_with_their_wait_so_far():
     tally = measured(taking(1.0), rate=2, seconds=10).tally
     assert (tally.answered, tally.not_begun) == (10, 10)
     assert tally.waits.count == 20

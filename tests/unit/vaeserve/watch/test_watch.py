@@ -1,4 +1,4 @@
-"""What `vaeserve top` makes of two readings of a server's metrics."""
+"""The figures that `vaeserve top` makes from two readings of a server's metrics."""
 
 import itertools
 import re
@@ -191,6 +191,6 @@ def test_what_is_no_server_of_ours_is_said(body: bytes, status: int, problem: st
         watching.fetch(url)
 
 
-def test_nobody_there_is_said_in_words():
+def test_an_address_without_a_server_is_reported_in_words():
     with pytest.raises(MetricsAway, match="Connection refused"):
         watching.fetch("http://127.0.0.1:1/metrics")

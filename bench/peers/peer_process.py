@@ -1,4 +1,4 @@
-"""A peer's process: on ports that are free, until it answers its first request."""
+"""Starts a peer's process on free ports, and waits until all its models answer."""
 
 import socket
 import subprocess
@@ -12,13 +12,13 @@ import grpc
 from bench.peers.open_inference import INFER
 from bench.peers.payloads import Shape, of_every_model
 from bench.process import START_SECONDS, process
-from bench.served import Running
+from bench.server_process import RunningServer
 
-PAUSE_SECONDS = 0.02  # between two questions; a server that loads answers UNAVAILABLE or NOT_FOUND
+PAUSE_SECONDS = 0.02  # between two requests; a server that is loading answers UNAVAILABLE or NOT_FOUND
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
+    """Ports on which no process listens now."""
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
         each.bind(("127.0.0.1", 0))
@@ -31,13 +31,13 @@ def free_ports(count: int) -> list[int]:
 @contextmanager
 def answering(
     command: Sequence[str], *, port: int, item_shape: Shape, cores: str, cwd: Path, env: Mapping[str, str]
-) -> Iterator[Running]:
-    """A server of the Open Inference Protocol all of whose models have answered. Raises RuntimeError if they do not."""
+) -> Iterator[RunningServer]:
+    """An Open Inference server, after all its models have answered. Raises RuntimeError if they do not."""
     began = time.monotonic()
     target = f"127.0.0.1:{port}"
     with process(command, cores=cores, cwd=cwd, env={"ORT_DISABLE_TELEMETRY": "1", **env}) as (started, log):
         first, *others = of_every_model(item_shape)
-        # A channel that was refused waits a second before it tries again; that would be added to the server's start.
+        # By default a refused channel waits a second before the next try, which would count as the server's start.
         options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 50)]
         try:
             with grpc.insecure_channel(target, options=options) as channel:
@@ -48,7 +48,7 @@ def answering(
                     _until_answered(infer, request, started, until=began + START_SECONDS)
         except TimeoutError as error:
             raise RuntimeError(f"{error}; it said:\n{log.tail()}") from None
-        yield Running(target, started.pid, seconds)
+        yield RunningServer(target, started.pid, seconds)
 
 
 def _until_answered(

@@ -1,4 +1,4 @@
-"""All measurements of one model: its server and plain onnxruntime take turns, round by round."""
+"""Measures one model in rounds, in which its server and plain onnxruntime take turns."""
 
 import sys
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from bench import artifacts, payloads, raw
 from bench.artifacts import ModelName
 from bench.cells import Cell
 from bench.generator import Generator
-from bench.measure import Loader, Measured
+from bench.measure import Loader, Measurement
 from bench.raw import Rate
 from bench.results import NO_OP_CALLERS, CellResult, ModelResult, RawResult
 from bench.rubbish import ENCODE, RubbishRounds
-from bench.served import ours
+from bench.server_process import ours
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long and what to measure."""
+    """What to measure, and for how long."""
 
     cells: tuple[Cell, ...]
     rounds: int
@@ -27,13 +27,13 @@ class Plan:
     server_cores: str  # as taskset writes them; empty: all
 
 
-def sit(name: ModelName, generator: Generator, plan: Plan) -> ModelResult:
-    """Raises RuntimeError if the model cannot be made or the server does not come up."""
+def measure_model(name: ModelName, generator: Generator, plan: Plan) -> ModelResult:
+    """All results of a model. Raises RuntimeError if it cannot be trained or the server does not start."""
     served = artifacts.model(name)
     shape = served.artifact.manifest.item.shape
     requests = {cell: payloads.requests(cell, shape) for cell in plan.cells}
-    cells: dict[Cell, list[Measured]] = {cell: [] for cell in plan.cells}
-    no_op: list[Measured] = []
+    cells: dict[Cell, list[Measurement]] = {cell: [] for cell in plan.cells}
+    no_op: list[Measurement] = []
     rates: list[Rate] = []
     rubbish = RubbishRounds(
         method=payloads.method(ENCODE), good=payloads.requests(ENCODE, shape), bad=payloads.rubbish(shape)
@@ -60,6 +60,6 @@ def sit(name: ModelName, generator: Generator, plan: Plan) -> ModelResult:
 
 
 def _start(folder: Path, plan: Plan) -> float:
-    """Seconds to the first answer."""
+    """Seconds from start to the first answer."""
     with ours(folder, plan.server_flags, cores=plan.server_cores) as running:
         return running.seconds_to_first_answer

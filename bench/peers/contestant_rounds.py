@@ -1,24 +1,24 @@
-"""One server in a comparison: started afresh in every round, loaded cell by cell, stopped."""
+"""The rounds of one server in a comparison: it is started, loaded cell by cell, and stopped."""
 
-from bench.artifacts import Served
+from bench.artifacts import ServedModel
 from bench.cells import Cell
 from bench.generator import Generator
-from bench.measure import Loader, Measured
+from bench.measure import Loader, Measurement
 from bench.peers.comparison import ContestantResult
 from bench.peers.contestant import Contestant
 from bench.results import CellResult
 from bench.rubbish import ENCODE, RubbishRounds
 
 
-class Appearances:
-    """All rounds of one contestant."""
+class ContestantRounds:
+    """Measures and collects the rounds of one contestant."""
 
-    def __init__(self, contestant: Contestant, served: Served, cells: tuple[Cell, ...]) -> None:
+    def __init__(self, contestant: Contestant, served: ServedModel, cells: tuple[Cell, ...]) -> None:
         self.contestant = contestant
         shape = served.artifact.manifest.item.shape
         self._served = served
         self._requests = {cell: contestant.requests(cell, shape) for cell in cells}
-        self._cells: dict[Cell, list[Measured]] = {cell: [] for cell in cells}
+        self._cells: dict[Cell, list[Measurement]] = {cell: [] for cell in cells}
         self._rubbish = RubbishRounds(
             method=contestant.method(ENCODE),
             good=contestant.requests(ENCODE, shape),
@@ -26,8 +26,8 @@ class Appearances:
         )
         self._starts: list[float] = []
 
-    def appear(self, generator: Generator, *, seconds: float) -> None:
-        """One more round. Raises CannotInstall, or RuntimeError if the server does not come up."""
+    def add(self, generator: Generator, *, seconds: float) -> None:
+        """Measure one more round. Raises CannotInstall, or RuntimeError if the server does not start."""
         with self.contestant.start(self._served) as running:
             loader = Loader(generator, running, seconds)
             self._starts.append(running.seconds_to_first_answer)

@@ -1,4 +1,4 @@
-"""A server process under measurement: started, asked, weighed, stopped."""
+"""Starts our server for a measurement, until its first answer, and stops it."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from vaeserve import Client
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningServer:
     """A server that answers."""
 
     target: str
@@ -22,8 +22,8 @@ class Running:
 
 
 @contextmanager
-def ours(models: Path, flags: Sequence[str], *, cores: str) -> Iterator[Running]:
-    """`python -m server` on free ports. Raises RuntimeError if it does not come up."""
+def ours(models: Path, flags: Sequence[str], *, cores: str) -> Iterator[RunningServer]:
+    """`python -m server` on free ports. Raises RuntimeError if it does not start."""
     command = [sys.executable, "-m", "server", "--models", str(models)]
     command += ["--port", "0", "--metrics-port", "0", "--log-format", "json", *flags]
     began = time.monotonic()
@@ -31,7 +31,7 @@ def ours(models: Path, flags: Sequence[str], *, cores: str) -> Iterator[Running]
         port = _ready_port(log)
         with Client(f"127.0.0.1:{port}") as client:
             client.sample(1, seed=0)
-        yield Running(f"127.0.0.1:{port}", started.pid, time.monotonic() - began)
+        yield RunningServer(f"127.0.0.1:{port}", started.pid, time.monotonic() - began)
 
 
 def _ready_port(log: Log) -> int:
