@@ -6,7 +6,7 @@ class VaeError(Exception):
 
 
 class InvalidInput(VaeError):
-    """The caller's mistake: which field, what was got, what is allowed."""
+    """A field of the request is wrong; the message names it, what was got and what is allowed."""
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field} {problem}")
@@ -15,7 +15,7 @@ class InvalidInput(VaeError):
 
 
 class NotFound(VaeError):
-    """No such model, version or method."""
+    """No such model, version or label, or no such service in a health check."""
 
 
 class EmbeddingSpaceMismatch(VaeError):
@@ -23,7 +23,7 @@ class EmbeddingSpaceMismatch(VaeError):
 
 
 class QueueFull(VaeError):
-    """The queue cannot keep what it would accept; come back later."""
+    """The queue has no room for these rows; the answer says when to come back."""
 
     def __init__(self, message: str, *, reason: str, retry_after: float) -> None:
         super().__init__(message)
@@ -32,15 +32,15 @@ class QueueFull(VaeError):
 
 
 class Unauthenticated(VaeError):
-    """Nobody knows who is calling."""
+    """No API key, or an unknown one."""
 
 
 class PermissionDenied(VaeError):
-    """It is known who is calling, and that is not allowed."""
+    """A client certificate of no tenant, or a model that the tenant may not use."""
 
 
 class QuotaExceeded(VaeError):
-    """The caller's tenant has used up what it may have; come back later."""
+    """The tenant's rows per second or concurrent calls are used up; the answer says until when."""
 
     def __init__(self, message: str, *, tenant: str, reason: str, retry_after: float) -> None:
         super().__init__(message)
@@ -50,15 +50,15 @@ class QuotaExceeded(VaeError):
 
 
 class DeadlineExceeded(VaeError):
-    """The caller's time, or the server's own limit, ran out."""
+    """The caller's deadline, or the server's own limit `--max-seconds`, has passed."""
 
 
 class Cancelled(VaeError):
-    """The caller went away."""
+    """The caller left."""
 
 
 class Unavailable(VaeError):
-    """Loading, draining or gone: another replica, or a moment later, may answer."""
+    """The server drains, or the version is not ready, failed or unloaded."""
 
 
 class EngineFailure(VaeError):

@@ -45,7 +45,7 @@ class VaeServeError(Exception):
 
 
 class InvalidInput(VaeServeError, ValueError):
-    """An argument is wrong; mend it. Raised by the server, and by the client for what it cannot even send."""
+    """An argument is wrong: mend what `violations` names. The client raises it too, for what it cannot send."""
 
     code = "INVALID_ARGUMENT"
 
@@ -56,7 +56,7 @@ class InvalidInput(VaeServeError, ValueError):
 
 
 class NotFound(VaeServeError):
-    """No such model, version or health service."""
+    """No such model, version or health service: `list_models` has those that there are."""
 
     code = "NOT_FOUND"
 
@@ -68,7 +68,7 @@ class FailedPrecondition(VaeServeError):
 
 
 class EmbeddingSpaceMismatch(FailedPrecondition):
-    """The model encodes into another space than the one pinned: name the old version, or encode everything anew."""
+    """The model encodes into another space than the pinned one: name the old version, or encode everything anew."""
 
 
 class ResourceExhausted(VaeServeError):
@@ -78,15 +78,15 @@ class ResourceExhausted(VaeServeError):
 
 
 class QueueFull(ResourceExhausted):
-    """The server is busy and refuses at once what it could not keep; `retry_after` says when to come back."""
+    """The server is busy: call again after `retry_after` seconds."""
 
 
 class QuotaExceeded(ResourceExhausted):
-    """The tenant whose key or certificate this is has used up its rows or calls; `retry_after` says until when."""
+    """The tenant has used up its rows or calls: call again after `retry_after` seconds."""
 
 
 class DeadlineExceeded(VaeServeError):
-    """No answer within the client's timeout, or within the server's own limit."""
+    """No answer within the client's timeout or the server's limit: wait longer, or ask for fewer rows."""
 
     code = "DEADLINE_EXCEEDED"
 
@@ -98,13 +98,13 @@ class Unavailable(VaeServeError):
 
 
 class Unauthenticated(VaeServeError):
-    """The server does not know who is calling."""
+    """The server does not know who is calling: show an API key or a certificate."""
 
     code = "UNAUTHENTICATED"
 
 
 class PermissionDenied(VaeServeError):
-    """The server knows who is calling and refuses."""
+    """The server knows who is calling and refuses: ask its operator."""
 
     code = "PERMISSION_DENIED"
 
@@ -116,7 +116,7 @@ class Cancelled(VaeServeError):
 
 
 class Internal(VaeServeError):
-    """The server failed; its message carries an id under which its log has the cause."""
+    """The server failed: report the id in the message, under which its log has the cause."""
 
     code = "INTERNAL"
 

@@ -21,7 +21,7 @@ from server.errors import (
 )
 
 MAX_MESSAGE = 1024  # characters; clients refuse an answer whose headers are larger than 8 KiB or so
-_CODES: dict[type[Exception], Code] = {
+CODES: dict[type[Exception], Code] = {
     InvalidInput: Code.INVALID_ARGUMENT,
     NotFound: Code.NOT_FOUND,
     EmbeddingSpaceMismatch: Code.FAILED_PRECONDITION,
@@ -37,12 +37,12 @@ _CODES: dict[type[Exception], Code] = {
 
 def is_internal(error: Exception) -> bool:
     """Whether the error is the server's own fault, so that its text is not for the caller."""
-    return type(error) not in _CODES
+    return type(error) not in CODES
 
 
 def refusal(error: Exception) -> Status:
     """The status for an error that the caller may read."""
-    code = _CODES[type(error)]
+    code = CODES[type(error)]
     return Status(code, _shortened(str(error)), _details(code, error))
 
 

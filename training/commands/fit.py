@@ -29,6 +29,8 @@ from training.run.progress import Event
 from training.run.session import Session
 from training.run.tensorboard import recorder
 
+FLAGS = {"lr": "learning_rate", "final_lr": "final_learning_rate"}  # settings whose flag has another name
+
 
 @click.command(context_settings={"show_default": True})
 @click.option("--preset", help=f"One of {', '.join(PRESETS)}.  [default: default]")
@@ -49,10 +51,10 @@ from training.run.tensorboard import recorder
 @click.option("--lr", type=float, help="Learning rate at the start; it falls to --final-lr along half a cosine.")
 @click.option("--final-lr", type=float, help="Learning rate of the last step.")
 @click.option(
-    "--bound", type=click.Choice(get_args(Bound)), help="What is climbed; iwae and dreg: importance-weighted."
+    "--bound", type=click.Choice(get_args(Bound)), help="What is maximised; iwae and dreg: importance-weighted."
 )
 @click.option("--importance-draws", type=int, help="Draws of z per row and step, for iwae and dreg.")
-@click.option("--bound-fraction", type=float, help="Climb --bound in this last part of the epochs, the ELBO before.")
+@click.option("--bound-fraction", type=float, help="Maximise --bound in this last part of the epochs, the ELBO before.")
 @click.option("--gradient", type=click.Choice(get_args(Gradient)), help="Of the ELBO: all of it, or along z alone.")
 @click.option("--kl-warmup", type=float, help="The part of all steps over which the weight of KL rises from 0.")
 @click.option("--beta", type=float, help="Weight of KL after warm-up.")
@@ -231,8 +233,7 @@ def _resume(
 
 def _nested(given: dict[str, Any]) -> dict[str, Any]:
     """The flags that were given, nested like Config."""
-    names = {field.name: field.name for field in fields(Optimisation)}
-    names |= {"lr": "learning_rate", "final_lr": "final_learning_rate"}
+    names = {field.name: field.name for field in fields(Optimisation)} | FLAGS
     flags = {name: value for name, value in given.items() if value is not None and name not in names}
     settings = {names[name]: value for name, value in given.items() if value is not None and name in names}
     return {**flags, "optimisation": settings} if settings else flags

@@ -11,7 +11,7 @@ from training.config.config import (
 from training.errors import TrainingError
 
 PRESETS = {
-    # Small enough for a CPU to serve: 2.7 million multiply-adds a decode for 28x28 (docs/decisions/0003).
+    # Serving on a CPU.
     "default": Config(
         preset="default",
         architecture=ConvArchitecture(
@@ -29,21 +29,21 @@ PRESETS = {
             gradient_norm=200.0,
         ),
     ),
-    # For tests, tiny images and first tries: seconds.
+    # First tries, tests, tiny images: seconds.
     "tiny": Config(
         preset="tiny",
         architecture=MlpArchitecture(hidden=(128, 64)),
         latent_size=8,
         optimisation=Optimisation(epochs=60, batch_size=64, learning_rate=2e-3),
     ),
-    # The tutorial's network, 3,450,502 parameters for 28x28, trained as it should have been.
+    # Comparison: the tutorial's network, 3,450,502 parameters for 28x28.
     "seed": Config(
         preset="seed",
         architecture=TutorialArchitecture(filters=64, hidden=128),
         latent_size=64,
         optimisation=Optimisation(epochs=40),
     ),
-    # Residual and deeper, trained on a GPU: at most 60 million multiply-adds a decode for 28x28.
+    # The best figures, trained on a GPU.
     "quality": Config(
         preset="quality",
         architecture=ConvArchitecture(
@@ -53,7 +53,7 @@ PRESETS = {
         prior=FlowPrior(couplings=8, hidden=512),
         optimisation=Optimisation(epochs=300, learning_rate=5e-4, gradient="path"),
     ),
-    # Rows of numbers in a file: dense, with a sigma that is learned.
+    # Rows of numbers in a file.
     "table": Config(
         preset="table",
         architecture=MlpArchitecture(hidden=(256, 128)),
