@@ -20,8 +20,6 @@ from training.config.config import (
     Optimisation,
     TutorialArchitecture,
 )
-from training.export.export import decode_macs
-from training.model.vae import Vae
 
 _COMMENTED = re.compile(r"^    (\w+): .*?  # (.*)$", re.MULTILINE)
 _PURPOSE = re.compile(r'^    # (.*)\n    "(\w+)": Config\(', re.MULTILINE)
@@ -30,8 +28,6 @@ _TABLES = {
     "architecture": (ConvArchitecture, MlpArchitecture, TutorialArchitecture),
     "prior": (FlowPrior,),
 }
-_SHAPES = {"table": (10,)}  # of an item, by preset; images otherwise
-_IMAGE = (1, 28, 28)
 
 
 def settings() -> str:
@@ -45,14 +41,13 @@ def settings() -> str:
 
 
 def presets_table() -> str:
-    """What each preset is for, what it costs, and where it differs from the defaults of the settings."""
+    """What each preset is for, by the comment above it, and where it differs from the defaults of the settings."""
     purposes = {name: purpose for purpose, name in _PURPOSE.findall(inspect.getsource(presets))}
     rows = (
-        f"| `{name}` | {purposes[name]} | {_cost(config)} | {'; '.join(_differences(config))} |"
+        f"| `{name}` | {purposes[name]} | {'; '.join(_differences(config))} |"
         for name, config in presets.PRESETS.items()
     )
-    head = "| preset | for | decode, multiply-adds | settings that are not at their default |"
-    return "\n".join((head, "|---|---|---|---|", *rows))
+    return "\n".join(("| preset | for | settings that are not at their default |", "|---|---|---|", *rows))
 
 
 def _table(kind: type, *, besides: tuple[str, ...]) -> str:
@@ -83,13 +78,6 @@ def _words(hint: Any) -> tuple[str, ...]:
 def _kinds(kind: type) -> list[str]:
     """The word that chooses this table among several of its name."""
     return [str(setting.default) for setting in fields(kind) if setting.name == "kind"]
-
-
-def _cost(config: Config) -> str:
-    """Of one decode, for a picture of 28x28 or a table of ten columns."""
-    shape = _SHAPES.get(config.preset, _IMAGE)
-    macs = decode_macs(Vae(config, shape))
-    return f"{macs / 1e6:.2f} million for {'x'.join(map(str, shape[-2:])) if len(shape) > 1 else f'{shape[0]} columns'}"
 
 
 def _differences(config: Config, where: str = "") -> Iterator[str]:
