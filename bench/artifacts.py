@@ -52,8 +52,8 @@ def _source(name: ModelName) -> bytes:
     """What decides the artifact."""
     if name == "default":
         return (EXPORTED / artifact.SUMS).read_bytes()
-    code = sorted((ROOT / "training").rglob("*.py"))
-    return b"".join(file.read_bytes() for file in (*code, ROOT / "server" / "artifact.py", ROOT / "bench" / "mlp.toml"))
+    code = [file for folder in ("training", "server/artifact") for file in sorted((ROOT / folder).rglob("*.py"))]
+    return b"".join(file.read_bytes() for file in (*code, ROOT / "bench" / "mlp.toml"))
 
 
 def _train(name: ModelName, out: Path) -> None:

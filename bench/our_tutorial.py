@@ -25,7 +25,7 @@ def machine(name: str, architecture: hardware.Architecture, threads: int) -> Har
     if name in ("+ kept memory = fit", "+ torch.compile"):
         return hardware.choose("cpu", "auto", architecture, threads=threads)
     if name != "+ four phases":
-        polyphase.pays = lambda _h: False
+        polyphase.is_faster = lambda _h: False
     torch.set_num_threads(threads)
     precision = "bf16" if name in ("+ bf16", "+ four phases") else "fp32"
     return Hardware(torch.device("cpu"), precision, channels_last=name != "eager fp32", threads=threads)

@@ -1,4 +1,4 @@
-"""`python -m server`: settings in, exit code out."""
+"""`python -m server`: reads the settings, serves in the way they ask for, and returns the exit code."""
 
 import asyncio
 import os
@@ -18,28 +18,29 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Exit codes: 0 drained, 1 broken while serving, 2 could not start."""
-    # No setting, and not for children of this process.
-    told = os.environ.pop(WORKER_HANDOVER, None)
+    """Run the server; return 0 after a drain, 1 if it broke while serving, 2 if it could not start."""
+    # Removed from the environment: it is not a setting, and children of this process must not inherit it.
+    handover = os.environ.pop(WORKER_HANDOVER, None)
     try:
         settings = read(sys.argv[1:], os.environ)
     except BadSettings as error:
-        print(error, file=sys.stderr)  # noqa: T201  # before there is a log
+        print(error, file=sys.stderr)  # noqa: T201  # the log is configured later
         return 2
-    return run(settings, sys.argv[1:], worker=Worker.from_json(told) if told else None)
+    return run(settings, sys.argv[1:], worker=Worker.from_json(handover) if handover else None)
 
 
 def run(settings: Settings, arguments: Sequence[str], *, worker: Worker | None) -> int:
-    """Serve in this process, as Envoy, or through workers, whichever the settings ask for; the exit code."""
-    # Imported late: --help and a bad flag need not wait.
+    """Serve in this process, as Envoy, or through workers, as the settings ask; return the exit code."""
+    # Imported late, so that --help and a bad flag answer at once.
     from server.process import exit_codes, signals
 
     if worker:
         signals.die_with(worker.supervisor)
     else:
-        # As process 1 of a container there is no default action: without a handler SIGTERM would be lost while loading.
+        # Process 1 of a container has no default action for signals. Without a handler, SIGTERM would be lost while
+        # models load.
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    # The folder is being read: there is nothing to read anew yet.
+    # Ignored while the models' folder is read for the first time: there is nothing to reload yet.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with exit_codes.start_failures_logged(settings, worker=worker.number if worker else None) as log:
         if settings.workers > 1 and worker is None:
@@ -76,11 +77,11 @@ def _with_web(make_transport: "MakeTransport", settings: Settings, log: "Log", *
     from server.edge.web.cors import CorsPolicy
 
     try:
-        from server.edge.transports.combined import combined
+        from server.edge.transports.combined import add_http
     except ModuleNotFoundError as error:
         raise StartFailed(f"--web-port needs the extra web: pip install 'vaeserve[web]' ({error})") from error
     assert settings.web_port != "off"
-    return combined(
+    return add_http(
         make_transport,
         http_port=settings.web_port,
         cors=CorsPolicy(*settings.origins),

@@ -1,4 +1,4 @@
-"""Everything that can go wrong for a caller, in the words of the domain; only edge.boundary knows gRPC codes."""
+"""The errors that callers and operators see, in domain terms; only edge.boundary knows gRPC status codes."""
 
 
 class VaeError(Exception):
@@ -19,7 +19,7 @@ class NotFound(VaeError):
 
 
 class EmbeddingSpaceMismatch(VaeError):
-    """The caller pinned another embedding space than the model's."""
+    """The caller pinned an embedding space that is not the model's."""
 
 
 class QueueFull(VaeError):
@@ -27,7 +27,7 @@ class QueueFull(VaeError):
 
     def __init__(self, message: str, *, reason: str, retry_after: float) -> None:
         super().__init__(message)
-        self.reason = reason  # "rows" or "bytes": which bound was met
+        self.reason = reason  # "rows" or "bytes": the limit that was reached
         self.retry_after = retry_after  # seconds
 
 
@@ -45,7 +45,7 @@ class QuotaExceeded(VaeError):
     def __init__(self, message: str, *, tenant: str, reason: str, retry_after: float) -> None:
         super().__init__(message)
         self.tenant = tenant
-        self.reason = reason  # "quota" or "concurrency": which limit was met
+        self.reason = reason  # "quota" or "concurrency": the limit that was reached
         self.retry_after = retry_after  # seconds
 
 
@@ -54,7 +54,7 @@ class DeadlineExceeded(VaeError):
 
 
 class Cancelled(VaeError):
-    """The caller left."""
+    """The caller cancelled or disconnected."""
 
 
 class Unavailable(VaeError):
@@ -62,11 +62,11 @@ class Unavailable(VaeError):
 
 
 class EngineFailure(VaeError):
-    """A graph could not be run on these rows; the cause is logged and stays inside."""
+    """A graph failed on these rows. The cause is logged and not sent to the caller."""
 
 
 class ArtifactError(Exception):
-    """An artifact that must not be served: which file, what was found, what is required."""
+    """An artifact is not valid. The message names the file, what was found and what is required."""
 
 
 class StartFailed(Exception):

@@ -1,4 +1,4 @@
-"""`python -m server.keys TENANT`: make an API key, to be shown once and kept as a hash."""
+"""`python -m server.keys TENANT`: makes an API key, shows it once, and prints the hash for the tenants file."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ from server.edge.access.tenants_file import BadTenantsFile, parse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 made, 2 wrong usage."""
+    """Make a key; return 0, or 2 for wrong usage."""
     options = _parser().parse_args(arguments)
     key, kept = new_key()
     table = f'[tenants.{options.tenant}]\nkeys = ["{kept}"]\n'
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"# The key, shown this once: {key}", file=sys.stderr)  # noqa: T201
     else:
         try:
-            # Never over another key, and never readable for others, not even for a moment.
+            # O_EXCL never overwrites another key; mode 0600 from the start leaves no moment at which others can read.
             file = os.open(options.key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
             print(f"--key-file: {options.key_file}: {error.strerror}", file=sys.stderr)  # noqa: T201
@@ -38,10 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m server.keys",
-        description="Make an API key. Standard output gets the lines for the file of --api-keys, which hold its hash.",
+        description="Make an API key. Standard output gets the lines for the file of --api-keys, with the key's hash.",
     )
-    parser.add_argument("tenant", help="whose key it shall be")
-    parser.add_argument("--key-file", type=Path, help="write the key there (mode 0600) instead of to standard error")
+    parser.add_argument("tenant", help="name of the tenant that the key is for")
+    parser.add_argument("--key-file", type=Path, help="new file for the key (mode 0600); default: standard error")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""The command line: `python -m training VERB`. Mistakes end in one line on stderr and exit code 2."""
+"""The command line: `python -m training VERB`. A user's mistake ends in one line on stderr and exit code 2."""
 
 import os
 import signal
@@ -12,14 +12,14 @@ from server.engine.engine import DeviceUnavailable
 from server.errors import ArtifactError
 from training.commands import cli
 from training.errors import Interrupted, TrainingError, explain
-from training.run.distributed import among
+from training.run.distributed import read_ranks
 
 MISTAKE, SIGNALLED = 2, 128
 MEMORY_FULL = "this machine's memory is full; try a smaller --batch-size or fewer rows"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; the exit code."""
+    """Run the command line and return the exit code."""
     try:
         cli.main(arguments, prog_name="python -m training", standalone_mode=False)
     except click.exceptions.Exit as exit_:
@@ -29,15 +29,15 @@ def main(arguments: list[str] | None = None) -> int:
     except Interrupted as interrupted:
         return _say(str(interrupted), SIGNALLED + interrupted.signal)
     except Exception as error:
-        message = _explained(error)
-        if message is None:  # our own bug: show where
+        message = _explain(error)
+        if message is None:  # a bug of ours: show the traceback
             raise
         return _say(f"error: {' '.join(message.split())}", MISTAKE)
     return 0
 
 
-def _explained(error: Exception) -> str | None:
-    """One line that says what to do; None for what the user cannot mend."""
+def _explain(error: Exception) -> str | None:
+    """One line that tells the user what to do; None for an error that only a programmer can fix."""
     message = None
     match error:
         case click.ClickException():
@@ -50,14 +50,15 @@ def _explained(error: Exception) -> str | None:
             message = "the GPU's memory is full; try a smaller --batch-size"
         case MemoryError():
             message = MEMORY_FULL
-        case RuntimeError() if "DefaultCPUAllocator" in str(error):  # torch has no type of its own for it
+        case RuntimeError() if "DefaultCPUAllocator" in str(error):  # torch has no exception type for a full memory
             message = MEMORY_FULL
     return message
 
 
 def _say(message: str, code: int) -> int:
-    here = among(os.environ)
-    print(message if here.first else f"rank {here.rank}: {message}", file=sys.stderr)
+    """Print `message` on stderr and return `code`."""
+    ranks = read_ranks(os.environ)
+    print(message if ranks.first else f"rank {ranks.rank}: {message}", file=sys.stderr)
     return code
 
 
@@ -66,5 +67,5 @@ def _terminate(number: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _terminate)  # so that what is half-written is cleared away
+    signal.signal(signal.SIGTERM, _terminate)  # an exception unwinds the stack, which removes half-written files
     sys.exit(main())

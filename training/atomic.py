@@ -1,6 +1,6 @@
-"""Atomic writing: a file or a folder is at its place whole or not at all, for any reader and after a crash.
+"""Atomic writing: a reader sees a file or folder complete or not at all, even after a crash.
 
-A file may be replaced; a folder, which holds an artifact, never is.
+A file may be replaced. A folder, which holds an artifact, never is.
 """
 
 import os
@@ -16,9 +16,10 @@ from training.errors import TrainingError
 
 @contextmanager
 def replacing(file: Path, *, writer: str = "") -> Iterator[BinaryIO]:
-    """A stream whose bytes replace `file` when the block ends well; its folder must exist.
+    """A stream whose bytes replace `file` if the block ends without an exception. The file's folder must exist.
 
-    `writer` tells apart those who may write the same file at once. Raises OSError, which names `file`.
+    Writers that may write the same file at the same time need different `writer` names. Raises OSError, which names
+    `file`.
     """
     temporary = file.with_name(f".{file.name}{writer}.partial")
     try:
@@ -27,14 +28,14 @@ def replacing(file: Path, *, writer: str = "") -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, file)
-    except OSError as error:  # that of a stream names no file
+    except OSError as error:  # an error of write() or fsync() names no file
         raise OSError(error.errno, error.strerror, str(file)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def replace(file: Path, content: bytes, *, writer: str = "") -> None:
-    """Replace `file`, and make its folder where there is none. Raises OSError."""
+    """Replace the content of `file`; its folder is created if it is missing. Raises OSError."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file, writer=writer) as stream:
         stream.write(content)
@@ -42,16 +43,16 @@ def replace(file: Path, content: bytes, *, writer: str = "") -> None:
 
 @contextmanager
 def creating(out: Path) -> Iterator[Path]:
-    """A folder to fill; it becomes `out` when the block ends well. Otherwise nothing remains, neither of it nor of the
-    folders above `out` that were made for it.
+    """A temporary folder to fill, which is renamed to `out` if the block ends without an exception.
 
-    Raises TrainingError if something is at `out`, before or then, and OSError.
+    Otherwise it is removed, with the folders above `out` that were created for it. Raises OSError, and TrainingError if
+    `out` exists at the beginning or at the end of the block.
     """
     require_free(out)
     missing = [above for above in out.parents if not above.exists()]  # the innermost first
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        # A name with a dot in front is no version to the server.
+        # The server ignores names that begin with a dot: it takes the unfinished folder for no version.
         folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
         try:
             yield folder
@@ -68,12 +69,12 @@ def creating(out: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
     finally:
         for above in missing:
-            with suppress(OSError):  # it is not empty: `out` is there, or what somebody else has put beside it
+            with suppress(OSError):  # it is not empty: it holds `out`, or what another process has put there
                 above.rmdir()
 
 
 def require_free(out: Path) -> None:
-    """Raises TrainingError if something is at `out`: an artifact is never overwritten."""
+    """Raise TrainingError if `out` exists: an artifact is never overwritten."""
     if out.exists() or out.is_symlink():
         raise TrainingError(f"--out {out}: exists already; versions are never overwritten, choose the next one")
 

@@ -1,4 +1,4 @@
-"""Tensors and facts in one file of torch's: written whole, and believed only after its checksums are verified."""
+"""Files in torch's format: written atomically, and read only after their checksums are verified."""
 
 import zipfile
 from collections.abc import Callable, Mapping
@@ -14,24 +14,24 @@ Built = TypeVar("Built")
 
 
 def save(file: Path, facts: Mapping[str, Any]) -> None:
-    """Replace `file`, whose folder must exist. Raises OSError."""
+    """Replace the content of `file` by `facts`; its folder must exist. Raises OSError."""
     with replacing(file) as stream:
         torch.save(dict(facts), stream)
 
 
 def read(file: Path, build: Callable[[dict[str, Any]], Built], *, damaged: str, advice: str) -> Built:
-    """What `build` makes of the facts.
+    """Read a file that `save` wrote, and return what `build` makes of its mapping.
 
-    Raises OSError and TrainingError, of `build` too; whatever else a file provokes becomes a TrainingError that says
-    that it is `damaged` and gives the `advice`.
+    Raises OSError, and the TrainingError of `build`. Any other error, of torch or `build`, becomes a TrainingError made
+    of `damaged` (the problem) and `advice`.
     """
     try:
         with zipfile.ZipFile(file) as archive:
-            altered = archive.testzip()  # torch writes checksums and never looks at them
+            altered = archive.testzip()  # torch writes checksums but does not verify them
         if altered is not None:
             raise zipfile.BadZipFile(altered)
         return build(torch.load(file, map_location="cpu", weights_only=True))
     except (OSError, MemoryError, TrainingError):
         raise
-    except Exception as error:  # torch, zipfile and pickle raise their own for damaged files
+    except Exception as error:  # for damaged files torch, zipfile and pickle raise errors of many types
         raise TrainingError(f"{file}: {damaged} ({type(error).__name__}); {advice}") from None

@@ -1,4 +1,4 @@
-"""The admin service on a Unix socket of its own, whatever carries the public one."""
+"""The admin service: listens on its own Unix socket, whatever transport carries the public services."""
 
 import os
 import signal
@@ -19,12 +19,12 @@ from server.telemetry.metrics import Metrics
 
 MAX_SECONDS = 3600.0  # a reload may measure many graphs
 MAX_REQUEST_BYTES = 1 << 16
-# The file's mode says who may connect: no encryption, no keys.
+# The mode of the socket's file decides who may connect, so that neither encryption nor keys are needed.
 CONNECTIONS = Connections(keepalive_seconds=MAX_SECONDS, max_age_seconds=0.0, grace_seconds=0.0)
 
 
 class Administration:
-    """Listens if a socket is asked for; of several workers the first does, on behalf of all."""
+    """The admin service of one server: listens if the settings name a socket. Of several workers, the first does."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Administration:
         )
 
     async def start(self) -> None:
-        """Listen. Raises StartFailed."""
+        """Listen on the socket, if there is one. Raises StartFailed."""
         if self._path is None:
             return
         try:
@@ -60,12 +60,12 @@ class Administration:
             raise StartFailed(f"--admin-socket: {error}") from error
 
     async def stop(self) -> None:
-        """Cut what is going on, and leave no socket behind."""
+        """Cut open calls and remove the socket."""
         if self._path:
             await self._transport.stop(seconds=0)
             self._path.unlink(missing_ok=True)
 
     def _rescan_all(self) -> Ticket[None]:
         if self._worker:
-            os.kill(self._worker.supervisor, signal.SIGHUP)  # which passes it on to every worker
+            os.kill(self._worker.supervisor, signal.SIGHUP)  # the supervisor passes it on to every worker
         return self._rescan()

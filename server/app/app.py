@@ -1,4 +1,4 @@
-"""The composition root: builds every part from the settings, joins them, and takes them down in order."""
+"""The composition root: builds every part from the settings, connects them, and stops them in order."""
 
 import asyncio
 import gc
@@ -39,14 +39,14 @@ from server.telemetry.metrics import Metrics
 if TYPE_CHECKING:
     from server.telemetry.traces import Traces
 
-QUIET_SECONDS = 0.1  # without a new call before the server stops
-QUIET_AT_MOST = 2.0  # seconds that it waits for such a pause
-LAST_WORDS_SECONDS = 1.0  # for answers that are written but not yet sent when the server stops
-OFFLOAD_THREADS = 2  # they only hold the interpreter between numpy's and zlib's long calls
+QUIET_SECONDS = 0.1  # seconds without a new call before shutdown
+QUIET_AT_MOST = 2.0  # upper bound on that wait, in seconds
+LAST_WORDS_SECONDS = 1.0  # for the transport to send answers that are already written
+OFFLOAD_THREADS = 2  # numpy and zlib release the interpreter lock during their long calls
 
 
 class App:
-    """One server process that listens: its parts, all of them built and joined."""
+    """A server process that listens, with all its parts built and connected."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class App:
         boundary: Boundary,
         teardown: AsyncExitStack,
     ) -> None:
-        """`teardown` takes down, last built first, what takes calls and what answers them."""
+        """`teardown` stops the parts that accept and answer calls, last built first."""
         self.port = port
         self.metrics_port = metrics_port
         self._log = log
@@ -82,9 +82,10 @@ class App:
         worker: Worker | None = None,
         channel: WorkerEndpoint | None = None,
     ) -> "App":
-        """Build every part, load every model, then listen; of what cannot start nothing is left. Raises StartFailed.
+        """Build every part, load every model, then listen. Raises StartFailed, after stopping every part it built.
 
-        `executor_died` is set when one does: the process cannot keep its promises and should be restarted.
+        `executor_died` is set when an executor dies. Its graph may have no executor left: the process should be
+        restarted.
         """
         loop = asyncio.get_running_loop()
         share = worker.cores if worker else cores()
@@ -124,7 +125,8 @@ class App:
                 report_internal=report_internal,
                 worker=worker,
             )
-            # What is there now stays: the garbage collector need not walk it again and again, with all callers waiting.
+            # Everything built so far lives as long as the process. Freezing it spares the garbage collector from
+            # walking it again and again, which would delay all calls.
             gc.collect()
             gc.freeze()
             max_bytes = model_host.max_request_bytes()
@@ -154,12 +156,12 @@ class App:
             )
 
     def reload(self) -> None:
-        """Look at the folder of models now."""
+        """Scan the models' folder now."""
         self._log.info("reloading")
         self._model_host.rescan()
 
     async def drain(self, *, delay: float) -> None:
-        """Say NOT_SERVING, go on for `delay` seconds, finish what was accepted, stop."""
+        """Report NOT_SERVING, serve for `delay` seconds more, finish accepted calls, then stop."""
         self._health.stop_serving()
         self._model_host.stop()
         await self._admin.stop()
@@ -170,10 +172,10 @@ class App:
         self._log.info("stopped")
 
     async def _until_quiet(self) -> None:
-        """Wait until every accepted call is answered and, for a moment, nobody has called.
+        """Wait until every accepted call is answered and no call has come for a moment.
 
-        Calls that have reached this machine but not yet this code would be cut by closing the port; here they are told
-        UNAVAILABLE, which clients retry elsewhere.
+        Closing the port would cut calls that have reached this machine but not yet this code. Until then they get
+        UNAVAILABLE, and clients retry at another replica.
         """
         loop, boundary = asyncio.get_running_loop(), self._boundary
         end = loop.time() + self._drain_seconds
@@ -187,7 +189,10 @@ class App:
 
 
 def _expose(metrics: Metrics, settings: Settings, channel: WorkerEndpoint | None) -> tuple[int, Callable[[], None]]:
-    """Show the metrics at a port of their own, which is told, or to the supervisor; and how to stop it."""
+    """Expose the metrics: over HTTP, or through the supervisor's channel.
+
+    Returns the HTTP port, 0 if there is none, and a function that stops it. Raises StartFailed.
+    """
     if channel:
         channel.answer(metrics.reading)
         return 0, lambda: None

@@ -1,4 +1,4 @@
-"""Makes the batchers of a model version, with the metrics and the log that hear of what they do."""
+"""Makes the batchers of a model version and connects them to metrics, statistics and the log."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ from server.telemetry.metrics import Metrics
 
 
 class BatcherFactory:
-    """Fulfils catalog.loader.MakeBatcher. May be called on any thread."""
+    """Makes one batcher for a graph: an implementation of catalog.loader.MakeBatcher. Callable on any thread."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class BatcherFactory:
         soon: Deliver,
         executor_died: asyncio.Event,
     ) -> None:
-        """`deliver` and `soon` as for a batcher; `executor_died` is set, on the callers' thread, when one does."""
+        """`deliver` and `soon` are those of Batcher. `executor_died` is set through `deliver` when an executor dies."""
         self._settings = settings
         self._metrics = metrics
         self._statistics = statistics

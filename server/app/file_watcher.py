@@ -1,4 +1,4 @@
-"""Files that change while the server runs: read again once they have settled; what cannot be read changes nothing."""
+"""Reads files again when they change while the server runs; a file that cannot be read leaves the old value in use."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -7,12 +7,12 @@ from typing import Generic, TypeAlias, TypeVar
 
 T = TypeVar("T")
 WATCH_SECONDS = 0.5
-# Of each file (device, inode, nanoseconds, size), links followed; None where there is none.
+# For each file: (device, inode, modification time in ns, size) of what its path leads to; None if it does not exist.
 _Marks: TypeAlias = tuple[tuple[int, int, int, int] | None, ...]
 
 
 class FileWatcher(Generic[T]):
-    """What some files hold, as last read with success."""
+    """A value that is read from files: `value` is the last one that was read without an error."""
 
     def __init__(
         self,
@@ -23,9 +23,9 @@ class FileWatcher(Generic[T]):
         changed: Callable[[T], None],
         report: Callable[[str, Exception | None], None],
     ) -> None:
-        """Read them. Raises what `read` raises.
+        """Read the files for the first time. Raises what `read` raises.
 
-        Later `changed` gets each new value, and `report` hears with the name how each new reading went.
+        After every later reading, `changed` gets the new value, and `report` gets the name and the error or None.
         """
         self._name, self._files, self._read = name, tuple(files), read
         self._changed, self._report = changed, report
@@ -33,9 +33,10 @@ class FileWatcher(Generic[T]):
         self.value = read()
 
     def look(self) -> None:
-        """Read again if the files have changed and stayed as they are since the last look.
+        """Read again if the files changed earlier and have not changed since the last look.
 
-        Certificate and key are two files, and some editors write in pieces: the first glance would see halves.
+        Certificate and key are two files, and some editors write in pieces: reading at the first sign of a change
+        could read half of it.
         """
         marks = self._marks()
         settled, self._seen = marks == self._seen, marks
@@ -55,7 +56,7 @@ class FileWatcher(Generic[T]):
 
 
 async def watch(files: "Sequence[FileWatcher[T]]") -> None:
-    """Look at them for ever."""
+    """Look at the files every WATCH_SECONDS, until cancelled."""
     while True:
         await asyncio.sleep(WATCH_SECONDS)
         for each in files:

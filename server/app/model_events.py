@@ -1,4 +1,4 @@
-"""What becomes of model versions, told to metrics, log and health."""
+"""Passes what happens to model versions (ready, refused, unloaded, routed) on to metrics, log and health."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +14,7 @@ from server.telemetry.metrics import Metrics
 
 
 class ModelEvents:
-    """Fulfils catalog.rollout.Observer."""
+    """An implementation of catalog.rollout.Observer."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class ModelEvents:
         ask: Callable[[str], Ticket[bool]],
         on_ready: Callable[[Entry], object],
     ) -> None:
-        """`ask` finds out whether a model answers; `on_ready` hears of every version that was loaded."""
+        """`ask` finds out whether a model answers; `on_ready` is called with every version that was loaded."""
         self._metrics = metrics
         self._health = health
         self._log = log

@@ -1,4 +1,4 @@
-"""The model versions of a server: loaded at the start, and kept in line with their folder as long as it serves."""
+"""Hosts the model versions of a server: loads them at the start, then follows the changes of the models' folder."""
 
 import asyncio
 from functools import partial
@@ -24,11 +24,14 @@ from server.telemetry.logs import Log
 from server.telemetry.metrics import Metrics
 
 REQUEST_OVERHEAD_BYTES = 1 << 16  # everything in a request that is not rows
-LEAST_WAIT_SECONDS = 0.05  # from one round to the next
+LEAST_WAIT_SECONDS = 0.05  # from one round to the next; a round scans the folder and applies its changes
 
 
 class ModelHost:
-    """Lives on one event loop; looking, loading and closing happen on a thread of their own."""
+    """The catalog of loaded versions, and what keeps it up to date.
+
+    Lives on one event loop. It scans, loads and unloads on a separate thread.
+    """
 
     def __init__(
         self,
@@ -41,13 +44,13 @@ class ModelHost:
         cores: int,
         executor_died: asyncio.Event,
     ) -> None:
-        """`executor_died` is set when one does. Raises StartFailed."""
+        """`executor_died` is set when an executor dies. Raises StartFailed."""
         loop = self._loop = asyncio.get_running_loop()
         self.catalog = Catalog()
         self.readiness = Readiness(self.catalog, later=loop.call_later)
         self._settings = settings
         self._log = log
-        self._carried_bytes = 0  # the largest message that the transport takes; 0: it is not there yet
+        self._carried_bytes = 0  # the largest message that the transport takes; 0: there is no transport yet
         self._offload = Offload(threads=1, deliver=loop.call_soon_threadsafe)
         make_batcher = BatcherFactory(
             settings,
@@ -80,15 +83,15 @@ class ModelHost:
         self._asked: list[Ticket[None]] = []
 
     def load(self) -> None:
-        """Load everything, while nobody calls yet. Raises ArtifactError or DeviceUnavailable."""
+        """Load every model, before calls are accepted. Raises ArtifactError or DeviceUnavailable."""
         self._rollout.start()
 
     def watch(self) -> None:
-        """From now on follow the folder."""
+        """Follow the folder from now on."""
         self._wait()
 
     def rescan(self) -> Ticket[None]:
-        """Look at the folder now; the ticket settles when everything is as it says, or with Unavailable at the end."""
+        """Scan the folder now. The ticket settles when the catalog matches it, or with Unavailable during shutdown."""
         asked: Ticket[None] = Ticket()
         if self._closed:
             asked.fail(Unavailable("the server is shutting down"))
@@ -100,30 +103,30 @@ class ModelHost:
 
     @property
     def complaint(self) -> str:
-        """What is wrong with the folder or its models.toml; empty if nothing is."""
+        """What is wrong with the folder or its models.toml; empty if both are fine."""
         return self._rollout.complaint
 
     def max_request_bytes(self) -> int:
-        """What the transport shall take: as said, or the largest valid request to any model in memory."""
+        """The transport's limit for a request: that of the settings, or the largest valid one of the loaded models."""
         needed = max(self._request_bytes(entry.model.spec) for entry in self.catalog.entries() if entry.model)
         self._carried_bytes = self._settings.max_request_mib << 20 or needed
         return self._carried_bytes
 
     def stop(self) -> None:
-        """Follow the folder no longer."""
+        """Stop following the folder."""
         self._closed = True
         if self._timer:
             self._timer.cancel()
 
     def close(self) -> None:
-        """Finish what every batcher has accepted, then stop them."""
+        """Close every version: its batchers finish the accepted rows and stop."""
         self._offload.close()
         for loaded in [slot.loaded for shelf in self.catalog.shelves.values() for slot in shelf.slots.values()]:
             if loaded:
                 loaded.close()
 
     def _wait(self) -> None:
-        """Until the next look, or until something is to be unloaded."""
+        """Schedule the next round: at the next scan, or when a version has to be unloaded, whichever comes first."""
         seconds = [self._settings.watch_seconds] if self._settings.watch_seconds else []
         if (idle_at := self._rollout.idle_at()) is not None:
             seconds.append(max(LEAST_WAIT_SECONDS, idle_at - self.catalog.clock()))
@@ -148,8 +151,8 @@ class ModelHost:
         self._busy = False
         try:
             ticket.outcome()
-        except Exception as error:  # a bug of ours must not end the watching
-            if not self._closed:  # else its thread was taken from it
+        except Exception as error:  # a bug must not end the watching
+            if not self._closed:  # after close, a round fails because its thread is gone
                 self._log.error("rescan failed", exc_info=error)
         for waiting in asked:
             waiting.succeed(None)

@@ -1,4 +1,4 @@
-"""Whether models answer: one row through the executors, as any caller's, and not more often than once a second."""
+"""Checks whether models answer: sends one row through the executors, like a caller's, at most once a second."""
 
 import time
 from collections.abc import Callable
@@ -9,11 +9,11 @@ from server.core.call import Call
 from server.core.model import Model, Models
 
 GOOD_FOR_SECONDS = 1.0
-ANSWER_SECONDS = 5.0  # an executor that takes longer for its turn and one row is not to be sent more
+ANSWER_SECONDS = 5.0  # a model that needs longer for one row, its wait in the queue included, counts as not ready
 
 
 class Readiness:
-    """Asks the versions that take calls. Lives on the callers' thread."""
+    """Probes the versions that take calls, and keeps each answer for a second. Lives on the callers' thread."""
 
     def __init__(
         self,
@@ -22,22 +22,22 @@ class Readiness:
         later: Callable[[float, Callable[[], object]], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`later` calls back after so many seconds, e.g. loop.call_later."""
+        """`later(seconds, callback)` calls back after that time, e.g. loop.call_later."""
         self._models = models
         self._later = later
         self._clock = clock
         self._last: dict[str, tuple[float, Ticket[bool]]] = {}
 
     def ask(self, name: str = "") -> Ticket[bool]:
-        """Whether the model, or every model if none is named, answers; a ticket of the asker's own."""
+        """Whether the named model answers, or every model if `name` is empty. Each asker gets its own ticket."""
         asked, answer = self._last.get(name, (float("-inf"), None))
         if answer is None or (answer.done and self._clock() - asked >= GOOD_FOR_SECONDS):
             answer = drive(self._probe(name))
             self._last[name] = (self._clock(), answer)
-        return _told_by(answer)
+        return _same_answer(answer)
 
     async def _probe(self, name: str) -> bool:
-        rows = [self._row(lease) for lease in self._models.serving(name)]  # side by side
+        rows = [self._row(lease) for lease in self._models.serving(name)]  # all start before the first is awaited
         ready = bool(rows)
         for row in rows:
             ready &= await row
@@ -45,10 +45,10 @@ class Readiness:
 
     def _row(self, lease: AbstractContextManager[Model]) -> Ticket[bool]:
         ticket = drive(self._sample(lease))
-        # An executor that hangs looks at no deadline.
+        # The call's deadline is not enough: an executor that hangs never looks at it.
         if not ticket.done:
             self._later(ANSWER_SECONDS, ticket.cancel)
-        return _told_by(ticket)
+        return _same_answer(ticket)
 
     async def _sample(self, lease: AbstractContextManager[Model]) -> bool:
         with lease as model:
@@ -57,14 +57,14 @@ class Readiness:
             return True
 
 
-def _told_by(ticket: Ticket[bool]) -> Ticket[bool]:
-    """Another ticket for the same answer, which one asker may cancel; any error is a no."""
+def _same_answer(ticket: Ticket[bool]) -> Ticket[bool]:
+    """A second ticket for the same answer, so that one asker can cancel without the others. An error counts as no."""
     own: Ticket[bool] = Ticket()
 
     def tell(settled: Ticket[bool]) -> None:
         try:
             own.succeed(settled.outcome())
-        except Exception:  # of a graph, of the queue, or a bug: it does not answer
+        except Exception:  # a failed graph, a full queue or a bug: the model does not answer
             own.succeed(False)
 
     ticket.add_done_callback(tell)

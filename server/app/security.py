@@ -1,40 +1,39 @@
-"""Who may come in, and what protects the way: built from the settings, and read anew when the files change."""
+"""Builds the authenticator and TLS from the settings, and reads their files again when they change."""
 
 import asyncio
 from pathlib import Path
 from typing import Any
 
 from server.app import file_watcher
+from server.app.connection_settings import certificate_files, connections, read_certificate
 from server.app.file_watcher import FileWatcher
 from server.edge.access import certificate, tenants_file
 from server.edge.access.authenticator import Authenticator
-from server.edge.access.certificate import BadCertificate, Certificate, CertificateFiles
+from server.edge.access.certificate import Certificate, CertificateFiles
 from server.edge.access.tenants_file import BadTenantsFile, TenantsFile
-from server.edge.transports.connections import Connections, CurrentCertificate
+from server.edge.transports.connections import CurrentCertificate
 from server.errors import StartFailed
 from server.settings import Settings
 from server.telemetry.logs import Log
 from server.telemetry.security import SecurityMetrics
 
-GRACE_SECONDS = 10.0  # beyond the longest call, for the calls of a connection that has reached its age
-
 
 class Security:
-    """The authenticator and the certificate of one server."""
+    """The authenticator and the certificate of one server, kept up to date with their files."""
 
     def __init__(self, settings: Settings, *, metrics: SecurityMetrics, log: Log) -> None:
-        """Raises StartFailed."""
+        """Read the files of the settings for the first time. Raises StartFailed."""
         self._metrics, self._log = metrics, log
         self._watched: list[FileWatcher[Any]] = []
         self._watching: asyncio.Task[None] | None = None
         self.authenticator = self._make_authenticator(Path(settings.api_keys)) if settings.api_keys else None
         files = certificate_files(settings)
-        self.connections = connections(settings, current_certificate=None if files is None else self._show(files))
+        self.connections = connections(settings, current_certificate=None if files is None else self._follow(files))
         if settings.reachable_unencrypted:
             log.warning("unencrypted", host=settings.host, remedy="--tls-certificate and --tls-key")
 
     def watch(self) -> None:
-        """From now on look whether files have changed, on the running loop."""
+        """Check from now on, on the running loop, whether the files have changed."""
         if self._watched:
             self._watching = asyncio.create_task(file_watcher.watch(self._watched))
 
@@ -58,7 +57,7 @@ class Security:
         authenticator = Authenticator(watched.value, tell=self._metrics.access)
         return authenticator
 
-    def _show(self, files: CertificateFiles) -> CurrentCertificate:
+    def _follow(self, files: CertificateFiles) -> CurrentCertificate:
         current_certificate = CurrentCertificate(read_certificate(files))
         self._measure(current_certificate.certificate)
 
@@ -84,32 +83,3 @@ class Security:
             self._log.info("reloaded", what=name)
         else:
             self._log.error("not reloaded", what=name, reason=str(error), still="the one before")
-
-
-def certificate_files(settings: Settings) -> CertificateFiles | None:
-    """Where the certificate lies; None without TLS."""
-    if not settings.tls_certificate:
-        return None
-    return CertificateFiles(
-        certificate=Path(settings.tls_certificate),
-        key=Path(settings.tls_key),
-        client_ca=Path(settings.tls_client_ca) if settings.tls_client_ca else None,
-    )
-
-
-def read_certificate(files: CertificateFiles) -> Certificate:
-    """Raises StartFailed."""
-    try:
-        return certificate.read(files)
-    except BadCertificate as error:
-        raise StartFailed(f"TLS: {error}") from error
-
-
-def connections(settings: Settings, *, current_certificate: CurrentCertificate | None = None) -> Connections:
-    """How connections are kept."""
-    return Connections(
-        keepalive_seconds=settings.keepalive_seconds,
-        max_age_seconds=settings.max_connection_age,
-        grace_seconds=settings.max_seconds + GRACE_SECONDS,
-        current_certificate=current_certificate,
-    )

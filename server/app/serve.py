@@ -1,4 +1,4 @@
-"""Serves from the first look at the models until the end that a signal asks for, or the death of an executor."""
+"""Runs the server from start to exit: builds the app, waits for a signal or a dead executor, drains."""
 
 import asyncio
 import signal
@@ -25,9 +25,10 @@ async def serve(
     subscribe_to_signals: SubscribeToSignals = signals.subscribe_by_loop,
     worker: Worker | None = None,
 ) -> int:
-    """Serve until SIGTERM or SIGINT, or until an executor dies, then drain; the exit code. Raises StartFailed.
+    """Serve until SIGTERM or SIGINT, or until an executor dies; then drain and return the exit code.
 
-    A worker shares the port that its supervisor names, and its supervisor asks it for its metrics.
+    A `worker` listens on the port that its supervisor reserved, and reports its metrics to the supervisor.
+    Raises StartFailed.
     """
     started = time.monotonic()
     channel = WorkerEndpoint(worker.channel) if worker else None
@@ -43,7 +44,7 @@ async def serve(
     else:
         log.info("ready", host=settings.host, port=app.port, metrics_port=app.metrics_port, seconds=seconds)
     await _first(stop, executor_died)
-    # Without an executor the server cannot keep its promises: it does not go on until load balancers have noticed.
+    # After an executor's death calls may wait in vain: do not serve on until load balancers have noticed.
     await app.drain(delay=0.0 if executor_died.is_set() else settings.drain_delay)
     return BROKEN if executor_died.is_set() else DRAINED
 
@@ -60,7 +61,7 @@ def _on_signal(app: App, stop: asyncio.Event, log: Log, number: signal.Signals) 
         app.reload()
         return
     if stop.is_set():
-        # The second signal: whoever sends it does not want to wait.
+        # The second signal asks to stop without waiting for the drain.
         log.warning("exit now", signal=number.name)
         signals.die_of(number)
     log.info("draining", signal=number.name)

@@ -1,13 +1,13 @@
-"""The contract between training and serving: a folder exported/<model>/<version>/ and what must be true of it.
+"""The artifact: the folder exported/<model>/<version>/ that training writes and the server reads and verifies.
 
-Standard library only, so that whoever writes or reads an artifact needs nothing else. The layout:
+It uses only the standard library, so that other programs can read and write artifacts with it. The layout:
 
     encoder.onnx              x float32 [batch, *item] -> mean, logvar float32 [batch, latent]
     decoder.onnx              z float32 [batch, latent] -> mean [batch, *item], and logits for Bernoulli
-    prior.onnx                optional learned prior: eps [batch, latent] -> z [batch, latent]
-    prior_log_density.onnx    with it: z [batch, latent] -> log_density [batch], nats
-    manifest.json             what this module reads and writes
-    golden.npz                16 inputs and latents with the outputs that training saw
+    prior.onnx                only with a learned prior: eps [batch, latent] -> z [batch, latent]
+    prior_log_density.onnx    only with a learned prior: z [batch, latent] -> log_density [batch], nats
+    manifest.json             item, likelihood, graphs, metrics, provenance (server.artifact.manifest)
+    golden.npz                16 items and latents, with the outputs that torch computed for them
     MODEL_CARD.md, samples.png, SHA256SUMS
 """
 

@@ -1,4 +1,4 @@
-"""The folder of an artifact: every file is listed with its digest, and is what the list says."""
+"""Reads an artifact's folder and verifies every file against SHA256SUMS and the manifest."""
 
 import hashlib
 import re
@@ -12,17 +12,16 @@ from server.errors import ArtifactError
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A folder whose every file is what its manifest says."""
+    """A verified artifact: its folder, manifest and file names."""
 
     path: Path
     manifest: Manifest
     files: tuple[str, ...] = field(default=())
 
     def graph(self, name: str) -> bytes:
-        """The bytes of a graph.
+        """The bytes of a graph, read and checked again, so that the graph that runs is the one that was verified.
 
-        Read and checked again, so that what runs is what was verified.
-        Raises ArtifactError if the file has changed since.
+        Raises ArtifactError if the file has changed.
         """
         graph = self.manifest.graphs[name]
         content = (self.path / graph.file).read_bytes()
@@ -34,7 +33,7 @@ class Artifact:
 def read(path: Path) -> Artifact:
     """Read an artifact and verify it.
 
-    Raises ArtifactError, one line that names the file, for anything missing, altered, linked or unknown.
+    Raises ArtifactError if a file is missing, altered, a symbolic link or not as required; the message names it.
     """
     if not path.is_dir():
         raise ArtifactError(f"{path}: no such folder")
@@ -60,12 +59,13 @@ def read(path: Path) -> Artifact:
 
 
 def write_sums(path: Path) -> None:
-    """Write SHA256SUMS over every other file of the folder, in the format of sha256sum(1)."""
+    """Write SHA256SUMS for all other files of the folder, in the format of sha256sum(1)."""
     names = sorted(entry.name for entry in path.iterdir() if entry.name != SUMS)
     (path / SUMS).write_text("".join(f"{sha256_of(path / name)}  {name}\n" for name in names))
 
 
 def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file in hexadecimal. Raises OSError."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

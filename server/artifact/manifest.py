@@ -1,4 +1,4 @@
-"""manifest.json: what an artifact says of itself, and the digests that follow from it."""
+"""The types of manifest.json, which describes an artifact, and the digests computed from it."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ Precision = Literal["fp32", "fp16"]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What one row of x is."""
+    """What one row of x describes: an image, or a row of a table."""
 
     # image or table
     kind: ItemKind
@@ -110,17 +110,17 @@ class Manifest:
 
     @property
     def embedding_space(self) -> str:
-        """The digest of encoder and preprocessing: vectors of equal spaces may be compared."""
+        """The digest of encoder and preprocessing. Vectors can be compared only if it is equal."""
         return _digest_of({"encoder": self.graphs["encoder"].sha256, "item": asdict(self.item)})
 
     @property
     def digest(self) -> str:
-        """The digest of everything that decides a row's bytes."""
+        """The digest of all that decides the bytes of an answer's rows."""
         return _digest_of(
             {
                 "graphs": {name: graph.sha256 for name, graph in self.graphs.items()},
                 "item": asdict(self.item),
-                # Without a scale the same facts as before there was one: published digests stay.
+                # Without a scale the key is left out, so that digests published before it existed stay the same.
                 "likelihood": {
                     name: value for name, value in asdict(self.likelihood).items() if name != "scale" or value
                 },
@@ -129,6 +129,7 @@ class Manifest:
         )
 
     def to_json(self) -> str:
+        """The content of manifest.json."""
         return json.dumps(asdict(self), indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Reads manifest.json: every value is checked, and whatever is wrong is told in one line."""
+"""Reads manifest.json and checks every value; an error is one line that names the value."""
 
 import json
 import math
@@ -23,7 +23,7 @@ from server.errors import ArtifactError
 
 
 def read_manifest(file: Path) -> Manifest:
-    """Raises ArtifactError."""
+    """Read and check a manifest. Raises ArtifactError."""
     try:
         facts = json.loads(file.read_text())
     except (OSError, UnicodeDecodeError) as error:
@@ -42,7 +42,7 @@ def read_manifest(file: Path) -> Manifest:
 
 
 def reason_of(error: OSError | UnicodeDecodeError) -> str:
-    """Why a file cannot be read, without its path."""
+    """The reason why a file cannot be read, without its path."""
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
@@ -97,7 +97,7 @@ def _check(manifest: Manifest) -> None:
         item.range is None or (math.isfinite(sum(item.range)) and item.range[0] < item.range[1]),
         f"item.range {item.range} is not a finite, non-empty interval",
     )
-    require(manifest.latent_size >= 1, f"latent_size is {manifest.latent_size}")
+    require(manifest.latent_size >= 1, f"latent_size is {manifest.latent_size}; it must be at least 1")
     require(
         likelihood.name in ("bernoulli", "gaussian"),
         f"likelihood.name is {likelihood.name!r}; allowed: bernoulli, gaussian",
@@ -106,7 +106,10 @@ def _check(manifest: Manifest) -> None:
         (likelihood.name == "gaussian") == (likelihood.sigma is not None and likelihood.sigma > 0),
         f"likelihood.sigma is {likelihood.sigma} for {likelihood.name}; gaussian needs one above 0, bernoulli none",
     )
-    require(likelihood.scale is None or likelihood.name == "gaussian", "likelihood.scale belongs to gaussian")
+    require(
+        likelihood.scale is None or likelihood.name == "gaussian",
+        f"likelihood.scale is set for {likelihood.name}; only gaussian may have a scale",
+    )
     scale = (1.0,) * item.size if likelihood.scale is None else likelihood.scale
     require(
         len(scale) == item.size and all(math.isfinite(value) and value > 0 for value in scale),
@@ -117,12 +120,19 @@ def _check(manifest: Manifest) -> None:
     )
     names = set(manifest.graphs)
     require({"encoder", "decoder"} <= names, "graphs must name encoder and decoder")
-    require(names <= set(GRAPH_INPUT), f"unknown graphs {sorted(names - set(GRAPH_INPUT))}")
-    require(("prior" in names) == ("prior_log_density" in names), "prior and prior_log_density come together")
+    require(
+        names <= set(GRAPH_INPUT),
+        f"graphs names {', '.join(sorted(names - set(GRAPH_INPUT)))}; allowed: {', '.join(GRAPH_INPUT)}",
+    )
+    require(
+        ("prior" in names) == ("prior_log_density" in names),
+        "graphs must name both prior and prior_log_density, or neither",
+    )
     for name, graph in manifest.graphs.items():
         outputs = graph_outputs(cast(GraphName, name), likelihood.name)
         require(graph.file == f"{name}.onnx", f"graphs.{name}.file is {graph.file!r}; it must be {name}.onnx")
-        require(graph.inputs == (GRAPH_INPUT[name],), f"graphs.{name}.inputs is {graph.inputs}")
+        inputs = (GRAPH_INPUT[name],)
+        require(graph.inputs == inputs, f"graphs.{name}.inputs is {graph.inputs}; it must be {inputs}")
         require(graph.outputs == outputs, f"graphs.{name}.outputs is {graph.outputs}; it must be {outputs}")
     require(manifest.precision in ("fp32", "fp16"), f"precision is {manifest.precision!r}; allowed: fp32, fp16")
     require(

@@ -1,1 +1,1 @@
-"""Model versions come and go: found in a folder, loaded, routed to, unloaded."""
+"""The catalog of model versions: finds them in a folder, loads, routes calls to and unloads them."""

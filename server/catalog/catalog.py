@@ -1,4 +1,4 @@
-"""Models and versions, looked up by name. Lives on the callers' thread."""
+"""The catalog: model versions, looked up by name and leased to calls. Used on the callers' thread only."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,13 +15,13 @@ from server.errors import InvalidInput, NotFound, Unavailable
 
 
 class LoadedVersion:
-    """As a context manager it leases its model to one call: what is retired is let go after the last of them."""
+    """A version in memory. As a context manager it leases the model: it is not closed before the last lease ends."""
 
     __slots__ = ("_batchers", "_clock", "_leases", "_on_free", "model", "used")
 
     def __init__(self, model: Model, batchers: Sequence[Batcher], *, clock: Callable[[], float]) -> None:
         self.model = model
-        self.used = clock()  # when the last call came
+        self.used = clock()  # when the last lease began, clock, seconds
         self._batchers = batchers
         self._clock = clock
         self._leases = 0
@@ -36,19 +36,19 @@ class LoadedVersion:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._leases -= 1
-        self._let_go()
+        self._free_if_unused()
 
     def retire(self, on_free: Callable[[], None]) -> None:
-        """Nobody will lease it again: call back once the last lease has ended."""
+        """Call `on_free` once the last lease has ended. There must be no new lease after this."""
         self._on_free = on_free
-        self._let_go()
+        self._free_if_unused()
 
     def close(self) -> None:
-        """Finish what the batchers have accepted, then stop them. Blocks."""
+        """Finish the jobs that the batchers admitted, then stop them. Blocks."""
         for batcher in self._batchers:
             batcher.close()
 
-    def _let_go(self) -> None:
+    def _free_if_unused(self) -> None:
         if self._on_free is not None and self._leases == 0:
             on_free, self._on_free = self._on_free, None
             on_free()
@@ -56,15 +56,15 @@ class LoadedVersion:
 
 @dataclass(slots=True)
 class Slot:
-    """The place of one version, whether it is loaded or not."""
+    """The state of one version, loaded or not."""
 
     name: str
     version: str
-    files: Fingerprint | None = None  # what was last loaded or refused
+    files: Fingerprint | None = None  # the files that were last loaded or refused
     loading: bool = False
     reason: str = ""  # why these files were refused
     loaded: LoadedVersion | None = None
-    routed_until: float = 0.0  # until when it took the calls that name no version
+    routed_until: float = 0.0  # until when it got calls without a version, clock, seconds
 
     @property
     def state(self) -> State:
@@ -77,14 +77,14 @@ class Slot:
 
 @dataclass(slots=True)
 class Shelf:
-    """The versions of one model."""
+    """All versions of one model, with its policy and route."""
 
     slots: dict[str, Slot] = field(default_factory=dict)  # newest first
     policy: Policy = field(default_factory=Policy)
     route: Route = field(default_factory=Route)
 
     def slot(self, name: str, version: str) -> Slot:
-        """The slot of a version, made where there was none."""
+        """The slot of a version; created if there is none."""
         if version not in self.slots:
             self.slots[version] = Slot(name, version)
             self.slots = dict(sorted(self.slots.items(), key=lambda item: int(item[0]), reverse=True))
@@ -92,27 +92,29 @@ class Shelf:
 
 
 class Catalog:
-    """Every model version that the server knows; fulfils core.model.Models."""
+    """Every model version that the server knows; implements core.model.Models."""
 
     def __init__(self, *, draw: Callable[[], float] = random, clock: Callable[[], float] = time.monotonic) -> None:
-        """`draw` gives numbers in [0, 1) to share calls between stable and canary."""
-        self.default = ""  # the model for callers who name none; "": they must, unless there is but one
+        """`draw` returns a number in [0, 1), to share calls between stable and canary."""
+        self.default = ""  # the model for calls that name none; "": only if there is just one model
         self.shelves: dict[str, Shelf] = {}  # by name
         self._draw = draw
         self.clock = clock
 
     def shelf(self, name: str) -> Shelf:
-        """The shelf of a model, made where there was none."""
+        """The shelf of a model; created if there is none."""
         if name not in self.shelves:
             self.shelves[name] = Shelf()
             self.shelves = dict(sorted(self.shelves.items()))
         return self.shelves[name]
 
     def entries(self) -> Sequence[Entry]:
+        """Every version: models by name, their versions newest first."""
         default = self._default()
         return [self.entry(slot, default=default) for slot in self._slots()]
 
     def entry(self, slot: Slot, *, default: str = "") -> Entry:
+        """The entry of one slot; `default` is the default model's name."""
         route = self.shelves[slot.name].route
         return Entry(
             slot.name,
@@ -126,7 +128,7 @@ class Catalog:
         )
 
     def serving(self, name: str = "") -> Sequence[LoadedVersion]:
-        """What takes the calls of a model that name no version, or of all models."""
+        """The versions that get the calls without a version: of one model, or with "" of all."""
         shelves = self.shelves.values() if not name else [self.shelves[name]] if name in self.shelves else []
         return [
             loaded
@@ -136,11 +138,12 @@ class Catalog:
         ]
 
     def lease(self, name: str, version: str, label: str = "") -> LoadedVersion:
-        """The model version, "" meaning the default. Raises InvalidInput, NotFound or Unavailable.
+        """The lease of a model version; empty arguments mean the default.
 
-        To be entered at once, before anything else happens on this thread.
+        Enter it at once, before other code runs on this thread: until then the version may be closed.
+        Raises InvalidInput, NotFound or Unavailable.
         """
-        name = name or self._needed_default()
+        name = name or self._required_default()
         shelf = self.shelves.get(name)
         if shelf is None:
             raise NotFound(f"model.name: no model {name!r}; there are {', '.join(self.shelves)}")
@@ -150,7 +153,7 @@ class Catalog:
             raise InvalidInput("model.label", f"must be one of {', '.join(LABELS)}, got {label!r}")
         picked = shelf.route.pick(label, draw=self._draw)
         if not picked:
-            raise _nobody(name, shelf, label)
+            raise _no_ready_version(name, shelf, label)
         loaded = shelf.slots[picked].loaded
         assert loaded is not None
         return loaded
@@ -162,7 +165,7 @@ class Catalog:
     def _default(self) -> str:
         return self.default or (next(iter(self.shelves)) if len(self.shelves) == 1 else "")
 
-    def _needed_default(self) -> str:
+    def _required_default(self) -> str:
         default = self._default()
         if not default:
             raise InvalidInput("model.name", f"is needed: there are {', '.join(self.shelves)}")
@@ -180,7 +183,7 @@ def _by_version(name: str, shelf: Shelf, version: str, label: str) -> LoadedVers
     return slot.loaded
 
 
-def _nobody(name: str, shelf: Shelf, label: str) -> NotFound | Unavailable:
+def _no_ready_version(name: str, shelf: Shelf, label: str) -> NotFound | Unavailable:
     if label == "canary" and not shelf.policy.canary:
         return NotFound(f"model.label: {name} has no canary")
     return Unavailable(f"model {name} has no ready {label or 'stable'} version")

@@ -1,4 +1,4 @@
-"""One model version from its files: verified, proved on the golden vectors, calibrated, warmed up, and ready to run."""
+"""Loads one model version: verifies its files and golden outputs, calibrates its graphs, starts its batchers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,11 +25,11 @@ from server.engine.graph import LoadedGraph
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How graphs shall run."""
+    """How to load and run every version."""
 
     device: Device
     overrides: ExecutionOverrides
-    cores: int  # that this process may use
+    cores: int  # of the machine that this process may use
     cache: CalibrationCache
     cuda_graphs: bool = False
     check_signature: CheckSignature = unchecked
@@ -42,14 +42,14 @@ MakeBatcher = Callable[[LoadedGraph, Execution, str, str, str], Batcher]
 def load_version(
     path: Path, *, name: str, version: str, plan: Plan, make_batcher: MakeBatcher
 ) -> tuple[Model, Sequence[Batcher]]:
-    """The version at `path` and the batchers it runs on. Raises ArtifactError or DeviceUnavailable."""
+    """Load the version at `path`; the model and its batchers. Raises ArtifactError or DeviceUnavailable."""
     verified: Artifact = artifact.read(path)
     plan.check_signature(path)
     loaded = engine.load(
         verified, device=plan.device, threads=plan.overrides.start.threads, cuda_graphs=plan.cuda_graphs
     )
     graphs = tune(verified, loaded, overrides=plan.overrides, cores=plan.cores, cache=plan.cache)
-    # Threads start only now that nothing can fail any more.
+    # Batchers start threads, so they come last: nothing after this can fail.
     batchers = {
         graph_name: make_batcher(tuned.graph, tuned.execution, name, version, graph_name)
         for graph_name, tuned in graphs.items()
@@ -60,7 +60,7 @@ def load_version(
 
 
 def spec_of(manifest: Manifest) -> Spec:
-    """A manifest in the terms of the core."""
+    """The spec of the version that a manifest describes."""
     sigma, scale = manifest.likelihood.sigma, manifest.likelihood.scale
     return Spec(
         digest=manifest.digest,

@@ -1,4 +1,4 @@
-"""The folder of models: which versions lie in it, whether their files have changed, what models.toml says."""
+"""Scans the models' folder: its versions, their files' fingerprints, and models.toml."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from server.catalog import models_toml
 from server.catalog.models_toml import Policies
 from server.errors import ArtifactError
 
-# Name, size, time of change in nanoseconds and inode of every file: cheap to take, and another whenever a file is
-# written, replaced, added or removed.
+# Name, size, time of change in nanoseconds and inode of every file. It is cheap to compute, and it changes whenever a
+# file is written, replaced, added or removed.
 Fingerprint: TypeAlias = tuple[tuple[str, int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class VersionOnDisk:
-    """A version on disk."""
+    """The folder of one version, with its fingerprint."""
 
     name: str
     version: str
@@ -26,7 +26,7 @@ class VersionOnDisk:
 
 
 def versions_on_disk(folder: Path) -> list[VersionOnDisk]:
-    """Every <model>/<version>/, models by name and versions newest first. Raises OSError if it cannot be read."""
+    """Every <model>/<version>/ of the folder: models by name, versions newest first. Raises OSError."""
     found = []
     for model in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
         numbered = [p for p in _entries(model) if p.name.isascii() and p.name.isdigit() and p.is_dir()]
@@ -37,12 +37,12 @@ def versions_on_disk(folder: Path) -> list[VersionOnDisk]:
 
 
 def fingerprint(path: Path) -> Fingerprint:
-    """What identifies the files of a version as long as nobody touches them."""
+    """The fingerprint of a version's files; it stays the same while no file changes."""
     facts = []
     for file in sorted(_entries(path)):
         try:
             stat = file.stat()
-        except OSError:  # removed meanwhile, or a link to nowhere: the next look will tell
+        except OSError:  # just removed, or a broken link: the next scan or the loader will find out
             facts.append((file.name, -1, 0, 0))
         else:
             facts.append((file.name, stat.st_size, stat.st_mtime_ns, stat.st_ino))
@@ -54,12 +54,12 @@ class Scan:
     """What the folder held at one moment."""
 
     versions: Sequence[VersionOnDisk]
-    policies: Policies | None  # None: see complaint
-    complaint: str = ""
+    policies: Policies | None  # None: not valid, see complaint
+    complaint: str = ""  # what is wrong with the folder or models.toml; "": nothing
 
 
 def scan(folder: Path) -> Scan:
-    """What there is now. Touches the disk and nothing else: for any thread."""
+    """Scan the folder. Any thread may call this, as it only reads the disk."""
     try:
         versions = versions_on_disk(folder)
     except OSError as error:
@@ -73,7 +73,7 @@ def scan(folder: Path) -> Scan:
 
 
 def scan_first(folder: Path, default_model: str) -> Scan:
-    """As `scan`, with nothing to fall back on. Raises ArtifactError where there is a complaint, or no such model."""
+    """The first scan, which must be valid. Raises ArtifactError for a complaint or an unknown `default_model`."""
     if not folder.is_dir():
         raise ArtifactError(f"{folder}: no such folder")
     seen = scan(folder)
@@ -81,19 +81,19 @@ def scan_first(folder: Path, default_model: str) -> Scan:
         raise ArtifactError(seen.complaint)
     if default_model and default_model not in model_names(seen.versions):
         there = ", ".join(model_names(seen.versions))
-        raise ArtifactError(f"{folder}: has no model {default_model!r} to prefer; there are {there}")
+        raise ArtifactError(f"--default-model is {default_model!r}; {folder} holds {there}")
     return seen
 
 
 def model_names(versions: Sequence[VersionOnDisk]) -> list[str]:
-    """The models of versions, each once."""
+    """The models' names, each once, in the order of `versions`."""
     return list(dict.fromkeys(version.name for version in versions))
 
 
 def _entries(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
-    except FileNotFoundError:  # removed while being looked at
+    except FileNotFoundError:  # removed during the scan
         return []
 
 

@@ -1,12 +1,12 @@
-"""models.toml, beside the models: which model is meant by default, and which versions take its calls.
+"""Reads models.toml, which lies beside the models: the default model, and which versions get a model's calls.
 
 default = "mnist"
 
 [models.mnist]
 stable = "3"            # or "newest", which is the default
-canary = "4"            # or "newest", beside a stable version with a number; default: none
+canary = "4"            # or "newest" if stable is a number; default: none
 canary_weight = 0.05    # of the calls that name neither version nor label; default 0
-keep = ["1"]            # stay loaded for callers who name them
+keep = ["1"]            # versions that stay loaded, for callers who name them
 """
 
 import tomllib
@@ -23,19 +23,19 @@ NEWEST = "newest"
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Which versions of one model are wanted, and for what."""
+    """The versions of one model that shall be stable, canary or kept loaded."""
 
     stable: str = NEWEST
     canary: str = ""  # "": none
-    weight: float = 0.0
+    weight: float = 0.0  # the canary's share, 0..1
     keep: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """What models.toml says."""
+    """The content of models.toml."""
 
-    default: str = ""  # "": it does not say
+    default: str = ""  # "": not set
     models: Mapping[str, Policy] = field(default_factory=dict)
 
     def of(self, model: str) -> Policy:
@@ -43,10 +43,10 @@ class Policies:
 
 
 def read(folder: Path, *, models: Collection[str]) -> Policies:
-    """The policies of a folder that holds these models; all defaults if it has no models.toml.
+    """Read the policies of a folder with these models; all defaults if it has no models.toml.
 
-    Raises ArtifactError, naming file and key, if the file is not TOML, says what it cannot say, or names a model that
-    is not there.
+    Raises ArtifactError, which names file and key, if the file is not TOML, a key or value is not allowed, or a model
+    does not exist.
     """
     file = folder / FILE
     try:
@@ -67,7 +67,7 @@ def _policies(facts: Mapping[str, Any], models: Collection[str]) -> Policies:
     if not isinstance(default, str):
         raise ValueError(f"default is {default!r}; it must be the name of a model")
     if default and default not in models:
-        raise ValueError(f"has no model {default!r} to prefer; there are {', '.join(models)}")
+        raise ValueError(f"default is {default!r}; allowed: {', '.join(models)}")
     tables = facts.get("models", {})
     if not isinstance(tables, dict):
         raise ValueError(f"models is {tables!r}; it must be tables such as [models.{next(iter(models), 'mnist')}]")
@@ -91,8 +91,6 @@ def _policy(name: str, table: Mapping[str, Any]) -> Policy:
         raise ValueError(f"{place}.canary_weight is {weight!r}; it must be 0..1")
     if "canary_weight" in table and not canary:
         raise ValueError(f"{place}.canary_weight needs a canary")
-    if canary == NEWEST and stable == NEWEST:
-        raise ValueError(f"{place}.canary is 'newest'; stable must then be a version")
     keep = table.get("keep", [])
     if not isinstance(keep, list):
         raise ValueError(f'{place}.keep is {keep!r}; it must be a list of versions such as ["1"]')

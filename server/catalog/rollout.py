@@ -1,7 +1,7 @@
-"""Keeps a catalog in line with its folder: new versions are loaded, take calls in one flip, and old ones are let go.
+"""Rolls versions out: keeps a catalog in line with its folder by loading, routing to and unloading versions.
 
-What takes time, looking at the folder, loading, and closing, is handed to `run`; all else happens on the callers'
-thread, so that nobody sees a version half in place.
+Slow work (loading, closing) is handed to `run`. All else happens on the callers' thread, so that no call sees a change
+half made.
 """
 
 import ctypes
@@ -25,35 +25,35 @@ T = TypeVar("T")
 
 
 class Run(Protocol):
-    """Does work, perhaps elsewhere; the ticket settles on the callers' thread."""
+    """Runs work, mostly on another thread. The ticket settles on the callers' thread."""
 
     def __call__(self, work: Callable[[], T], /) -> Ticket[T]: ...
 
 
 class Observer(Protocol):
-    """Hears what becomes of versions, on the callers' thread."""
+    """Is notified of changes of versions, on the callers' thread."""
 
     def ready(self, entry: Entry) -> None:
         """A version was loaded."""
 
     def refused(self, entry: Entry, *, error: Exception) -> None:
-        """A version was not loaded; another one, even of this name, may be in memory."""
+        """A version's files were refused. Earlier files of the same version may still be in memory."""
 
     def unloaded(self, name: str, version: str) -> None:
         """A version is no longer in memory."""
 
     def forgotten(self, name: str, version: str) -> None:
-        """A version that is not in memory is not on disk any more."""
+        """A version is neither on disk nor in the catalog any more."""
 
     def routed(self, name: str, route: Route | None) -> None:
-        """A model's calls go elsewhere now; None: there is no such model any more."""
+        """A model has a new route; None: the model is gone."""
 
     def complaint(self, reason: str) -> None:
-        """What the folder or models.toml says cannot be followed; what was said before stays."""
+        """The folder or models.toml is not valid. The last valid versions and policies stay in force."""
 
 
 class Rollout:
-    """The versions of one folder on their way in and out of a catalog."""
+    """Loads and unloads a catalog's versions as its folder and models.toml ask."""
 
     def __init__(
         self,
@@ -67,8 +67,9 @@ class Rollout:
         run: Run,
         observer: Observer,
     ) -> None:
-        """`default_model` overrules models.toml unless empty; for `window` seconds a version that takes no calls any
-        more stays in memory.
+        """`default_model` overrules models.toml unless empty.
+
+        A version that gets no more calls stays in memory for `window` seconds.
         """
         self._folder = folder
         self._catalog = catalog
@@ -81,32 +82,32 @@ class Rollout:
         self._policies = Policies()
         self._on_disk: Sequence[VersionOnDisk] = ()
         self._seen: Mapping[Path, Fingerprint] = {}
-        self.complaint = ""  # what is wrong with the folder or models.toml
+        self.complaint = ""  # what is wrong with the folder or models.toml; "": nothing
         self._starting = False
 
     def start(self) -> None:
-        """Load everything there is, on this thread. Raises ArtifactError or DeviceUnavailable."""
+        """Load the versions at the server's start, on this thread. Raises ArtifactError or DeviceUnavailable."""
         self._starting = True
         drive(self.align(model_folder.scan_first(self._folder, self._default_model), forced=True)).outcome()
         self._starting = False
         if not self._catalog.serving():
-            raise ArtifactError(f"no model is ready; {self._why_not()}")
+            raise ArtifactError(f"no model is ready; {self._why_none_is_ready()}")
 
     def scan(self) -> Scan:
-        """What there is now. Touches the disk and nothing else: for any thread."""
+        """Scan the folder. Any thread may call this, as it only reads the disk."""
         return model_folder.scan(self._folder)
 
     async def align(self, seen: Scan, *, forced: bool) -> None:
-        """Load, flip and unload until everything is as the folder says.
+        """Load, route and unload until the catalog is as the scan asks.
 
-        Unless `forced`, files are tried only if they were the same at the last look: they may be on their way.
+        Unless `forced`, files are tried only if the last scan found the same: they may still be being copied.
         """
         if seen.complaint and seen.complaint != self.complaint:
             self._observer.complaint(seen.complaint)
         self.complaint = seen.complaint
         if seen.policies:
             self._policies = seen.policies
-        # Nothing at all is more likely a folder that was not mounted than an operator's wish.
+        # An empty folder is more likely a failed mount than the operator's wish: keep the versions.
         self._on_disk = seen.versions or self._on_disk
         self._catalog.default = self._default_model or self._policies.default
         for name in dict.fromkeys([*model_folder.model_names(self._on_disk), *self._catalog.shelves]):
@@ -123,13 +124,13 @@ class Rollout:
         self._seen = {found.path: found.files for found in self._on_disk}
 
     async def retire_idle(self) -> None:
-        """Unload what has not been needed for long enough; the folder is not looked at."""
+        """Unload versions that were unused for the window. Does not read the folder."""
         await self.align(Scan(self._on_disk, self._policies, self.complaint), forced=False)
 
     def idle_at(self) -> float | None:
-        """When there will be something to unload if nothing else happens; None: never."""
+        """The clock's time of the next unloading if no call comes; None: no version waits for it."""
         times = [
-            self._needed(slot) + self._window
+            self._last_needed(slot) + self._window
             for shelf in self._catalog.shelves.values()
             for slot in shelf.slots.values()
             if slot.loaded
@@ -137,7 +138,7 @@ class Rollout:
         ]  # fmt: skip
         return min(times, default=None)
 
-    def _why_not(self) -> str:
+    def _why_none_is_ready(self) -> str:
         for entry in self._catalog.entries():
             if entry.reason:
                 return f"{entry.name} version {entry.version}: {entry.reason}"
@@ -173,10 +174,10 @@ class Rollout:
             on_disk=found is not None,
             untried=settled and not (tried and (slot.loaded is not None or slot.reason != "")),
             ready=slot.loaded is not None,
-            needed=self._needed(slot),
+            needed=self._last_needed(slot),
         )
 
-    def _needed(self, slot: Slot) -> float:
+    def _last_needed(self, slot: Slot) -> float:
         return max(slot.routed_until, slot.loaded.used) if slot.loaded else slot.routed_until
 
     def _flip(self, name: str, shelf: Shelf, route: Route) -> None:
@@ -199,21 +200,22 @@ class Rollout:
             make_batcher=self._make_batcher,
         )
         try:
-            model, batchers = await self._do(load)
+            model, batchers = await self._run_slow(load)
         except Exception as error:
             if self._starting and not isinstance(error, ArtifactError):
                 raise
-            # Whatever it was: the next version must have its chance, and these files are not tried again.
+            # After any error the next version is tried, and these files are not tried again.
             slot.files, slot.reason, slot.loading = found.files, _reason(error), False
             self._observer.refused(self._catalog.entry(slot), error=error)
             return
         before, slot.loaded = slot.loaded, LoadedVersion(model, batchers, clock=self._catalog.clock)
         slot.files, slot.reason, slot.loading = found.files, "", False
         if before:
-            self._let_go(slot, before)
+            self._close_when_unused(slot, before)
         self._observer.ready(self._catalog.entry(slot))
 
-    async def _do(self, work: Callable[[], T]) -> T:
+    async def _run_slow(self, work: Callable[[], T]) -> T:
+        """Run work on this thread at the server's start, later by `run`."""
         if self._starting:
             return work()
         result: T = await self._run(work)
@@ -222,16 +224,19 @@ class Rollout:
     def _unload(self, slot: Slot) -> None:
         loaded, slot.loaded, slot.files = slot.loaded, None, None
         assert loaded is not None
-        self._let_go(slot, loaded)
+        self._close_when_unused(slot, loaded)
 
-    def _let_go(self, slot: Slot, loaded: LoadedVersion) -> None:
-        """Close it aside once nobody uses it; what is in memory under its name by then is another's to report."""
+    def _close_when_unused(self, slot: Slot, loaded: LoadedVersion) -> None:
+        """Close a version by `run` once no call uses it.
+
+        Reports it as unloaded unless other files of the same version are loaded by then.
+        """
 
         def closed(_: Ticket[None]) -> None:
             now = self._slots(slot.name).get(slot.version)
             if now is None or now.loaded is None:
                 self._observer.unloaded(slot.name, slot.version)
-            self._run(return_freed_memory)  # by then nothing refers to it any more
+            self._run(return_freed_memory)  # by now nothing refers to the version
 
         loaded.retire(lambda: self._run(loaded.close).add_done_callback(closed))
 
@@ -245,14 +250,14 @@ class Rollout:
 
 
 def return_freed_memory() -> None:
-    """Hand it to the system, where the allocator can be told to: glibc would keep most of an unloaded model."""
+    """Return freed memory to the system if the allocator can: glibc would keep most of an unloaded model."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(ctypes.c_size_t(0))
 
 
 def _reason(error: Exception) -> str:
-    """What callers may read of it."""
+    """The part of an error that callers may read."""
     if isinstance(error, ArtifactError | DeviceUnavailable):
         return str(error)
     if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""Which versions of a model take its calls, and which to load or unload. Pure: facts and the time in, a choice out."""
+"""Decides which versions of a model get its calls, and which to load or unload. Pure: the time is an argument."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ STABLE, CANARY = LABELS = ("stable", "canary")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a model's calls go; "" where there is no such version."""
+    """The versions that get a model's calls; "" means none."""
 
     stable: str = ""
     canary: str = ""
     weight: float = 0.0  # the canary's share of the calls that name neither version nor label
 
     def pick(self, label: str, *, draw: Callable[[], float]) -> str:
-        """The version for a label, or for none. `draw` gives a number in [0, 1), and is asked only if it matters."""
+        """The version for a label, which may be "". `draw` returns a number in [0, 1); it is called only if needed."""
         if label == CANARY:
             return self.canary
         if label == "" and self.canary and draw() < self.weight:
@@ -25,30 +25,31 @@ class Route:
         return self.stable
 
     def labels(self, version: str) -> tuple[str, ...]:
-        """What a version may be called instead of its number."""
+        """The labels of a version: stable, canary, both or none."""
         return tuple(label for label, named in zip(LABELS, (self.stable, self.canary), strict=True) if named == version)
 
     def share(self, version: str) -> float:
-        """The part of the calls that name neither version nor label which a version gets, 0 to 1."""
+        """A version's share of the calls that name neither version nor label, 0..1."""
         weight = self.weight if self.canary else 0.0
         return (1.0 - weight) * (version == self.stable) + weight * (version == self.canary)
 
 
 @dataclass(frozen=True, slots=True)
 class VersionState:
-    """How a version stands."""
+    """The state of one version, as far as routing and loading depend on it."""
 
     version: str
     on_disk: bool
-    untried: bool  # what lies on disk now is neither loaded nor was refused
+    untried: bool  # the files on disk now were neither loaded nor refused
     ready: bool  # in memory
-    needed: float  # when it last took calls, seconds
+    needed: float  # when it was last used or routed to, clock, seconds
 
 
 def route(policy: Policy, states: Sequence[VersionState], *, current: Route) -> Route:
-    """Who takes the calls; `states` newest first.
+    """The route that the policy asks for, as far as versions are ready; `states` newest first.
 
-    The stable version goes on while the one that the policy asks for is not ready, but not without any version on disk.
+    The current stable version keeps its calls until one that the policy asks for is ready. If no version is on disk,
+    the route is empty.
     """
     if not any(state.on_disk for state in states):
         return Route()
@@ -59,9 +60,10 @@ def route(policy: Policy, states: Sequence[VersionState], *, current: Route) -> 
 
 
 def next_to_load(policy: Policy, states: Sequence[VersionState], *, everything: bool = False) -> str:
-    """The version to load next, "" if none: of each role the newest that is not refused; then those to keep.
+    """The version to load next, or "" if none.
 
-    With `everything` every other version too.
+    First comes the most wanted version of each role that was not refused, then those that the policy keeps. With
+    `everything` all other versions follow.
     """
     state_of = {state.version: state for state in states}
     for candidates in _candidates(policy, states):
@@ -80,7 +82,7 @@ def next_to_load(policy: Policy, states: Sequence[VersionState], *, everything: 
 def to_unload(
     policy: Policy, states: Iterable[VersionState], current: Route, *, now: float, window: float
 ) -> list[str]:
-    """The versions to unload: their folder is gone, or nobody has needed them for `window` seconds."""
+    """The versions to unload: without a role, and gone from disk, or not kept and unused for `window` seconds."""
     return [
         state.version
         for state in states
@@ -94,7 +96,7 @@ def to_unload(
 
 
 def _candidates(policy: Policy, states: Iterable[VersionState]) -> tuple[list[str], list[str]]:
-    """The versions that may be stable and canary, the most wanted first."""
+    """The versions that may become stable, and those that may become canary; the most wanted first."""
     on_disk = [state.version for state in states if state.on_disk]
     stables = [v for v in on_disk if v != policy.canary] if policy.stable == NEWEST else [policy.stable]
     if policy.canary != NEWEST:

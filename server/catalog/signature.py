@@ -1,4 +1,4 @@
-"""Whether an artifact was signed by whom the operator trusts: OpenSSF model signing with an elliptic-curve key."""
+"""Checks an artifact's signature with the operator's public key (OpenSSF model signing, elliptic curves)."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,20 +10,20 @@ if TYPE_CHECKING:
     from model_signing import verifying
 
 SIGNATURE = "model.sig"
-CheckSignature = Callable[[Path], None]
+CheckSignature = Callable[[Path], None]  # takes an artifact's folder; raises ArtifactError
 
 
 def unchecked(folder: Path) -> None:
-    """For servers that ask for no signature."""
+    """The check of servers that require no signature: accepts every artifact."""
 
 
 def of(key: str) -> CheckSignature:
-    """The check for a setting that may be empty. Raises StartFailed."""
-    return checked_by(Path(key)) if key else unchecked
+    """The check for the setting model_signature_key, which may be empty. Raises StartFailed."""
+    return check_with(Path(key)) if key else unchecked
 
 
-def checked_by(key: Path) -> CheckSignature:
-    """A check of artifacts against a public key, offline. Raises StartFailed if there can be none."""
+def check_with(key: Path) -> CheckSignature:
+    """A check with a public key; it works offline. Raises StartFailed without model-signing or a readable key."""
     try:
         import model_signing  # noqa: F401  # an extra
     except ImportError as error:
@@ -32,17 +32,17 @@ def checked_by(key: Path) -> CheckSignature:
     try:
         _verifier(key)
     except (OSError, ValueError) as error:
-        raise StartFailed(f"--model-signature-key: {key}: is no public key in PEM that can be read") from error
+        raise StartFailed(f"--model-signature-key: {key}: is not a readable public key in PEM format") from error
 
     def check(folder: Path) -> None:
-        """Raises ArtifactError unless every file is what the key signed, and no file is there beside them."""
+        """Raises ArtifactError unless the folder holds exactly the files that were signed with the key."""
         signature = folder / SIGNATURE
         if not signature.is_file():
-            raise ArtifactError(f"{SIGNATURE}: is missing, and --model-signature-key asks for it")
+            raise ArtifactError(f"{SIGNATURE}: is missing; --model-signature-key requires it")
         try:
-            # Anew each time: what it finds out about one signature it would keep for the next.
+            # A new verifier each time: it would keep state of one signature for the next.
             _verifier(key).verify(folder, signature)
-        except Exception as error:  # the library promises no kinds: whatever it says is no
+        except Exception as error:  # the library documents no error types; any error is a refusal
             raise ArtifactError(f"{SIGNATURE}: does not prove this artifact: {str(error)[:200]}") from error
 
     return check

@@ -1,1 +1,1 @@
-"""What a VAE server computes and decides; knows neither gRPC, onnxruntime nor Prometheus."""
+"""The server's computation and decisions, free of gRPC, onnxruntime and Prometheus."""

@@ -1,4 +1,4 @@
-"""The array types of the whole server, named once, and the reductions they share."""
+"""Names for the server's numpy array types, and reductions over their rows."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,18 +12,18 @@ Doubles: TypeAlias = NDArray[np.float64]
 Words: TypeAlias = NDArray[np.uint64]
 Bytes: TypeAlias = NDArray[np.uint8]
 
-# A graph as the batcher sees it: float32 rows in, one float32 array of as many rows per output.
+# A graph as the batcher sees it: takes float32 rows, returns one float32 array with as many rows for each output.
 RunGraph: TypeAlias = Callable[[Floats], tuple[Floats, ...]]
 
 
 def row_sums(terms: Floats) -> Floats:
-    """Sums over everything but rows, in double precision: a row's sum is the same in any company; [rows]."""
+    """The sum of each row's values, [rows]. Double precision gives a row the same sum whatever rows are beside it."""
     return np.asarray(terms.reshape(len(terms), -1).sum(axis=1, dtype=np.float64), np.float32)
 
 
 def rows_not_finite(arrays: Sequence[Floats]) -> int:
-    """How many rows hold a NaN or an infinity in one of the arrays [rows, ...]."""
-    # A sum of squares is finite where all is well, and cheap; where it overflows, the closer look says so.
+    """The number of rows with a NaN or an infinity in any of the arrays [rows, ...]."""
+    # Cheap test first: a finite sum of squares has finite terms. Finite values may overflow it: then count by row.
     if all(math.isfinite(np.vdot(array, array)) for array in arrays):
         return 0
     finite = [np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in arrays]

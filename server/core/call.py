@@ -1,56 +1,56 @@
-"""A call: for whom rows are computed, and until when; and the record of what became of it."""
+"""A call: its deadline, tenant, priority and allowance; and the record of what became of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Protocol, TypeAlias
 
-# Bulk work takes the rows that interactive calls leave, and a ninth of them otherwise (fair_queue.WEIGHTS).
+# Bulk work gets the rows that interactive calls leave free, and a ninth while both wait (fair_queue.WEIGHTS).
 Priority: TypeAlias = Literal["interactive", "bulk"]
 
 
 @dataclass(slots=True)
 class GraphTiming:
-    """What one graph took for a call."""
+    """How long one graph took for a call."""
 
     queue_seconds: Final[float]  # from submission to the first batch that held one of its rows
     run_seconds: Final[float]  # in batches that held its rows
     batch_rows: Final[int]  # the largest of those batches; 0 if there was none
-    graph: Final[str] = ""  # as its batcher is called; empty in a sum over several
+    graph: Final[str] = ""  # the name of its batcher; empty in a sum over several graphs
     submitted: Final[float] = 0.0  # on the server's monotonic clock, seconds
-    settled: Final[float] = 0.0  # likewise
+    settled: Final[float] = 0.0  # on the same clock
 
 
 class Trace(Protocol):
-    """The call's place in a trace over many services."""
+    """The distributed trace that a call belongs to."""
 
     @property
     def id(self) -> str:
-        """32 hexadecimal digits."""
+        """The trace's id: 32 hexadecimal digits."""
 
     @property
     def sampled(self) -> bool:
-        """Whether anybody will be able to look it up."""
+        """Whether the trace is recorded, so that it can be looked up."""
 
 
 class Allowance(Protocol):
-    """What one call may still have."""
+    """What a call may still use: rows and models."""
 
     @property
     def rows_at_once(self) -> int | None:
-        """The most that one charge can ever be; None: any number."""
+        """The largest charge that can ever be granted; None: no limit."""
 
     def charge(self, rows: int, *, field: str) -> None:
-        """Take rows off it. Raises QuotaExceeded, or InvalidInput for more than there can ever be."""
+        """Deduct rows. Raises QuotaExceeded, or InvalidInput for more rows than `rows_at_once`."""
 
     def may_use(self, model: str) -> bool:
-        """Whether a model is for this caller."""
+        """Whether this caller may use a model."""
 
     def check_model(self, name: str) -> None:
-        """Raises PermissionDenied for a model that is not for this caller."""
+        """Raises PermissionDenied if this caller may not use a model."""
 
 
 class Unlimited:
-    """The allowance of those who have no account."""
+    """The allowance of callers without an account: everything."""
 
     rows_at_once = None
 
@@ -73,34 +73,34 @@ def _ignore(_: GraphTiming) -> None:
 
 @dataclass(slots=True)
 class Call:
-    """One call on somebody's behalf. It never changes: what becomes of it is told to `observe`."""
+    """One call. It never changes; `observe` receives what becomes of it."""
 
     deadline: Final[float]  # on the server's monotonic clock, seconds
-    tenant: Final[str] = ""  # whose it is
-    weight: Final[int] = 1  # the tenant's share beside other tenants' of the same priority
+    tenant: Final[str] = ""  # empty without a tenants file
+    weight: Final[int] = 1  # the tenant's share, relative to tenants of the same priority
     priority: Final[Priority] = "interactive"
-    is_probe: Final[bool] = False  # one row that asks whether the queue moves: a full one must take it
+    is_probe: Final[bool] = False  # a health check's one row: admitted even if the queue is full
     allowance: Final[Allowance] = UNLIMITED
     trace: Final[Trace | None] = None
-    observe: Final[Callable[[GraphTiming], None]] = _ignore  # hears what every graph took for it
+    observe: Final[Callable[[GraphTiming], None]] = _ignore  # receives the timing of every graph that it runs
 
     def in_bulk(self) -> "Call":
-        """The same call, for work that interactive calls go before."""
+        """The same call as bulk work."""
         return replace(self, priority="bulk")
 
 
 @dataclass(slots=True)
 class CallRecord:
-    """What became of a call: kept by whoever opened it, for metrics, the access log and traces."""
+    """What became of a call. The boundary owns it and reports it to metrics, access log and traces."""
 
-    tenant: str = ""  # once it is known whose the call is
-    model: str = ""  # once the model is known
+    tenant: str = ""  # empty until the caller is known
+    model: str = ""  # empty until the model is known
     version: str = ""
-    rows: int = 0  # that it asks for, as far as the request was understood
+    rows: int = 0  # requested, as far as the request could be read
     timings: list[GraphTiming] = field(default_factory=list)
 
     def total(self) -> GraphTiming:
-        """What all graphs together took."""
+        """The sum over all graphs; `batch_rows` is the greatest."""
         if len(self.timings) == 1:
             return self.timings[0]
         return GraphTiming(
@@ -110,5 +110,5 @@ class CallRecord:
         )
 
     def sum_timings(self) -> None:
-        """Keep nothing but the sum: a stream runs any number of graphs."""
+        """Replace the timings by their sum, so that a long stream's list does not grow."""
         self.timings[:] = [self.total()]

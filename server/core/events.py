@@ -1,4 +1,4 @@
-"""What batchers and the boundary report; server.app plugs metrics and logs in. Neither measures for itself."""
+"""Events that batchers and the boundary report. `server.app` turns them into metrics and logs."""
 
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
@@ -7,13 +7,13 @@ from server.core.arrays import Floats
 from server.core.call import CallRecord, Trace
 from server.core.spec import LatentMode
 
-# Why a batch left: it could hold no more, or an executor had nothing else to do.
+# Why a batch ran: it was full, or an executor was idle.
 Reason: TypeAlias = Literal["full", "idle"]
 
 
 @dataclass(slots=True)
 class BatchDone:
-    """A batch ran, in one piece or, after a failure, in several."""
+    """A batch ran, in one run or, after a failure, in several."""
 
     rows: Final[int]
     failed_rows: Final[int]
@@ -32,7 +32,7 @@ class JobRefused:
 
 @dataclass(frozen=True, slots=True)
 class RowsDropped:
-    """Rows nobody waits for any more were not run, or ran for nothing."""
+    """Rows whose caller no longer waits: removed from the queue, or run in vain."""
 
     rows: int
     stage: Literal["queued", "running"]
@@ -41,7 +41,7 @@ class RowsDropped:
 
 @dataclass(frozen=True, slots=True)
 class GraphFailed:
-    """One run of the graph raised; its rows are tried again in halves, down to one job."""
+    """One run of the graph raised an error. Its rows run again in halves, down to one job."""
 
     rows: int
     error: Exception
@@ -49,14 +49,14 @@ class GraphFailed:
 
 @dataclass(frozen=True, slots=True)
 class NotFinite:
-    """A graph gave NaN or infinity for so many rows of one run."""
+    """A graph returned NaN or infinity in some rows of one run."""
 
     rows: int
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutorDied:
-    """A bug in this file: the batcher is closed, every waiting caller was told, and the process should restart."""
+    """An executor thread ended by a bug. The batcher is closed, its jobs have failed, the process should restart."""
 
     error: BaseException
 
@@ -66,7 +66,7 @@ Event: TypeAlias = BatchDone | JobRefused | RowsDropped | GraphFailed | NotFinit
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowsScored:
-    """A model said how well it explains a caller's rows: what drift is seen by."""
+    """A model scored the rows of a call; drift is measured from these scores."""
 
     model: str
     version: str
@@ -78,7 +78,7 @@ class RowsScored:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rpc:
-    """A remote procedure by its names. There is one object for each, which every event of it holds."""
+    """A remote procedure's names. There is one object for each procedure, shared by all its events."""
 
     grpc_type: Literal["unary", "server_stream", "bidi_stream"]
     service: str
@@ -87,7 +87,7 @@ class Rpc:
 
 @dataclass(slots=True)
 class CallStarted:
-    """A call came."""
+    """A call began."""
 
     rpc: Final[Rpc]
 
@@ -108,15 +108,15 @@ CallEvent: TypeAlias = CallStarted | CallHandled
 
 @dataclass(frozen=True, slots=True)
 class CallTurnedAway:
-    """A call was refused on account of who made it."""
+    """A call was refused because of who made it, or what that tenant may use."""
 
     reason: Literal["unauthenticated", "permission", "quota", "concurrency"]
-    tenant: str  # empty if nobody knows who it was
+    tenant: str  # empty if unknown
 
 
 @dataclass(frozen=True, slots=True)
 class RowsCharged:
-    """Rows went onto a tenant's account."""
+    """Rows were charged to a tenant."""
 
     tenant: str
     rows: int

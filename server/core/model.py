@@ -1,4 +1,4 @@
-"""A model version as the edge finds it."""
+"""A model version as the edge sees it: spec, computation, and how its graphs run."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -9,13 +9,13 @@ from server.core.spec import Spec
 from server.core.vae.vae import Vae
 
 State: TypeAlias = Literal["loading", "ready", "failed", "unloaded"]
-# How it was settled in which way a graph runs: measured at this start, measured at an earlier one, or said beforehand.
+# Where a graph's way of running comes from: measured at this start, measured at an earlier one, or set by the operator.
 Source: TypeAlias = Literal["measured", "cached", "given"]
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What a graph did on this machine when run one way."""
+    """The speed of a graph on this machine, run in one way."""
 
     rows: int  # in every batch
     executors: int
@@ -34,14 +34,14 @@ class Execution:
     provider: str
     max_batch_rows: int
     executors: int
-    helpers: int  # further executors, which take full batches only
+    helpers: int  # extra executors, for full batches only
     threads: int
     source: Source
-    curve: tuple[Rate, ...]  # what was measured; empty if everything was given
+    curve: tuple[Rate, ...]  # all that was measured; empty if the operator set everything
 
     @property
     def rows_per_second(self) -> float | None:
-        """What it did when measured this way; None if everything was given."""
+        """The rate measured for this way of running; None if nothing was measured."""
         way = (self.max_batch_rows, self.executors, self.threads)
         return next((r.rows_per_second for r in self.curve if (r.rows, r.executors, r.threads) == way), None)
 
@@ -65,23 +65,23 @@ class Entry:
     version: str
     state: State
     reason: str  # why its files were refused; otherwise empty
-    model: Model | None  # there when ready
+    model: Model | None  # None unless ready
     is_default: bool
     labels: tuple[str, ...] = ()  # stable, canary
-    share: float = 0.0  # of the calls that name neither version nor label, 0 to 1
+    share: float = 0.0  # of the calls that name neither version nor label, 0..1
 
 
 class Models(Protocol):
-    """Where the edge finds models; the runtime's catalog is one."""
+    """Looks up models for the edge; `server.catalog.Catalog` implements it."""
 
     def lease(self, name: str, version: str, label: str) -> AbstractContextManager[Model]:
-        """The model version, "" meaning the default, which stays in memory until the context ends.
+        """Look up a model version and keep it in memory until the context ends.
 
-        Raises InvalidInput, NotFound or Unavailable.
+        Empty arguments mean the default. Raises InvalidInput, NotFound or Unavailable.
         """
 
     def serving(self, name: str) -> Sequence[AbstractContextManager[Model]]:
-        """The versions that take calls which name none, of a model or, if none is named, of all: each to be leased."""
+        """Leases on the versions that get the calls without a version: of one model, or with "" of all."""
 
     def entries(self) -> Sequence[Entry]:
-        """Every version by name, newest first."""
+        """Every version that the server knows: models by name, their versions newest first."""

@@ -1,9 +1,9 @@
-"""Replayable noise: value j of row i under a seed is one fixed number, whatever is drawn beside it.
+"""Replayable random numbers: value j of row i under a seed is one fixed number, whatever else is drawn.
 
-A counter-based generator (Philox 4x64-10; Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") is keyed
-by (seed, purpose) and addressed by (row, block); uniforms become normals by inverse transform sampling (Eq. 3, 4).
-numpy promises the stream of `Philox.random_raw`, but none for `standard_normal` (NEP 19), hence our own transform.
-This file is sampling version 1: a change of any output is a new version.
+The generator is counter-based: Philox 4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
+Its key is (seed, purpose) and its counter comes from (row, block). Inverse transform sampling turns uniforms into
+normals (Eq. 3, 4). numpy guarantees the stream of `Philox.random_raw` but not that of `standard_normal` (NEP 19), so
+the transform is our own. This file is sampling version 1: any change of its output is a new version.
 """
 
 from collections.abc import Sequence
@@ -16,21 +16,21 @@ import numpy as np
 from server.core.arrays import Doubles, Floats, Words
 
 VALUES_PER_BLOCK = 8  # a Philox block is four 64-bit words: eight 32-bit uniforms
-# Of no consequence, as every generator is set to an address; without one numpy asks the system for entropy each time.
+# Has no effect, since each draw sets the counter and key. Without a seed numpy would ask the system for entropy.
 _ANY_SEED = np.random.SeedSequence(0)
 
 
 class Purpose(IntEnum):
-    """What the noise is for: streams of different purposes are independent under one seed."""
+    """What the noise is used for. Under one seed, different purposes give independent streams."""
 
     PRIOR = 1  # z ~ p(z)
     OUTPUT = 2  # x ~ p(x | z)
     POSTERIOR = 3  # z ~ q(z | x)
 
 
-@dataclass(slots=True)  # not frozen, which would take three times as long to make: every call makes some
+@dataclass(slots=True)  # every call makes some, and a frozen one takes three times as long to make
 class Noise:
-    """Rows of normals by their address: what is drawn at it is settled, whoever draws it, when, and beside what."""
+    """Rows of normals that are not drawn yet. These fields alone decide every value."""
 
     seed: Final[int]
     purpose: Final[Purpose]
@@ -45,7 +45,7 @@ class Noise:
 
     @property
     def nbytes(self) -> int:
-        """Of the rows once drawn."""
+        """The size of the rows once they are drawn, in bytes."""
         return 4 * self.rows * self.size
 
     def __getitem__(self, part: slice) -> "Noise":
@@ -53,14 +53,14 @@ class Noise:
         return replace(self, first_row=self.first_row + start, rows=stop - start)
 
     def of_draw(self, draw: int) -> "Noise":
-        """Other noise for the same rows."""
+        """Independent noise for the same rows."""
         return replace(self, draw=draw)
 
 
 def draw(noises: Sequence[Noise]) -> Floats:
-    """The normals of several addresses of one size, one after the other, [rows of all, size].
+    """Draw several noises of one row size, one after the other: [rows of all, size].
 
-    Far cheaper than one by one: a generator is set to each address in turn, and all uniforms become normals together.
+    This is far cheaper than drawing them one by one: they share a generator, and one transform makes all the normals.
     """
     size = noises[0].size
     words = _words([(n.seed, n.purpose, n.draw, n.first_row, n.rows) for n in noises], size)
@@ -77,7 +77,7 @@ def normals(*, seed: int, purpose: Purpose, first_row: int, rows: int, size: int
 
 
 def uniforms(*, seed: int, purpose: Purpose, first_row: int, rows: int, size: int, draw: int = 0) -> Doubles:
-    """Uniforms in the open interval (0, 1), [rows, size], addressed like `normals`; multiples of 2^-33."""
+    """Uniforms in the open interval (0, 1), [rows, size], multiples of 2^-33. The arguments are those of `normals`."""
     return _uniforms(_words([(seed, purpose, draw, first_row, rows)], size), size)
 
 
@@ -105,7 +105,7 @@ Rows: TypeAlias = Floats | Noise
 
 
 def concatenate(parts: Sequence[Rows]) -> Floats:
-    """The parts as one array, in their order; all noise among them is drawn at once."""
+    """The parts as one array, in their order. All noise among them is drawn together."""
     noises = [part for part in parts if isinstance(part, Noise)]
     if not noises:
         return _joined([part for part in parts if not isinstance(part, Noise)])
@@ -128,7 +128,7 @@ def _joined(pieces: list[Floats]) -> Floats:
 
 
 def _polynomial(x: Doubles, highest: float, *others: float) -> Doubles:
-    """By Horner's rule, in one array: for small blocks of noise fresh arrays cost more than the arithmetic."""
+    """Horner's rule in place: for small arrays, allocating temporaries costs more than the arithmetic."""
     value = highest * x
     for coefficient in others[:-1]:
         value += coefficient
@@ -138,12 +138,12 @@ def _polynomial(x: Doubles, highest: float, *others: float) -> Doubles:
 
 
 def _blocks(size: int) -> int:
-    """Philox blocks for a row of `size` values: a row never shares a block with its neighbour."""
+    """Philox blocks for a row of `size` values. Two rows never share a block."""
     return -(-size // VALUES_PER_BLOCK)
 
 
 def _words(addresses: Sequence[tuple[int, Purpose, int, int, int]], size: int) -> Words:
-    """The raw words of (seed, purpose, draw, first row, rows), one address after the other."""
+    """The raw words for each (seed, purpose, draw, first row, rows), one after the other."""
     blocks = _blocks(size)
     generator = np.random.Philox(_ANY_SEED)
     counter, key = [0, 0, 0, 0], [0, 0]
@@ -151,7 +151,7 @@ def _words(addresses: Sequence[tuple[int, Purpose, int, int, int]], size: int) -
         "bit_generator": "Philox",
         "state": {"counter": counter, "key": key},
         "buffer": (0, 0, 0, 0),
-        "buffer_pos": 4,  # nothing is left of the buffer
+        "buffer_pos": 4,  # the buffer is used up
         "has_uint32": 0,
         "uinteger": 0,
     }

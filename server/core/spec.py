@@ -1,4 +1,4 @@
-"""What a model is, as far as its callers are concerned."""
+"""The spec of a model version: shapes, ranges, likelihood and digests that requests are checked against."""
 
 import math
 from collections.abc import Mapping
@@ -9,12 +9,11 @@ from server.core.arrays import Doubles
 from server.core.likelihood import Likelihood
 
 LatentMode: TypeAlias = Literal["mean", "draw"]
-OutputMode: TypeAlias = Literal["mean", "draw"]
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """The shapes, ranges and identities that requests are checked against."""
+    """What request handlers know of a model version."""
 
     digest: str
     embedding_space: str
@@ -25,7 +24,7 @@ class Spec:
     learned_prior: bool
     sampling_version: int
     metrics: Mapping[str, float]
-    # Percentiles 0..100 of held-out rows: [101] nats, increasing.
+    # Percentiles 0..100 over held-out rows: [101] nats, not decreasing.
     elbo_percentiles: Mapping[LatentMode, Doubles]
     nll_percentiles: Mapping[LatentMode, Doubles]
     kl_percentiles: Mapping[LatentMode, Doubles]

@@ -1,1 +1,1 @@
-"""Speaks gRPC: messages in, messages out; knows no model files."""
+"""The edge: everything between the network and the models' computations. It knows no model files."""

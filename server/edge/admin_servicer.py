@@ -1,4 +1,4 @@
-"""vaeserve.admin.v1.AdminService: what only those who run the server may ask of it."""
+"""vaeserve.admin.v1.AdminService: the RPCs for the operators of a server."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ class AdminServicer:
     """The handlers of AdminService."""
 
     def __init__(self, models: Models, *, rescan: Callable[[], Ticket[None]], complaint: Callable[[], str]) -> None:
-        """`rescan` settles once everything is as the folder says; `complaint` tells what cannot be followed."""
+        """`rescan` scans the models' folder and settles once it is followed; `complaint` says what is wrong with it."""
         self._models = models
         self._rescan = rescan
         self._complaint = complaint

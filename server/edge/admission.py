@@ -1,4 +1,4 @@
-"""The one way from a request to a model: a lease, permission, and rows that are charged before anything runs."""
+"""Admission, the only way from a request to a model: a lease, a check of permission, and a charge for its rows."""
 
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -10,10 +10,10 @@ from server.core.vae.vae import Vae
 
 
 class AdmittedModel:
-    """A model that one request may use, as a context manager: it stays in memory until the request is answered.
+    """Context manager around a model for one request: the model stays in memory until the request is answered.
 
-    A handler checks its request against `spec`, and gets the computation in exchange for the rows that it will take:
-    no handler can forget the quota.
+    A handler checks its request against `spec`. It gets the computation from `charge` only, so that no handler can
+    forget the quota.
     """
 
     __slots__ = ("_call", "_lease", "_record", "model", "spec")
@@ -22,11 +22,11 @@ class AdmittedModel:
     spec: Spec  # its shapes and ranges, to check the request against
 
     def __init__(self, lease: AbstractContextManager[Model], call: Call, record: CallRecord) -> None:
-        """`record` learns the model and the rows."""
+        """The model's name and version, and the rows, are written into `record`."""
         self._lease, self._call, self._record = lease, call, record
 
     def __enter__(self) -> "AdmittedModel":
-        """Raises PermissionDenied for a model that is not for this caller."""
+        """Lease the model. Raises PermissionDenied if the caller may not use it."""
         model = self.model = self._lease.__enter__()
         self.spec = model.spec
         self._record.model, self._record.version = model.name, model.version
@@ -43,13 +43,13 @@ class AdmittedModel:
         self._lease.__exit__(kind, error, traceback)
 
     def note_rows(self, rows: int) -> None:
-        """So many rows are asked for, whether or not the rest of the request is valid."""
+        """Record the number of requested rows, even if the rest of the request turns out to be invalid."""
         self._record.rows = rows
 
     def charge(self, rows: int, *, field: str) -> Vae:
-        """The computation, in exchange for `rows`: `field` of the request asks for them.
+        """Charge `rows` to the caller and return the computation. `field` is the request's field that asks for them.
 
-        Raises QuotaExceeded, or InvalidInput for more than the caller can ever have at once.
+        Raises QuotaExceeded, or InvalidInput naming `field` for more rows than the caller may ever have at once.
         """
         self._call.allowance.charge(rows, field=field)
         return self.model.vae

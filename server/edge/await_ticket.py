@@ -1,4 +1,4 @@
-"""Waiting for a ticket on an event loop."""
+"""Awaits a ticket on an asyncio event loop."""
 
 import asyncio
 from typing import TypeVar
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 async def await_ticket(ticket: Ticket[T]) -> T:
-    """The ticket's outcome on this loop. A cancelled caller cancels the ticket."""
+    """Wait for the ticket's outcome on this loop. Cancelling the wait cancels the ticket."""
     if not ticket.done:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         # Tickets settle on this loop: batchers deliver through call_soon_threadsafe.

@@ -1,7 +1,7 @@
-"""The outermost ring: bytes to messages and back, errors to status codes, and the account of every call.
+"""The boundary around all handlers: bytes to messages and back, errors to status codes, and an account for every call.
 
-Whatever a handler raises ends here. A caller learns what it did wrong, or an opaque id to quote; never a stack, a path
-or the text of an unknown error.
+Every error of a handler ends here. A caller learns what was wrong with its request, or gets an id that the log has
+too. It never sees a stack, a path or the text of an unknown error.
 """
 
 import math
@@ -26,7 +26,7 @@ from server.errors import Cancelled, DeadlineExceeded, InvalidInput, QueueFull, 
 
 
 class ReportInternal(Protocol):
-    """Told of every failure whose cause the caller must not see."""
+    """Reports a failure whose cause the caller must not see."""
 
     def __call__(self, error: BaseException, *, error_id: str, method: str, trace_id: str) -> None:
         """`trace_id` is empty for a call without a trace."""
@@ -37,14 +37,14 @@ BeginTrace: TypeAlias = Callable[[Rpc, Metadata], Trace]
 
 @dataclass(slots=True)
 class Reply:
-    """What a transport sends: a message, or the status that ends the call, or both."""
+    """What a transport sends: a message, the status that ends the call, or both."""
 
     payload: Final[bytes | None]
     status: Final[Status | None]
 
 
 class Boundary:
-    """Opens calls on behalf of transports, all on one thread: that on which batchers deliver."""
+    """Opens calls for the transports. Lives on one thread, the one on which batchers deliver results."""
 
     def __init__(
         self,
@@ -56,8 +56,8 @@ class Boundary:
         authenticator: Authenticator | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`max_seconds` bounds every unary call, whatever deadline its caller asks for; without `begin_trace` no call
-        has a trace, without an authenticator all may call.
+        """`max_seconds` limits every unary call, even if its deadline is later. Without `begin_trace` no call has a
+        trace; without an authenticator anyone may call.
         """
         self._max_seconds = max_seconds
         self.observe = observe
@@ -66,40 +66,40 @@ class Boundary:
         self.authenticator = authenticator
         self.clock = clock
         self.draining = False
-        self.calls = 0  # so far, of those that a drain waits for
-        self.open_calls = 0  # of these, not yet answered
+        self.calls = 0  # calls so far that a drain waits for
+        self.open_calls = 0  # of these, the calls without an answer yet
 
     def drain(self) -> None:
-        """From now on refuse new calls with UNAVAILABLE, and end streams with it, but for those until the stop."""
+        """From now on refuse new calls and end streams with UNAVAILABLE, except methods with ends_at_drain False."""
         self.draining = True
 
     def unary(
         self, method: Unary, payload: bytes, *, seconds_left: float | None, peer: Peer = ANONYMOUS
     ) -> Ticket[Reply]:
-        """Answer one request. The ticket's reply has a status always and a payload if that is OK."""
+        """Answer one request. The ticket's reply always has a status, and a payload if the status is OK."""
         account = self._open(method, peer, seconds_left, limit=self._max_seconds)
         return drive(_answer(account, method, payload))
 
     def stream(
         self, method: ServerStream, payload: bytes, *, seconds_left: float | None, peer: Peer = ANONYMOUS
     ) -> "StreamCall":
-        """Open a call that answers as often as the transport asks."""
+        """Open a call that answers one request with messages, one for each time that the transport asks."""
         return StreamCall(self._open(method, peer, seconds_left), method, payload)
 
     def dialogue(self, method: Dialogue, *, peer: Peer = ANONYMOUS) -> "DialogueCall":
-        """Open a call that answers every request it is given."""
+        """Open a call that answers each of its requests with one response."""
         return DialogueCall(self, self._open(method, peer, None), method)
 
     def part_of(self, account: "Account") -> "Account":
-        """An account for one request of a dialogue: admitted like a call of its own, with the time of one.
+        """An account for one request of a dialogue. The request is admitted like a call and has a call's time limit.
 
-        Only the dialogue itself is counted.
+        Only the dialogue as a whole is counted as a call.
         """
         deadline = self.clock() + self._max_seconds
         return Account(self, account.method, account.peer, deadline=deadline, trace=account.call.trace, counted=False)
 
     def refusal(self, error: Exception, method: Method, call: Call) -> Status:
-        """The status that tells a caller of an error."""
+        """The status for an error. An internal error is reported, and the caller gets its id."""
         if isinstance(error, Cancelled) and self.clock() >= call.deadline:
             error = DeadlineExceeded("the deadline passed")
         if not error_status.is_internal(error):
@@ -117,7 +117,7 @@ class Boundary:
 
 
 class Account:
-    """One call of whatever kind: opened when it comes, admitted once, closed once."""
+    """The account of one call of any kind: opened when the call comes, admitted once, closed once."""
 
     __slots__ = ("_admitted", "_boundary", "_counted", "_open", "_since", "call", "method", "peer", "record")
 
@@ -131,7 +131,7 @@ class Account:
         trace: Trace | None,
         counted: bool = True,
     ) -> None:
-        """Opened. A call that is not `counted` is part of another, which is."""
+        """Open the account. A call that is not `counted` is part of a counted one."""
         self._boundary, self.method, self.peer, self._counted = boundary, method, peer, counted
         self.record = CallRecord()
         self.call = Call(deadline, trace=trace, observe=self.record.timings.append)
@@ -145,9 +145,9 @@ class Account:
         self._since = boundary.clock()
 
     def admit(self) -> Call:
-        """The call, now that it is known whose it is.
+        """Admit the call and return it with its tenant.
 
-        Raises Unavailable, and what the door raises: Unauthenticated, PermissionDenied or QuotaExceeded.
+        Raises Unavailable, and what the authenticator raises: Unauthenticated, PermissionDenied or QuotaExceeded.
         """
         self.refuse_if_draining()
         authenticator = self._boundary.authenticator
@@ -168,13 +168,13 @@ class Account:
             raise DeadlineExceeded("the deadline passed before the response was sent")
 
     def refusal(self, error: Exception) -> Status:
-        """The status that tells the caller of an error; rows that found no place are not charged."""
+        """The status for an error. Rows that a full queue refused are not charged."""
         if self._admitted is not None and isinstance(error, QueueFull):
             self._admitted.give_back()
         return self._boundary.refusal(error, self.method, self.call)
 
     def close(self, code: Code) -> None:
-        """The call has ended with this code. Only the first time counts."""
+        """End the call with this code. Only the first call of this method counts."""
         if not self._open:
             return
         self._open = False
@@ -195,14 +195,14 @@ class StreamCall:
     def __init__(self, account: Account, method: ServerStream, payload: bytes) -> None:
         self._account, self._method, self._payload = account, method, payload
         self._messages: Messages | None = None
-        self._code = Code.CANCELLED  # unless it comes to its end
+        self._code = Code.CANCELLED  # until the stream has ended with a status
 
     def next(self) -> Ticket[Reply]:
-        """The next message without a status, or the status that ends the call without a message."""
+        """The next reply: a message without a status, or the final status without a message."""
         return drive(self._next())
 
     def close(self) -> None:
-        """The transport is done with the call, for whatever reason. May be called again."""
+        """End the call, finished or not. May be called again."""
         if self._messages is not None:
             self._messages.close()
         self._account.close(self._code)
@@ -231,16 +231,16 @@ class DialogueCall:
         self._boundary, self._account, self._method = boundary, account, method
 
     def answer(self, payload: bytes) -> Ticket[Reply]:
-        """Answer one request. The ticket's reply has a status always and a payload if that is OK."""
+        """Answer one request. The ticket's reply always has a status, and a payload if the status is OK."""
         return drive(_answer(self._boundary.part_of(self._account), self._method, payload))
 
     def close(self, code: Code) -> None:
-        """The call ended with this code. May be called again."""
+        """End the call with this code. May be called again."""
         self._account.close(code)
 
 
 async def _answer(account: Account, method: Unary | Dialogue, payload: bytes) -> Reply:
-    """Admit, parse, handle and answer one request; the account is closed whatever happens."""
+    """Admit, parse, handle and answer one request. The account is closed in any case."""
     code = Code.CANCELLED
     try:
         call = account.admit()
@@ -257,7 +257,7 @@ async def _answer(account: Account, method: Unary | Dialogue, payload: bytes) ->
 
 
 def _parse(method: Method, payload: bytes) -> Message:
-    """The request in its wire form as a message. Raises InvalidInput."""
+    """Parse a request's bytes into its message. Raises InvalidInput."""
     try:
         return method.request.FromString(payload)
     except DecodeError:

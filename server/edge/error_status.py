@@ -1,4 +1,4 @@
-"""Errors of the domain as gRPC status: the only place that knows which error is which code."""
+"""Turns errors of the domain into gRPC statuses: the only file that knows which error has which code."""
 
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
@@ -20,7 +20,7 @@ from server.errors import (
     VaeError,
 )
 
-MAX_MESSAGE = 1024  # characters; clients refuse an answer whose headers are larger than 8 KiB or so
+MAX_MESSAGE = 1024  # characters; clients refuse answers with more than about 8 KiB of headers
 CODES: dict[type[Exception], Code] = {
     InvalidInput: Code.INVALID_ARGUMENT,
     NotFound: Code.NOT_FOUND,
@@ -36,29 +36,29 @@ CODES: dict[type[Exception], Code] = {
 
 
 def is_internal(error: Exception) -> bool:
-    """Whether the error is the server's own fault, so that its text is not for the caller."""
+    """Whether the error is the server's fault, so that the caller must not see its text."""
     return type(error) not in CODES
 
 
 def refusal(error: Exception) -> Status:
-    """The status for an error that the caller may read."""
+    """The status for an error whose text the caller may see."""
     code = CODES[type(error)]
     return Status(code, _shortened(str(error)), _details(code, error))
 
 
 def internal(error: Exception, *, error_id: str) -> Status:
-    """The status for any other error: an id by which the log has it, and text only if the domain wrote it."""
+    """The status for any other error: its id in the log, and its text only if it is one of the domain's errors."""
     known = _shortened(str(error)) if isinstance(error, VaeError) else "internal error"
     return Status(Code.INTERNAL, f"{known}; the server's log has it under id {error_id}")
 
 
 def _shortened(text: str) -> str:
-    """A message that fits into a header, whatever of the request it repeats."""
+    """Cut a message so that it fits into a header, as it may quote parts of the request."""
     return text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + "..."
 
 
 def _details(code: Code, error: Exception) -> Trailers:
-    """google.rpc.Status in `grpc-status-details-bin`, and gRPC's pushback for those who retry by themselves."""
+    """google.rpc.Status in `grpc-status-details-bin`, and gRPC's pushback for clients that retry automatically."""
     details: list[Message] = []
     pushback: Trailers = ()
     if isinstance(error, InvalidInput):

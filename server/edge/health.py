@@ -1,4 +1,4 @@
-"""grpc.health.v1: which services take traffic now, and a stream of changes for those who watch."""
+"""grpc.health.v1: tells which services take traffic now, and streams the changes to watchers."""
 
 import threading
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from server.edge.methods import Messages, Method, ServerStream, Unary
 from server.errors import NotFound
 
 SERVICE = "grpc.health.v1.Health"
-# Finds out whether a service that is meant to serve can.
+# Finds out whether a service that should serve does answer.
 Probe: TypeAlias = Callable[[], Ticket[bool]]
 
 
@@ -30,22 +30,22 @@ class Health:
         self._lock = threading.Lock()
         self._serving: dict[str, bool] = {}
         self._probes: dict[str, Probe] = {}
-        self._failing: set[str] = set()  # whose last probe said no
+        self._failing: set[str] = set()  # services whose last probe failed
         self._watchers: set[_Watch] = set()
-        self._leaving = False
+        self._shutting_down = False
         self.closed = False
 
     def set(self, service: str, *, serving: bool, probe: Probe = _always) -> None:
-        """Whether a service is meant to serve; `probe` is asked at every check of one that is."""
+        """Say whether a service should serve. If so, every check calls `probe`."""
         self._serving[service] = serving
         self._probes[service] = probe
-        self._tell()
+        self._notify_watchers()
 
     def remove(self, service: str) -> None:
-        """Unknown from now on."""
+        """Make a service unknown."""
         self._serving.pop(service, None)
         self._failing.discard(service)
-        self._tell()
+        self._notify_watchers()
 
     @property
     def serving(self) -> bool:
@@ -53,14 +53,14 @@ class Health:
         return bool(self.status("") == HealthCheckResponse.SERVING)
 
     def stop_serving(self) -> None:
-        """Every service at once and for good: the server is about to leave."""
-        self._leaving = True
-        self._tell()
+        """Report NOT_SERVING for every service from now on: the server will shut down."""
+        self._shutting_down = True
+        self._notify_watchers()
 
     def close(self) -> None:
-        """End every watch: the server is leaving now."""
+        """End every watch: the server shuts down now."""
         self.closed = True
-        self._tell()
+        self._notify_watchers()
 
     def methods(self) -> tuple[Method, ...]:
         return (
@@ -72,7 +72,7 @@ class Health:
         serving = self._serving.get(service)
         if serving is None:
             return HealthCheckResponse.SERVICE_UNKNOWN
-        if serving and service not in self._failing and not self._leaving:
+        if serving and service not in self._failing and not self._shutting_down:
             return HealthCheckResponse.SERVING
         return HealthCheckResponse.NOT_SERVING
 
@@ -80,7 +80,7 @@ class Health:
         with self._lock:
             self._watchers.discard(watch)
 
-    def _tell(self) -> None:
+    def _notify_watchers(self) -> None:
         with self._lock:
             watchers = list(self._watchers)
         for watcher in watchers:
@@ -88,7 +88,7 @@ class Health:
 
     async def _check(self, request: HealthCheckRequest, _call: Call, _record: CallRecord) -> Message:
         service = request.service
-        if self._serving.get(service) and not self._leaving:
+        if self._serving.get(service) and not self._shutting_down:
             self._probed(service, (await self._probes[service]()))
         status = self.status(service)
         if status == HealthCheckResponse.SERVICE_UNKNOWN:
@@ -103,7 +103,7 @@ class Health:
             self._failing.discard(service)
         else:
             self._failing.add(service)
-        self._tell()
+        self._notify_watchers()
 
     def _watch(self, request: HealthCheckRequest, _call: Call, _record: CallRecord) -> Messages:
         watch = _Watch(self, request.service)
@@ -113,22 +113,22 @@ class Health:
 
 
 class _Watch:
-    """One watcher: told the state at once and then at every change. Messages of a stream."""
+    """The stream of one watcher: the state at once, then every change. An implementation of methods.Messages."""
 
     def __init__(self, health: Health, service: str) -> None:
         self._health, self._service = health, service
-        self._told: int | None = None
+        self._sent: int | None = None
         self._change: Ticket[None] = Ticket()
 
     async def next(self) -> Message | None:
-        while (status := self._health.status(self._service)) == self._told:
-            # Made before the state is read again, so that no change falls between the two.
+        while (status := self._health.status(self._service)) == self._sent:
+            # The ticket comes before the second reading of the state, so that no change is missed between the two.
             self._change = Ticket()
             if self._health.closed:
                 return None
-            if self._health.status(self._service) == self._told:
+            if self._health.status(self._service) == self._sent:
                 await self._change
-        self._told = status
+        self._sent = status
         response: Message = HealthCheckResponse(status=status)
         return response
 

@@ -1,4 +1,4 @@
-"""What a caller sends beside its message, read only where somebody asks."""
+"""Metadata: what a caller sends besides its message, read from the transport only when needed."""
 
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
@@ -9,7 +9,7 @@ NO_METADATA: Metadata = MappingProxyType({})
 
 
 class LazyMetadata(Mapping[str, str]):
-    """The metadata of one call, taken from its transport at the first question."""
+    """The metadata of one call, read from its transport at the first access."""
 
     __slots__ = ("_read", "_values")
 
@@ -33,7 +33,7 @@ class LazyMetadata(Mapping[str, str]):
 
 
 def of_headers(headers: Mapping[bytes, bytes]) -> Metadata:
-    """What came as HTTP header fields with lower-case names."""
+    """Metadata from HTTP header fields with lower-case names."""
     return LazyMetadata(
         lambda: {
             name.decode("ascii"): value.decode("latin-1")

@@ -1,4 +1,4 @@
-"""The method table: everything a transport must know to serve an RPC."""
+"""The method table: everything that a transport must know to serve an RPC."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -12,16 +12,16 @@ from server.core.events import Rpc
 
 
 class Messages(Protocol):
-    """The answers of one streaming call, pulled one by one: whoever reads slowly makes nothing pile up."""
+    """The messages of one streaming call, pulled one by one, so that nothing piles up for a slow reader."""
 
     async def next(self) -> Message | None:
-        """The next message; None at the end."""
+        """Return the next message, or None at the end."""
 
     def close(self) -> None:
-        """The caller is gone or has had enough."""
+        """End the stream: it is complete, or the caller has left."""
 
 
-# (request, call, record of it): coroutines of core.batching.ticket.drive.
+# Arguments: request, call, record. The coroutines are run by core.batching.ticket.drive.
 UnaryHandler: TypeAlias = Callable[[Any, Call, CallRecord], Coroutine[Any, Any, Message]]
 StreamHandler: TypeAlias = Callable[[Any, Call, CallRecord], Messages]
 
@@ -33,10 +33,10 @@ class Unary:
     path: str  # /package.Service/Method
     request: type[Message]
     handler: UnaryHandler
-    public: bool = field(default=False, kw_only=True)  # whether it may be called by whoever reaches the port
+    public: bool = field(default=False, kw_only=True)  # whether callers need no key or certificate
     rpc: Rpc = field(init=False)
-    ends_at_drain: ClassVar = True  # a server that drains refuses new calls of it
-    drain_waits: ClassVar = True  # and waits for those that are open
+    ends_at_drain: ClassVar = True  # a server that drains refuses new calls
+    drain_waits: ClassVar = True  # and waits for the open ones
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rpc", _rpc("unary", self.path))
@@ -44,12 +44,12 @@ class Unary:
 
 @dataclass(frozen=True, slots=True)
 class ServerStream:
-    """One request, any number of responses, for as long as the caller likes."""
+    """One request, any number of responses, without the server's limit of time."""
 
     path: str
     request: type[Message]
     handler: StreamHandler
-    until: Literal["drain", "stop"] = "drain"  # where the server leaves: before its last calls are answered, or after
+    until: Literal["drain", "stop"] = "drain"  # when a shutdown ends the stream: in the drain, or at the stop
     public: bool = field(default=False, kw_only=True)
     rpc: Rpc = field(init=False)
 
@@ -58,12 +58,12 @@ class ServerStream:
 
     @property
     def ends_at_drain(self) -> bool:
-        """Whether a server that drains refuses new calls of it and ends those that are open."""
+        """Whether a server that drains refuses new calls and ends the open ones."""
         return self.until == "drain"
 
     @property
     def drain_waits(self) -> bool:
-        """Whether a server that drains waits for the end of those that are open."""
+        """Whether a server that drains waits for the end of open calls."""
         return self.until == "drain"
 
 
@@ -77,7 +77,7 @@ class Dialogue:
     public: bool = field(default=False, kw_only=True)
     rpc: Rpc = field(init=False)
     ends_at_drain: ClassVar = True  # a server that drains refuses further requests
-    drain_waits: ClassVar = False  # and cuts what is open: it is no work that was accepted
+    drain_waits: ClassVar = False  # and cuts open dialogues, which hold no accepted work
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rpc", _rpc("bidi_stream", self.path))
@@ -92,7 +92,7 @@ def table(*methods: Method) -> MethodTable:
     return {method.path: method for method in methods}
 
 
-@cache  # one object for each, also for a method that is a copy of another
+@cache  # a copy of a method shares its Rpc object
 def _rpc(grpc_type: Literal["unary", "server_stream", "bidi_stream"], path: str) -> Rpc:
     service, _, name = path.strip("/").partition("/")
     return Rpc(grpc_type, service, name)

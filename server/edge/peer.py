@@ -1,4 +1,4 @@
-"""Who is at the other end of a call, as far as a transport can tell."""
+"""The peer of a call: what a transport knows of the caller, its metadata and its client certificate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from server.edge.metadata import NO_METADATA, Metadata
 
 
 class Peer(Protocol):
-    """Asked only where somebody wants to know: an open server without traces never looks."""
+    """Reads metadata and certificate only when asked: a server without tenants and traces never needs them."""
 
     @property
     def metadata(self) -> Metadata:
-        """What it sent beside its message."""
+        """What the caller sent besides its message."""
 
     @property
     def certificate_names(self) -> Sequence[str]:
@@ -21,14 +21,14 @@ class Peer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DescribedPeer:
-    """A peer as far as its request says."""
+    """A peer whose metadata and certificate names are given."""
 
     metadata: Metadata
     certificate_names: Sequence[str]
 
 
 class AnonymousPeer:
-    """A peer of whom nothing is known."""
+    """A peer without metadata and certificate."""
 
     metadata = NO_METADATA
     certificate_names: Sequence[str] = ()

@@ -1,4 +1,4 @@
-"""grpc.reflection: lets grpcurl, buf curl and the like find the services and their messages."""
+"""grpc.reflection: lets tools such as grpcurl and buf curl discover the services and their messages."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -15,7 +15,7 @@ from server.edge.methods import Dialogue, Method
 
 
 class _Pools:
-    """Several descriptor pools as grpcio's servicer asks one: the first that knows a name answers."""
+    """Several descriptor pools behind the interface of one: the first pool that knows a name answers."""
 
     def __init__(self, *pools: DescriptorPool) -> None:
         self._pools = pools
@@ -34,8 +34,8 @@ class _Pools:
 
 
 def methods(services: Iterable[str]) -> tuple[Method, ...]:
-    """Reflection over the services named and itself."""
-    # grpcio's servicer looks descriptors up and never touches the call it is given.
+    """The reflection method, for these services and itself."""
+    # grpcio's servicer looks descriptors up and never uses its context argument, hence None.
     servicer = reflection.ReflectionServicer(
         (*services, reflection.SERVICE_NAME), pool=_Pools(descriptor_pool.Default(), descriptors.POOL)
     )

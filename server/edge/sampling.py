@@ -1,4 +1,4 @@
-"""Sample and SampleStream: one check of what was asked for, one way to fill a response, and the chunks of a stream."""
+"""Sample and SampleStream: checks their requests, fills their responses, and makes the chunks of a stream."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from vaeserve.v1 import vaeserve_pb2 as pb
 
 Request: TypeAlias = pb.SampleRequest | pb.SampleStreamRequest
 Response: TypeAlias = pb.SampleResponse | pb.SampleStreamResponse
-CHUNK_ROWS, CHUNK_BYTES = 256, 1 << 20  # of float32 items: gRPC's clients take messages of 4 MiB unless told otherwise
+CHUNK_ROWS, CHUNK_BYTES = 256, 1 << 20  # bytes of float32 items; gRPC clients accept 4 MiB by default
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class Sampling:
 
 
 def check(request: Request, model: Model, *, most_rows: int, seed: Callable[[Request], int]) -> Sampling:
-    """What a request asks for. Raises InvalidInput."""
+    """Check a request. Raises InvalidInput."""
     rows = wire.integer("count", request.count, least=1, most=most_rows)
     return Sampling(
         model=model,
@@ -74,7 +74,10 @@ def check(request: Request, model: Model, *, most_rows: int, seed: Callable[[Req
 
 
 def chunk_rows(asked: int, spec: Spec, *, max_rows: int, rows_at_once: int | None) -> int:
-    """The rows of a stream's responses; 0: as the server likes, within `rows_at_once`. Raises InvalidInput."""
+    """The rows in each response of a stream; if 0 is asked, the server's choice within `rows_at_once`.
+
+    Raises InvalidInput.
+    """
     if asked == 0:
         most = max_rows if rows_at_once is None else min(max_rows, rows_at_once)
         return max(1, min(CHUNK_ROWS, most, CHUNK_BYTES // (4 * spec.item_size)))
@@ -82,10 +85,10 @@ def chunk_rows(asked: int, spec: Spec, *, max_rows: int, rows_at_once: int | Non
 
 
 class Chunks:
-    """The responses of one stream, in row order. Messages of a stream.
+    """The responses of one stream, in row order. An implementation of methods.Messages.
 
-    One chunk is made while the one before it travels, and no more: that is all that a slow reader makes pile up. Each
-    is charged when it is begun: a stream without end costs what it brings.
+    One chunk is made ahead while the one before it is sent, so that no more than one piles up for a slow reader. Each
+    chunk is charged when it begins, so that a caller who leaves early pays only for what was made.
     """
 
     def __init__(
@@ -99,7 +102,7 @@ class Chunks:
         offload: Offload,
         end_lease: Callable[[], object],
     ) -> None:
-        """`end_lease` lets the model go, once the stream is closed; it may be called again."""
+        """`end_lease` releases the model when the stream is closed; it may be called again."""
         self._sampling, self._model, self._call, self._record = sampling, model, call, record
         self._chunk_rows = chunk_rows
         self._offload = offload
@@ -123,7 +126,7 @@ class Chunks:
         self._end_lease()
 
     def _begin(self) -> None:
-        """The next chunk, if there is one."""
+        """Start the next chunk, if there is one."""
         start, self._begun = self._begun, min(self._begun + self._chunk_rows, self._sampling.rows)
         if start < self._begun:
             self._ahead = drive(self._chunk(self._sampling.first_row + start, self._begun - start))
@@ -147,9 +150,9 @@ async def put_items(
     first_row: int,
     offload: Offload,
 ) -> None:
-    """Set a response's items from the means of p(x | z), [rows, *item]: those, or a draw from each p(x | z).
+    """Set a response's items from the means of p(x | z), [rows, *item]: to the means, or to a draw from each p(x | z).
 
-    Draws, and encodings other than float32, are made on the threads of `offload`.
+    Draws, and encodings other than float32, are computed on the threads of `offload`.
     """
     if output == pb.OUTPUT_MODE_MEAN and encoding == pb.ENCODING_FLOAT32:
         wire.put_items(response, mean, spec, chosen=encoding)
@@ -164,7 +167,7 @@ async def put_items(
 
 
 def ref(model: Model) -> pb.ModelRef:
-    """The model version that answers; for copying only, as it is made once."""
+    """The model version that answers. Callers share this message: copy it, never change it."""
     return _ref(model.name, model.version, model.spec.digest)
 
 

@@ -1,4 +1,4 @@
-"""vaeserve.v1.VaeService: each RPC as request -> checked values -> Vae -> response."""
+"""vaeserve.v1.VaeService: each RPC checks its request, calls the Vae and fills the response."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -46,8 +46,8 @@ class VaeServicer:
         pick_seed: Callable[[], int],
         observe: Callable[[RowsScored], None],
     ) -> None:
-        """`offload` draws and compresses items; `max_rows` bounds one request; `pick_seed` gives a seed 0..2^63 - 1 to
-        requests that bring none; `observe` hears how well rows were explained.
+        """`offload` draws and compresses items. `max_rows` limits one request. `pick_seed` gives a seed 0..2^63 - 1 to
+        requests without one. `observe` gets the scores of reconstructed rows.
         """
         self._models = models
         self._offload = offload
@@ -184,7 +184,7 @@ class VaeServicer:
             samples = wire.importance_samples(request.importance_samples, rows=len(items))
             first_row = wire.rows_at(request.first_row, rows=len(items))
             seed = self._seed(request, draws=True)
-            # Every draw is a row to decode; too many of them is a matter of the draws first.
+            # Every draw is a row to decode. The refusal names the draws, as they are what multiplies the rows.
             vae = model.charge(len(items) * samples, field="importance_samples")
             scored = await score(
                 vae,
@@ -235,7 +235,7 @@ class VaeServicer:
         return self._seed(request, draws=True)
 
     def _seed(self, request: Seeded, *, draws: bool) -> int:
-        """The request's seed; without one a new seed for draws, and 0 where nothing but a score could depend on it."""
+        """The request's seed; without one a new seed for draws, else 0, on which only a KL or score could depend."""
         if request.HasField("seed"):
             return wire.integer("seed", request.seed, least=0, most=wire.MAX_SEED)
         return self._pick_seed() if draws else 0

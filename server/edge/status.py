@@ -1,4 +1,4 @@
-"""gRPC status without gRPC: codes, and what goes with them in trailers."""
+"""gRPC statuses without the grpc package: code, message and trailers."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -8,7 +8,7 @@ Trailers: TypeAlias = tuple[tuple[str, str | bytes], ...]
 
 
 class Code(IntEnum):
-    """google.rpc.Code, as far as this server uses it."""
+    """The values of google.rpc.Code that this server uses."""
 
     OK = 0  # the call ended well
     CANCELLED = 1
@@ -35,7 +35,7 @@ class Status:
 
 
 class RefusedCall(Exception):
-    """The call ends here with this status: it cannot be read on."""
+    """A transport cannot read the call, which ends with this status."""
 
     def __init__(self, status: Status) -> None:
         super().__init__(status.message)

@@ -1,6 +1,6 @@
-"""Messages to arrays and back. Every request is checked here, completely; inference_v2 has messages of its own.
+"""Turns messages of VaeService into checked arrays and arrays into messages (inference_v2.tensors does its own).
 
-Nothing is allocated for a tensor before its shape, type and byte length are known to agree.
+Requests are checked completely. Nothing is allocated for a tensor before its shape, type and byte length agree.
 """
 
 import io
@@ -20,9 +20,9 @@ MAX_SEED = 2**63 - 1
 MAX_ROW = 2**48
 MAX_DRAWS = 64
 MAX_IMPORTANCE_SAMPLES, DEFAULT_IMPORTANCE_SAMPLES = 10_000, 64
-MAX_SCORED_SAMPLES = 1 << 20  # of all rows of a request
+MAX_SCORED_SAMPLES = 1 << 20  # importance samples of one request, over all its rows
 MAX_TEMPERATURE = 4.0
-MAX_SHOWN = 8  # dimensions that a refusal repeats
+MAX_SHOWN = 8  # dimensions that an error message quotes
 PNG_CHANNELS = {1: "L", 3: "RGB"}
 _IS_LITTLE = sys.byteorder == "little"
 _ITEM_SIZE = {pb.DATA_TYPE_FLOAT32: 4, pb.DATA_TYPE_UINT8: 1}
@@ -31,19 +31,19 @@ _DATA_TYPE = {np.dtype(np.float32): pb.DATA_TYPE_FLOAT32, np.dtype(np.uint8): pb
 
 
 def integer(field: str, value: int, *, least: int, most: int) -> int:
-    """The value, if it is in bounds. Raises InvalidInput."""
+    """Return the value if it is in bounds. Raises InvalidInput."""
     if not least <= value <= most:
         raise InvalidInput(field, f"must be {least}..{most}, got {value}")
     return value
 
 
 def rows_at(first_row: int, *, rows: int) -> int:
-    """The first row, if all rows lie in the sequence that a seed defines. Raises InvalidInput."""
+    """Return the first row if all rows are below 2^48, the end of a seed's sequence. Raises InvalidInput."""
     return integer("first_row", first_row, least=0, most=MAX_ROW - rows)
 
 
 def importance_samples(value: int, *, rows: int) -> int:
-    """The draws for each row; 0 leaves it to the server. Raises InvalidInput."""
+    """The draws for each row; 0 means the default. Raises InvalidInput."""
     value = value or DEFAULT_IMPORTANCE_SAMPLES
     integer("importance_samples", value, least=0, most=MAX_IMPORTANCE_SAMPLES)
     if value * rows > MAX_SCORED_SAMPLES:
@@ -58,7 +58,7 @@ def temperature(request: pb.SampleRequest | pb.SampleStreamRequest) -> float:
 
 
 def temperature_value(value: float) -> float:
-    """The value, if noise can have such a deviation. Raises InvalidInput."""
+    """Return a temperature if it is in bounds. Raises InvalidInput."""
     if not 0.0 <= value <= MAX_TEMPERATURE:
         raise InvalidInput("temperature", f"must be 0..{MAX_TEMPERATURE:g}, got {value:g}")
     return value
@@ -72,13 +72,13 @@ def choice(field: str, value: int, enum: Any, *, default: int) -> int:
 
 
 def encoding(value: int, spec: Spec) -> int:
-    """How items shall come back, if the model's items can. Raises InvalidInput."""
+    """The encoding of the response's items, if it suits the model's items. Raises InvalidInput."""
     chosen = choice("encoding", value, pb.Encoding, default=pb.ENCODING_FLOAT32)
     if chosen != pb.ENCODING_FLOAT32 and spec.value_range is None:
         raise InvalidInput("encoding", "must be ENCODING_FLOAT32: this model's values are unbounded")
     if chosen == pb.ENCODING_PNG and not (spec.is_image and spec.item_shape[0] in PNG_CHANNELS):
         raise InvalidInput(
-            "encoding", f"must not be ENCODING_PNG: items of shape {list(spec.item_shape)} are no grey or RGB images"
+            "encoding", f"must not be ENCODING_PNG: items of shape {list(spec.item_shape)} are not grey or RGB images"
         )
     return chosen
 
@@ -94,7 +94,7 @@ def item_values(field: str, values: Floats | Bytes, spec: Spec) -> Floats:
     if values.dtype == np.uint8:
         assert spec.value_range is not None
         low, high = spec.value_range
-        # Division before scaling: 0 and 255 land exactly on the ends of the range.
+        # Divided before scaled, so that 0 and 255 land exactly on the ends of the range.
         return np.asarray(values / np.float32(255.0) * np.float32(high - low) + np.float32(low), np.float32)
     floats = np.asarray(values, np.float32)
     check_values(field, floats, spec.value_range)
@@ -109,7 +109,7 @@ def latents(tensor: pb.Tensor, spec: Spec, *, max_rows: int) -> Floats:
 
 
 def put(field: pb.Tensor, array: Floats | Bytes) -> None:
-    """Set a tensor field of a response: in place, as a message of its own would be copied into the response."""
+    """Set a tensor field of a response in place. A separate message would have to be copied into the response."""
     field.dtype = _DATA_TYPE[array.dtype]
     field.shape.extend(array.shape)
     field.data = (array if _IS_LITTLE else array.byteswap()).tobytes()
@@ -126,7 +126,7 @@ def put_items(response: Any, values: Floats, spec: Spec, *, chosen: int) -> None
 
 
 def rows_shape(field: str, got: Iterable[int], row_shape: tuple[int, ...], *, max_rows: int) -> tuple[int, ...]:
-    """The shape of 1..max_rows rows, if it is one. Raises InvalidInput."""
+    """Return a tensor's shape if it holds 1..max_rows rows of `row_shape`. Raises InvalidInput."""
     shape = tuple(got)
     if len(shape) != 1 + len(row_shape) or shape[1:] != row_shape or not 1 <= shape[0] <= max_rows:
         wanted = ", ".join([f"1..{max_rows}", *map(str, row_shape)])
@@ -135,13 +135,13 @@ def rows_shape(field: str, got: Iterable[int], row_shape: tuple[int, ...], *, ma
 
 
 def shown(shape: Sequence[int]) -> str:
-    """A shape for a refusal, which goes into a header and must stay small."""
+    """A shape for an error message, which goes into a header and must stay small."""
     return str(list(shape)) if len(shape) <= MAX_SHOWN else f"{len(shape)} dimensions"
 
 
 def check_values(field: str, values: Floats, limits: tuple[float, float] | None) -> None:
-    """Nothing, if every value is finite and in the limits. Raises InvalidInput."""
-    # A NaN makes minimum and maximum NaN and fails every comparison; two passes over the values settle the good case.
+    """Check that every value is finite and within the limits. Raises InvalidInput."""
+    # Two passes are enough for valid values: a NaN makes minimum and maximum NaN, and fails every comparison.
     least, greatest = float(values.min()), float(values.max())
     low, high = limits or (-float(np.finfo(np.float32).max), float(np.finfo(np.float32).max))
     if low <= least and greatest <= high:
@@ -157,7 +157,7 @@ def check_values(field: str, values: Floats, limits: tuple[float, float] | None)
 def _array(
     field: str, tensor: pb.Tensor, allowed: set[pb.DataType], row_shape: tuple[int, ...], *, max_rows: int
 ) -> np.ndarray[Any, np.dtype[Any]]:
-    """The tensor's elements as a read-only view of one copy of the message's bytes."""
+    """Check a tensor; return its elements as a read-only view of one copy of the message's bytes."""
     if tensor.dtype not in allowed:
         names = " or ".join(pb.DataType.Name(dtype) for dtype in sorted(allowed))
         got = pb.DataType.Name(tensor.dtype) if tensor.dtype in pb.DataType.values() else str(tensor.dtype)
@@ -172,7 +172,7 @@ def _array(
 
 
 def _to_bytes(values: Floats, spec: Spec) -> Bytes:
-    """0..255 over the value range, rounded to nearest; draws from a Gaussian may leave the range and are clipped."""
+    """Map the value range to 0..255, rounded to nearest. Gaussian draws may lie outside the range and are clipped."""
     assert spec.value_range is not None
     low, high = spec.value_range
     scaled = (values - np.float32(low)) * np.float32(255.0 / (high - low))
@@ -181,11 +181,11 @@ def _to_bytes(values: Floats, spec: Spec) -> Bytes:
 
 def _png(image: Bytes) -> bytes:
     """One image [C, H, W] as a PNG file."""
-    from PIL import Image  # here, as few callers want pictures, and every start would wait for it
+    from PIL import Image  # imported late: it would slow down every start, and few callers want pictures
 
     mode = PNG_CHANNELS[len(image)]
     buffer = io.BytesIO()
     pixels = image[0] if mode == "L" else np.ascontiguousarray(image.transpose(1, 2, 0))
-    # Level 1: small images gain little from more, and a request may hold thousands.
+    # Level 1: higher levels gain little for small images, and a request may hold thousands.
     Image.fromarray(pixels, mode).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

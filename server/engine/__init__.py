@@ -1,1 +1,1 @@
-"""Graphs in onnxruntime: the only part that knows it."""
+"""Runs ONNX graphs by onnxruntime; no other room imports onnxruntime."""

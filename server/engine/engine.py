@@ -1,4 +1,4 @@
-"""An artifact's graphs in onnxruntime: verified against the manifest and the golden outputs, then run."""
+"""Loads an artifact's graphs into onnxruntime and checks them against manifest and golden outputs."""
 
 import io
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ from server.errors import ArtifactError
 
 Device = Literal["cpu", "cuda", "auto"]
 GOLDEN_TOLERANCE = 1e-3  # max abs error, relative to max(1, |expected|); CPU kernels differ by 1e-6, CUDA's by 1e-4
-# By the manifest's precision. float16 has three digits: the shipped model's worst output is off by 3.4e-3 on a CPU.
+# By the manifest's precision. float16 has three digits: the shipped model's largest error is 3.4e-3 on a CPU.
 GOLDEN_TOLERANCES = {"fp32": GOLDEN_TOLERANCE, "fp16": 2e-2}
 ONNXRUNTIME = str(ort.__version__)
 PROVIDER = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 class DeviceUnavailable(Exception):
-    """The device asked for cannot be used; the message says why."""
+    """The requested device cannot be used; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,16 @@ class Engine:
     cuda_graphs: bool = False
 
     def run(self, name: GraphName, rows: Floats) -> tuple[Floats, ...]:
+        """Run one graph on float32 rows [rows, ...]; one array [rows, ...] for each output."""
         return self.graphs[name](rows)
 
 
 def load(artifact: Artifact, *, device: Device = "cpu", threads: int = 1, cuda_graphs: bool = False) -> Engine:
-    """Load every graph of an artifact and prove it on the golden vectors.
+    """Load every graph of an artifact and check its golden outputs.
 
-    `threads` is the number of threads inside one run on CPU. `auto` takes CUDA where it works and the CPU elsewhere.
-    With `cuda_graphs` what a GPU does in a run is captured once for each size of batch and then replayed.
-    Raises ArtifactError if a graph is not what the manifest says, DeviceUnavailable if `cuda` was asked for and fails.
+    `threads` is the number of threads inside one run on a CPU. `auto` takes CUDA if it works, else the CPU. With
+    `cuda_graphs` the GPU's work is captured once for each batch size and then replayed.
+    Raises ArtifactError if a graph is not what the manifest says, DeviceUnavailable if `cuda` cannot be used.
     """
     refuse_two_runtimes()
     chosen = choose_device(device)
@@ -62,13 +63,13 @@ def load(artifact: Artifact, *, device: Device = "cpu", threads: int = 1, cuda_g
 
 
 def with_threads(artifact: Artifact, graph: LoadedGraph, threads: int) -> LoadedGraph:
-    """A graph loaded on the CPU once more, with another number of threads inside one run. Raises as `load` does."""
+    """Load a CPU graph once more, with another number of threads inside one run. Raises ArtifactError."""
     assert graph.provider == PROVIDER["cpu"]
     return _host_graph(artifact, graph.name, threads)
 
 
 def choose_device(device: Device) -> Literal["cpu", "cuda"]:
-    """The device to try first. Raises DeviceUnavailable if this onnxruntime cannot know CUDA at all."""
+    """The device to try first. Raises DeviceUnavailable if this onnxruntime was built without CUDA."""
     if device == "cpu":
         return "cpu"
     if PROVIDER["cuda"] not in ort.get_available_providers():
@@ -82,9 +83,9 @@ def choose_device(device: Device) -> Literal["cpu", "cuda"]:
 
 
 def refuse_two_runtimes() -> None:
-    """onnxruntime and onnxruntime-gpu overwrite each other's files: having both is an error to be told at start.
+    """Raise DeviceUnavailable if both onnxruntime and onnxruntime-gpu are installed.
 
-    Raises DeviceUnavailable.
+    They overwrite each other's files, so neither can be relied on.
     """
     installed = []
     for name in ("onnxruntime", "onnxruntime-gpu"):
@@ -114,7 +115,7 @@ def _host_graph(artifact: Artifact, name: str, threads: int) -> HostGraph:
 
 
 def _cuda_graph(artifact: Artifact, name: str, cuda_graphs: bool, allocate: Allocate) -> CudaGraph:
-    # TF32 would cost three digits; cuDNN's exhaustive search would cost seconds for each size.
+    # TF32 would lose three digits; cuDNN's exhaustive search would take seconds for each batch size.
     options = {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": 0, "enable_cuda_graph": int(cuda_graphs)}
     providers = [(PROVIDER["cuda"], options), PROVIDER["cpu"]]
     session = _session(artifact, name, 1, providers)
@@ -124,7 +125,8 @@ def _cuda_graph(artifact: Artifact, name: str, cuda_graphs: bool, allocate: Allo
         return Lane(lambda rows: BoundBuffers(session, rows, device="cuda", allocate=allocate, captured=False))
 
     def own_lane() -> ThreadLane:
-        # A session that captures has one stream for all threads, and keeps what it captured for the thread that ran.
+        # A session that captures has one stream for all threads, and keeps its captures for the thread that ran.
+        # So each lane needs its own.
         own = unused.pop() if unused else _session(artifact, name, 1, providers)
         return ThreadLane(
             lambda rows: BoundBuffers(own, rows, device="cuda", allocate=allocate, captured=True), name=f"{name}-gpu"
@@ -146,21 +148,21 @@ def _session(artifact: Artifact, name: str, threads: int, providers: list[Any]) 
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # Spinning threads would take the cores from the transport.
+    # Spinning threads would keep cores from the transport.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # A model read from bytes would fetch external data from the working directory: give it a folder that is not there.
+    # A model loaded from bytes reads external data from the working directory: name a folder that does not exist.
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(artifact.path / "no-external-data")
     )
     graph = artifact.manifest.graphs[name]
     try:
-        # From bytes, so that what runs is what was verified.
+        # From bytes, so that the graph that runs is the one that was verified.
         session = ort.InferenceSession(artifact.graph(name), options, providers=providers)
     except ArtifactError:
         raise
-    except Exception as error:  # onnxruntime raises bare and nameless types
+    except Exception as error:  # onnxruntime has no common error type
         raise ArtifactError(f"{graph.file}: onnxruntime cannot load it: {_first_line(error)}") from error
-    # onnxruntime lists CUDA where there is none and falls back in silence; only the session tells the truth.
+    # onnxruntime lists CUDA even without a GPU, and falls back silently: only the session has the real provider.
     wanted = providers[0] if isinstance(providers[0], str) else providers[0][0]
     if session.get_providers()[0] != wanted:
         raise DeviceUnavailable("device cuda: onnxruntime fell back to the CPU; no usable GPU, driver or CUDA library")
@@ -203,7 +205,7 @@ def _check_golden(artifact: Artifact, engine: Engine) -> None:
     try:
         with np.load(io.BytesIO((artifact.path / GOLDEN).read_bytes()), allow_pickle=False) as archive:
             golden = dict(archive)
-    except Exception as error:  # a broken archive raises zipfile's, numpy's and zlib's own types
+    except Exception as error:  # a broken archive raises types of zipfile, numpy or zlib
         raise ArtifactError(f"{GOLDEN}: cannot be read: {_first_line(error)}") from error
     allowed = GOLDEN_TOLERANCES[artifact.manifest.precision]
     for name, graph in engine.graphs.items():
@@ -213,7 +215,7 @@ def _check_golden(artifact: Artifact, engine: Engine) -> None:
             raise ArtifactError(f"{GOLDEN}: has no array {missing[0]!r}")
         try:
             results = graph(golden[keys[0]])
-        except Exception as error:  # the first run of a graph, with whatever onnxruntime raises
+        except Exception as error:  # onnxruntime has no common error type
             raise ArtifactError(f"{spec.file}: fails on the golden inputs: {_first_line(error)}") from error
         for key, got in zip(keys[1:], results, strict=True):
             error_size = relative_error(artifact.manifest, key, got, golden[key])
@@ -224,8 +226,9 @@ def _check_golden(artifact: Artifact, engine: Engine) -> None:
 
 
 def relative_error(manifest: Manifest, key: str, got: Floats, expected: Floats) -> float:
-    """The greatest |got - expected| of an output, `key` is "graph.output", in parts of |expected| or of a unit if that
-    is greater: 1, but for items with units of their own the likelihood's scale. Infinite if shapes differ.
+    """The greatest |got - expected| / max(unit, |expected|) of the output `key`, which is "graph.output".
+
+    The unit is 1; for decoded items with a scale per value it is that scale. Infinite if the shapes differ.
     """
     if got.shape != expected.shape:
         return float("inf")

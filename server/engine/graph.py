@@ -1,4 +1,4 @@
-"""A graph that is ready to run: what the rest of the runtime and the batcher may do with it, and the one on a CPU."""
+"""A loaded graph: the interface that batchers use, and its implementation on a CPU."""
 
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -17,13 +17,13 @@ class LoadedGraph(Protocol):
     def threads(self) -> int: ...
 
     def __call__(self, rows: Floats) -> tuple[Floats, ...]:
-        """Run float32 [rows, ...]; one array [rows, ...] per output, the caller's own."""
+        """Run float32 [rows, ...]; one array [rows, ...] for each output, which no later run changes."""
 
     def warm(self, rows: Floats, *, executors: int) -> None:
-        """Do now what the first batches of up to so many rows, `executors` at a time, would otherwise wait for."""
+        """Do the one-time work of the first runs: any batch of up to len(rows) rows, `executors` runs at a time."""
 
     def padding(self, rows: int) -> int:
-        """How many rows are run beside so many because the graph runs in fixed sizes."""
+        """How many rows are added to a batch of `rows` because the graph runs in fixed sizes."""
 
 
 @dataclass(frozen=True, slots=True)

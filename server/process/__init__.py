@@ -1,1 +1,1 @@
-"""Processes: several workers on one port, their supervisor, and the signals all of them heed."""
+"""Processes: workers that share one port, their supervisor, signals and exit codes."""

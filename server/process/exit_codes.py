@@ -1,4 +1,4 @@
-"""How a server process ends, however it was started: its exit codes, and the line that says why it could not start."""
+"""The exit codes of every server process, and the log line that says why a server could not start."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +13,9 @@ DRAINED, BROKEN, CANNOT_START = 0, 1, 2
 
 @contextmanager
 def start_failures_logged(settings: Settings, *, worker: int | None) -> Iterator[Log]:
-    """The log that the settings ask for; `worker` is the number of a worker process.
+    """Give the body the configured log; log a StartFailed from the body in one line and end it.
 
-    StartFailed is told there in one line and goes no further: then the process ends with CANNOT_START.
+    `worker` is the number of a worker process. After StartFailed the caller should exit with CANNOT_START.
     """
     log = logs.configure(log_format=settings.log_format, level=settings.log_level, worker=worker)
     try:

@@ -1,20 +1,20 @@
-"""What one process hands to the next in an environment variable: to a worker, or to the server in Envoy."""
+"""Data that one process passes to the next in an environment variable: to a worker, or to the server inside Envoy."""
 
 import json
 from dataclasses import asdict, dataclass
 
-ENVOY_HANDOVER = "VAESERVE_ENVOY_HANDOVER"  # the variable that carries it
+ENVOY_HANDOVER = "VAESERVE_ENVOY_HANDOVER"  # environment variable
 
 
 @dataclass(frozen=True, slots=True)
 class EnvoyHandover:
-    """What the process was before it became Envoy."""
+    """What the process knew before it became Envoy, for the server inside that Envoy."""
 
     arguments: tuple[str, ...]  # of the command line
     admin: str  # the path of Envoy's admin socket
-    hangups: int  # the reading end of the pipe that tells of callers who left
-    secrets: str = ""  # the folder that tells Envoy where the certificate lies; empty without TLS
-    worker: str = ""  # what its supervisor told it, if it is one of several workers
+    hangups: int  # file descriptor: the reading end of the pipe with the ids of calls that ended early
+    secrets: str = ""  # the folder that tells Envoy where the certificate is; empty without TLS
+    worker: str = ""  # a Worker as JSON; empty if the server is not one of several workers
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -25,7 +25,7 @@ class EnvoyHandover:
         return EnvoyHandover(**facts | {"arguments": tuple(facts["arguments"])})
 
 
-WORKER_HANDOVER = "VAESERVE_WORKER_HANDOVER"  # the variable that carries it
+WORKER_HANDOVER = "VAESERVE_WORKER_HANDOVER"  # environment variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class Worker:
     """One of several processes that serve the same port."""
 
     number: int  # 0, 1, ...
-    port: int  # that all of them listen on
-    cores: int  # that this one may count on
+    port: int  # the port that all of them listen on
+    cores: int  # this worker's share of the processors
     channel: int  # the file descriptor of its end of the channel to the supervisor
     supervisor: int  # the supervisor's process id
 

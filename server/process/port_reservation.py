@@ -1,4 +1,4 @@
-"""The port that all workers share, held while they come and go."""
+"""Reserves the port that all workers share, for as long as their supervisor runs."""
 
 import errno
 import os
@@ -12,16 +12,16 @@ from server.settings import host_and_port
 
 
 class PortReservation:
-    """A port that is ours: bound, so that nobody else gets it, and not listening, so that no call comes here."""
+    """A port that this process binds, so that no other server gets it. It never listens: calls go to the workers."""
 
     def __init__(self, host: str, port: int) -> None:
-        """Take the port, or one that the system chooses if it is 0. Raises StartFailed."""
+        """Bind the port, or one that the system chooses if it is 0. Raises StartFailed."""
         try:
             infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         except OSError as error:
             raise StartFailed(f"--host: cannot find the address of {host!r}: {error.strerror}") from error
         try:
-            self._socket = _first_of([(family, address) for family, _, _, _, address in infos])
+            self._socket = _bind_first([(family, address) for family, _, _, _, address in infos])
         except OSError as error:
             where = host_and_port(host, port)
             raise StartFailed(f"--port: cannot listen on {where}: {os.strerror(error.errno or 0)}") from error
@@ -36,26 +36,26 @@ class PortReservation:
         self._socket.close()
 
 
-def _first_of(addresses: Sequence[tuple[int, Any]]) -> socket.socket:
+def _bind_first(addresses: Sequence[tuple[int, Any]]) -> socket.socket:
     *others, last = addresses
     for family, address in others:
         try:
-            return _bound(family, address)
+            return _bind(family, address)
         except OSError as error:
             # A machine without IPv6 may still have an IPv6 address for its own name.
             if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                 raise
-    return _bound(*last)
+    return _bind(*last)
 
 
-def _bound(family: int, address: Any) -> socket.socket:
-    held = socket.socket(family, socket.SOCK_STREAM)
+def _bind(family: int, address: Any) -> socket.socket:
+    reserved = socket.socket(family, socket.SOCK_STREAM)
     try:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Bound as one that does not share, which fails if anybody listens, even one who would share; then shared.
-        held.bind(address)
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # SO_REUSEPORT comes after bind: without it, bind fails if any other process listens, even one that shares.
+        reserved.bind(address)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except OSError:
-        held.close()
+        reserved.close()
         raise
-    return held
+    return reserved

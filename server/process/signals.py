@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT and SIGHUP: how a running server hears of them, and how it ends by one."""
+"""SIGTERM, SIGINT and SIGHUP: how a server subscribes to them, and how it ends itself by one."""
 
 import asyncio
 import ctypes
@@ -11,29 +11,29 @@ RELOADING = signal.SIGHUP
 HANDLED = (signal.SIGTERM, signal.SIGINT, RELOADING)
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 OnSignal: TypeAlias = Callable[[signal.Signals], object]
-# From now on call back on the running loop for every signal of HEARD.
+# Makes the running loop call back for every signal of HANDLED.
 SubscribeToSignals: TypeAlias = Callable[[OnSignal], None]
 
 
 def subscribe_by_loop(on_signal: OnSignal) -> None:
-    """For a loop that runs on the main thread of a Python process."""
+    """Subscribe through the running loop, which must run on the main thread of a Python process."""
     loop = asyncio.get_running_loop()
     for number in HANDLED:
         loop.add_signal_handler(number, on_signal, number)
 
 
 def die_with(parent: int) -> None:
-    """Let the kernel kill this process when its parent ends, however that ends. Kept over an exec. Linux only."""
+    """Have the kernel kill this process when its parent ends for any reason. Survives an exec. Linux only."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
-    if os.getppid() != parent:  # it ended before it could be asked for
+    if os.getppid() != parent:  # the parent ended before prctl
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def die_of(number: signal.Signals) -> None:
-    """End this process by the signal's default action, from any thread and whoever handles or blocks the signal."""
-    # signal.signal is for the main thread of Python alone.
+    """End this process by the signal's default action: on any thread, even if the signal is handled or blocked."""
+    # libc's signal, as Python's works on the main thread only.
     ctypes.CDLL(None).signal(int(number), 0)  # 0: SIG_DFL
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
-    signal.raise_signal(number)  # to this thread: another may be waiting for it
-    # As process 1 of a container there is no default action.
+    signal.raise_signal(number)  # to this thread, as another may wait for the signal with sigwait
+    # Reached only by process 1 of a container, for which the kernel has no default action.
     os._exit(128 + number)

@@ -1,6 +1,6 @@
-"""The process above several workers: starts them, starts those anew that die, and passes on the end.
+"""The supervisor process: starts the workers, restarts those that die, and passes signals on to them.
 
-It serves no call itself. All workers listen on one port (SO_REUSEPORT), and the kernel gives each connection
+It serves no calls itself. All workers listen on one port (SO_REUSEPORT), and the kernel gives each connection
 to one of them.
 """
 
@@ -22,13 +22,13 @@ from server.settings import Settings, cores
 from server.telemetry.logs import Log
 from server.telemetry.supervision import SupervisionMetrics
 
-ANSWER_SECONDS = 1.0  # for a worker's metrics; a scrape shows what it said last if it takes longer
+ANSWER_SECONDS = 1.0  # for a worker's metrics; from a slower worker a scrape shows the last values
 
-Serving: TypeAlias = "asyncio.Future[bool]"  # True once a worker serves for the first time, False if it ended instead
+Serving: TypeAlias = "asyncio.Future[bool]"  # True once a worker serves for the first time, False if it ended before
 
 
 async def supervise(settings: Settings, arguments: Sequence[str], log: Log) -> int:
-    """Serve through workers until SIGTERM or SIGINT, then let them drain; the exit code. Raises StartFailed."""
+    """Serve through workers until SIGTERM or SIGINT, let them drain, return the exit code. Raises StartFailed."""
     if sys.platform != "linux":
         raise StartFailed("--workers above 1 needs Linux")
     with PortReservation(settings.host, settings.port) as reservation:
@@ -41,7 +41,7 @@ async def supervise(settings: Settings, arguments: Sequence[str], log: Log) -> i
 
 
 class Supervisor:
-    """All workers of one server."""
+    """Runs all workers of one server."""
 
     def __init__(
         self,
@@ -57,18 +57,18 @@ class Supervisor:
         self._log = log
         self._port = port
         self._metrics = SupervisionMetrics(workers=settings.workers, ask=self._ask)
-        self._names = itertools.count()  # for metrics: one for every process that was ever started
-        self._channels: dict[int, SupervisorEndpoint] = {}  # of those that serve, by these names
+        self._names = itertools.count()  # names for metrics, a new one for every process that serves
+        self._channels: dict[int, SupervisorEndpoint] = {}  # of processes that serve, by these names
         self._keeping: list[asyncio.Task[None]] = []  # one for each worker
         self._processes: set[WorkerProcess] = set()
-        self._serving: set[WorkerProcess] = set()  # of these, those that heed every signal
-        self._codes: list[int] = []  # of those that drained
+        self._serving: set[WorkerProcess] = set()  # the processes that handle every signal
+        self._codes: list[int] = []  # exit codes of workers that were asked to drain
         self._ready = False
-        self._reloads = 0  # how often it was asked for
+        self._reloads = 0  # how many SIGHUPs came
         self._end: asyncio.Future[signal.Signals] = asyncio.get_running_loop().create_future()
 
     def expose_metrics(self) -> Callable[[], None]:
-        """Serve the metrics of all workers; how to stop. Raises StartFailed."""
+        """Serve the metrics of all workers over HTTP; return a function that stops it. Raises StartFailed."""
         host, port = self._settings.metrics_host, self._settings.metrics_port
         try:
             self.metrics_port, stop = self._metrics.serve(host, port)
@@ -77,13 +77,13 @@ class Supervisor:
         return stop
 
     async def run(self) -> int:
-        """The exit code: 0 all drained, 1 a worker did not, 2 one could not start."""
+        """Run until the end; return 0 if all workers drained, 1 if one did not, 2 if one could not start."""
         started = time.monotonic()
         signals.subscribe_by_loop(self._on_signal)
-        # The first measures alone how to run the graphs; the others find what it measured.
+        # The first worker starts alone: it calibrates the graphs, and the others find its results in the cache.
         all_serve = await self._begin(range(1)) and await self._begin(range(1, self._settings.workers))
         if self._end.done():
-            # As a process ends by the signal while it loads.
+            # The exit code of a process that ends by this signal, as a single server does while it loads.
             return await self._give_up(128 + self._end.result())
         if not all_serve:
             return await self._give_up(2)
@@ -102,7 +102,7 @@ class Supervisor:
         return 1 if any(self._codes) else 0
 
     async def _begin(self, numbers: Iterable[int]) -> bool:
-        """Start these workers; whether all serve before one fails or the end is asked for."""
+        """Start these workers; return whether all serve before one fails or a signal asks for the end."""
         for serving in [self._begin_one(number) for number in numbers]:
             waiting: tuple[asyncio.Future[Any], ...] = (serving, self._end)
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -118,12 +118,12 @@ class Supervisor:
         return serving
 
     def _on_kept(self, task: "asyncio.Task[None]") -> None:
-        # A bug of ours must not leave a worker unwatched: it ends the process, and that its workers.
+        # A bug must not leave a worker unwatched: the error ends this process, and with it its workers.
         if not task.cancelled() and (error := task.exception()) and not self._end.done():
             self._end.set_exception(error)
 
     async def _keep(self, number: int, serving: Serving) -> None:
-        """Keep one worker running until the end is asked for."""
+        """Keep one worker running until a signal asks for the end."""
         backoff = Backoff()
         while True:
             started = time.monotonic()
@@ -131,7 +131,7 @@ class Supervisor:
             if self._end.done():
                 return
             if not serving.done():
-                if how != how_it_ended(2):  # else it said why
+                if how != how_it_ended(2):  # with 2 the worker itself has logged why
                     self._log.error("cannot start", reason=f"worker {number}: {how}")
                 serving.set_result(False)
                 return
@@ -143,21 +143,21 @@ class Supervisor:
             self._metrics.restarted()
 
     async def _live(self, number: int, serving: Serving) -> str:
-        """Start a worker and see it through its life; how it ended."""
+        """Start a worker and follow it until it ends; return how it ended, in words."""
         share = max(1, cores() // self._settings.workers)
         try:
             process = await WorkerProcess.start(self._arguments, number=number, port=self._port, cores=share)
-        except OSError as error:  # no memory or no process left, which may pass
+        except OSError as error:  # out of memory or processes, which may pass
             return f"not started: {os.strerror(error.errno or 0)}"
         self._processes.add(process)
         reloads = self._reloads
-        if self._end.done():  # it was not there yet to be told
+        if self._end.done():  # the signal came before the process was in self._processes
             process.send(signal.SIGKILL)
         if await process.until_ready():
             if not serving.done():
                 serving.set_result(True)
             self._serving.add(process)
-            if self._reloads != reloads:  # while it loaded, when the signal would have been lost on it
+            if self._reloads != reloads:  # SIGHUP came while the worker loaded and ignored it
                 process.send(signals.RELOADING)
             code = await self._while_it_serves(process)
             self._serving.remove(process)
@@ -192,7 +192,7 @@ class Supervisor:
                 process.send(number)
             return
         if self._end.done():
-            # The second signal: whoever sends it does not want to wait.
+            # The second signal asks to stop without waiting for the drain.
             self._log.warning("exit now", signal=number.name)
             self._send(signal.SIGKILL)
             signals.die_of(number)
@@ -215,7 +215,7 @@ class Supervisor:
 
 
 LEAST_SECONDS, MOST_SECONDS = 0.1, 5.0
-STEADY_SECONDS = 10.0  # who served for so long did not die of how it was started
+STEADY_SECONDS = 10.0  # a worker that ran for so long did not die of a bad start
 
 
 class Backoff:

@@ -1,7 +1,7 @@
-"""The channel between the supervisor and one worker: the worker says that it serves, and is asked for its metrics.
+"""The channel between the supervisor and one worker: the worker reports that it serves, and answers with its metrics.
 
-Two connected sockets, one of which the worker inherits: nothing lies in a folder, and nobody else can call. Each
-question brings the socket for its answer along, so that a late answer is not taken for that of the next question.
+It is a pair of connected sockets, one of which the worker inherits: there is no file, and no other process can
+connect. Each question carries the socket for its answer, so that a late answer is not taken for the next one.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 
 _READY, _QUESTION = b"r", b"q"
-_WHOLE = b"\0"  # after an answer: its writer did not die on the way
+_WHOLE = b"\0"  # ends a complete answer; it is missing if the worker died while writing
 
 
 class SupervisorEndpoint:
@@ -21,17 +21,17 @@ class SupervisorEndpoint:
     def __init__(self, end: socket.socket) -> None:
         end.setblocking(False)
         self._end = end
-        self._open = threading.Lock()  # held by who needs the descriptor to stay what it is
+        self._open = threading.Lock()  # held while the descriptor is used, so that `close` waits
 
     async def ready(self) -> bool:
-        """Wait until the worker serves; False if it ended instead."""
+        """Wait until the worker serves; return False if it ended before."""
         try:
             return await asyncio.get_running_loop().sock_recv(self._end, 1) == _READY
-        except ConnectionError:  # it ended and left a question unread
+        except ConnectionError:  # the worker ended and left a question unread
             return False
 
     def ask(self) -> socket.socket:
-        """Ask for the metrics; the socket that they will come from. Raises OSError."""
+        """Ask for the metrics; return the socket on which they will arrive. Raises OSError."""
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -55,16 +55,16 @@ class WorkerEndpoint:
         self._answers: threading.Thread | None = None
 
     def tell_ready(self) -> None:
-        """Say that this worker serves."""
+        """Report to the supervisor that this worker serves."""
         self._end.send(_READY, socket.MSG_NOSIGNAL)
 
     def answer(self, reading: Callable[[], bytes]) -> None:
-        """From now on, answer questions with the reading, on a thread of their own."""
+        """Start a thread that answers every question with `reading()`."""
         self._answers = threading.Thread(target=self._answer, args=(reading,), name="metrics", daemon=True)
         self._answers.start()
 
     def join(self, *, seconds: float) -> None:
-        """Wait, so long at most, until the supervisor has closed its end and no more answers are written."""
+        """Wait, at most `seconds`, until the supervisor has closed its end and no more answers are written."""
         if self._answers:
             self._answers.join(seconds)
 
@@ -72,23 +72,23 @@ class WorkerEndpoint:
         while True:
             try:
                 question, descriptors, *_ = socket.recv_fds(self._end, 1, 1)
-            except ConnectionError:  # the supervisor is gone and had not read everything
+            except ConnectionError:  # the supervisor ended and left data unread
                 return
             if not question:
                 return
             for descriptor in descriptors:
-                # Who asked may have stopped waiting.
+                # The supervisor may have stopped waiting for this answer.
                 with contextlib.suppress(ConnectionError), socket.socket(fileno=descriptor) as asker:
                     asker.sendall(reading() + _WHOLE, socket.MSG_NOSIGNAL)
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
-    """The supervisor's and the worker's socket of a new channel."""
+    """A new channel: the supervisor's socket and the worker's."""
     return socket.socketpair()
 
 
 def ask_all(ends: Mapping[int, SupervisorEndpoint], *, seconds: float) -> dict[int, bytes]:
-    """The metrics of all workers that answer in time. They write side by side."""
+    """The metrics of all workers that answer within `seconds`. All are asked before the first answer is read."""
     by = time.monotonic() + seconds
     askers: dict[int, socket.socket] = {}
     for name, end in ends.items():
@@ -103,7 +103,7 @@ def ask_all(ends: Mapping[int, SupervisorEndpoint], *, seconds: float) -> dict[i
 
 
 def _read(asker: socket.socket, *, by: float) -> bytes:
-    """All that comes until the worker closes. Raises OSError when it takes too long."""
+    """All bytes until the worker closes. Raises OSError if they have not arrived by `by`, on time.monotonic."""
     parts: list[bytes] = []
     while True:
         asker.settimeout(max(by - time.monotonic(), 0.001))

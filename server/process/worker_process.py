@@ -1,4 +1,4 @@
-"""One worker process, as its supervisor sees it."""
+"""One worker process from its supervisor's side: started, awaited, sent signals."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from server.process.worker_channel import SupervisorEndpoint
 
 
 class WorkerProcess:
-    """A worker that was started."""
+    """A worker process that was started, and the channel to it."""
 
     def __init__(self, process: asyncio.subprocess.Process, end: SupervisorEndpoint) -> None:
         self.channel = end
@@ -31,17 +31,18 @@ class WorkerProcess:
                 *arguments,
                 env={**os.environ, WORKER_HANDOVER: worker.to_json()},
                 pass_fds=(theirs.fileno(),),
-                # Ctrl-C in a terminal is for the supervisor, which passes it on: twice would mean "exit now".
+                # In a session of its own a worker does not get a terminal's Ctrl-C. The supervisor passes it on, and a
+                # second one would mean "exit now".
                 start_new_session=True,
             )
         return WorkerProcess(process, SupervisorEndpoint(ours))
 
     async def until_ready(self) -> bool:
-        """Wait until it serves; False if it ended instead."""
+        """Wait until it serves; return False if it ended before."""
         return await self.channel.ready()
 
     async def until_ended(self) -> int:
-        """Wait until it ended; its exit code, or minus the number of the signal that ended it."""
+        """Wait for its end; return its exit code, or minus the number of the signal that ended it."""
         code = await self._process.wait()
         self.channel.close()
         return code

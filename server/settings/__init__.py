@@ -1,6 +1,6 @@
-"""Every setting of the server: read once, from flags and VAESERVE_* variables, into a frozen object.
+"""The server's settings: read once, from flags and VAESERVE_* variables, into a frozen object.
 
-A flag beats its variable, a variable beats the default. All mistakes are told at once.
+A flag overrides its variable, and a variable overrides the default. All mistakes are reported together.
 """
 
 from server.settings.processors import cores

@@ -1,4 +1,4 @@
-"""The processors that this process may use."""
+"""Counts the processors that this process may use."""
 
 import math
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def cores(*, cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """The processors this process may use: what taskset and a container's CPU quota leave of the machine."""
+    """The number of processors this process may use, within its CPU affinity (taskset) and its container's quota."""
     affinity = len(os.sched_getaffinity(0))
     try:
         if (cgroup / "cpu.max").exists():
@@ -14,6 +14,6 @@ def cores(*, cgroup: Path = Path("/sys/fs/cgroup")) -> int:
         else:  # the first version of control groups
             quota, period = ((cgroup / f"cpu/cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
         limit = math.ceil(int(quota) / int(period))
-    except (OSError, ValueError):  # none is set, or none can be
+    except (OSError, ValueError):  # no quota is set, or the system has no control groups
         return affinity
     return affinity if limit < 1 else min(affinity, limit)

@@ -1,4 +1,4 @@
-"""Reads the settings from flags and VAESERVE_* variables; all mistakes are told at once."""
+"""Reads the settings from flags and VAESERVE_* variables, and reports all mistakes together."""
 
 import argparse
 import typing
@@ -10,7 +10,7 @@ from typing import Any, Literal
 from server.settings.settings import Settings
 
 PREFIX = "VAESERVE_"
-# Read by the client, the tests and the training package, which share the prefix.
+# Variables of the client, the tests and the training package, which share the prefix.
 NOT_OURS = {
     PREFIX + name
     for name in (
@@ -45,7 +45,7 @@ def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         except ValueError as error:
             problems.append(f"{source} {error}, got {text!r}")
     problems += [
-        f"{name} is no setting"
+        f"{name} is not a setting"
         for name in sorted(environment)
         if name.startswith(PREFIX) and name not in known | NOT_OURS
     ]
@@ -57,9 +57,9 @@ def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
             f"{settings.max_queue_rows}: such a request could never be accepted"
         )
     if settings.web_port == 0 and settings.workers > 1:
-        problems.append("--web-port 0 must be a port of your choice where --workers share it")
+        problems.append("--web-port must be a fixed port with --workers above 1, which share it, got '0'")
     if settings.web_port != "off" and settings.tls_certificate:
-        problems.append("--web-port has no TLS: with --tls-certificate pages and JSON need the Envoy transport")
+        problems.append("--web-port has no TLS: with --tls-certificate, pages and JSON need --transport envoy")
     problems += _unprotected(settings)
     if problems:
         raise BadSettings("\n".join(problems))
@@ -67,23 +67,23 @@ def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
 
 
 def _unprotected(settings: Settings) -> list[str]:
-    """What is wrong with how connections are protected."""
+    """The mistakes in the settings of TLS and plaintext."""
     problems = []
     if bool(settings.tls_certificate) != bool(settings.tls_key):
-        problems.append("--tls-certificate and --tls-key come together")
+        problems.append("--tls-certificate and --tls-key must be given together")
     if settings.tls_client_ca and not settings.tls_certificate:
         problems.append("--tls-client-ca needs --tls-certificate and --tls-key")
     refused = settings.plaintext == "refuse" or (settings.plaintext == "auto" and settings.profile == "production")
     if refused and settings.reachable_unencrypted:
         problems.append(
-            f"--host {settings.host} can be reached from other machines and nothing encrypts: give --tls-certificate "
-            "and --tls-key, or --plaintext allow if something in front does it"
+            f"--host {settings.host} can be reached from other machines without encryption: give --tls-certificate "
+            "and --tls-key, or --plaintext allow if a proxy in front encrypts"
         )
     return problems
 
 
 def _calibration_cache(environment: Mapping[str, str]) -> str:
-    """The folder for it among the user's caches (XDG Base Directory Specification 0.8); empty if there is no user's."""
+    """The default folder, in the user's cache (XDG Base Directory Specification 0.8); empty if the user has none."""
     given, home = environment.get("XDG_CACHE_HOME", ""), environment.get("HOME", "")
     caches = Path(given) if Path(given).is_absolute() else Path(home) / ".cache"
     return str(caches / "vaeserve" / "calibration") if caches.is_absolute() else ""

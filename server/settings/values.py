@@ -1,4 +1,4 @@
-"""How the text of one setting becomes its value; each parser raises ValueError that says what is allowed."""
+"""Parses the text of one setting into its value; every parser raises a ValueError that says what is allowed."""
 
 import re
 from collections.abc import Callable
@@ -38,10 +38,10 @@ def port_or_off(text: str) -> float | str:
 def origins(text: str) -> str:
     for origin in filter(None, text.split(",")):
         if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin):
-            raise ValueError("must be * or like https://name:port, several with commas")
+            raise ValueError("must be * or origins like https://name:port, separated by commas")
     return text
 
 
 def host_and_port(host: str, port: int) -> str:
-    """An address as it is written: an IPv6 host in brackets (RFC 3986, section 3.2.2)."""
+    """HOST:PORT, with an IPv6 host in brackets (RFC 3986, section 3.2.2)."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

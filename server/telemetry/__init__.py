@@ -1,1 +1,1 @@
-"""Metrics and logs, handed to the rest as plain callables by server.app."""
+"""Metrics, logs and traces. server.app passes them to the other rooms as plain callables."""

@@ -1,4 +1,4 @@
-"""The access log: one line for a call; of those that went well a sample, of the others all up to a bound a second."""
+"""The access log: one line for a call. OK calls are sampled; other calls are all logged, up to a limit per second."""
 
 import random
 import time
@@ -7,12 +7,12 @@ from collections.abc import Callable
 from server.core.events import CallHandled
 from server.telemetry.logs import Log
 
-# A storm of refusals must not become one of log lines, each of which takes time from those who are served.
-MOST_PER_SECOND = 100  # of calls that did not end OK
+# Each log line takes time from other calls, so that a storm of refusals must not become a storm of log lines.
+MOST_PER_SECOND = 100  # lines for calls that did not end OK
 
 
 class AccessLog:
-    """Who asked for what and what became of it, without payloads, metadata or messages."""
+    """Logs who called which method and how the call ended, without payloads, metadata or messages."""
 
     def __init__(
         self,
@@ -22,17 +22,17 @@ class AccessLog:
         choose: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`rate` 0..1 is the share of the calls that end OK to be logged; `choose` gives uniform numbers in [0, 1)."""
+        """`rate` 0..1 is the share of OK calls to log; `choose` gives uniform numbers in [0, 1)."""
         self._log = log
         self._rate = rate
         self._choose = choose
         self._clock = clock
-        self._second = -1  # of the clock, in which `_lines` were written
+        self._second = -1  # the second of the clock in which `_lines` were counted
         self._lines = 0
         self._unlogged = 0
 
     def handled(self, event: CallHandled) -> None:
-        """Log a call, or not."""
+        """Log a call, unless the sample or the limit leaves it out."""
         if event.code == "OK":
             if self._rate and self._choose() < self._rate:
                 self._log.info("call", **_facts(event))

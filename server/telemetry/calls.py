@@ -1,4 +1,4 @@
-"""What becomes of the account of every call: metrics, the access log, and its trace."""
+"""Passes what happened to every call on to metrics, the access log and traces."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # an extra
 
 
 class Calls:
-    """The observer of the boundary."""
+    """The boundary's observer of calls."""
 
     def __init__(self, metrics: Metrics, access_log: AccessLog, traces: "Traces | None") -> None:
         self._metrics = metrics
@@ -20,7 +20,7 @@ class Calls:
         self.begin_trace = traces.begin if traces else None
 
     def observe(self, event: CallEvent) -> None:
-        """A call began or ended."""
+        """Record that a call began or ended."""
         self._metrics.call(event)
         if isinstance(event, CallHandled):
             self._access_log.handled(event)
@@ -28,6 +28,6 @@ class Calls:
                 self._traces.handled(event)
 
     def close(self) -> None:
-        """Send the traces that were not yet sent; blocks."""
+        """Send the remaining traces. Blocks."""
         if self._traces:
             self._traces.close()

@@ -1,7 +1,8 @@
-"""How the rows of callers compare with those the model was tried on: one histogram each of what Reconstruct scores.
+"""Drift metrics: how the rows that callers send to Reconstruct compare with the held-out rows.
 
-The buckets are quantiles of the held-out rows, and `vae_training_share` says which share of those rows lies in each, so
-that the population stability index is plain PromQL (deploy/prometheus/rules.yml).
+One histogram of the reconstruction's negative log-likelihood and one of KL. The buckets are quantiles of the held-out
+rows, and `vae_training_share` gives the share of those rows in each bucket. With the two, the population stability
+index is plain PromQL (deploy/prometheus/rules.yml).
 """
 
 import threading
@@ -19,20 +20,21 @@ from server.core.spec import LatentMode, Spec
 
 BOUNDS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99)  # percentiles
 OUTLIER_BELOW = 1.0  # percentile of the ELBO
-# Calls are kept aside until a scrape or so many calls or rows of them: one pass over many costs little more.
+# Calls wait here until a scrape, or until there are this many calls or rows: one pass over many costs little more than
+# a pass over one.
 FOLD_CALLS, FOLD_ROWS = 256, 8192
 _LABELS = ("model", "version", "latent")
 
 
 class Drift(Collector):
-    """Observed on the callers' thread, collected on others."""
+    """The drift metrics of every loaded version. Rows are added on the callers' thread, and collected on others."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seen: dict[tuple[str, str, LatentMode], _ScoreTotals] = {}
 
     def watch(self, model: str, version: str, spec: Spec) -> None:
-        """Make the series of a version, at zero."""
+        """Create the series of a version, at zero."""
         with self._lock:
             for latent in spec.nll_percentiles:
                 self._seen[model, version, latent] = _ScoreTotals(
@@ -40,12 +42,12 @@ class Drift(Collector):
                 )
 
     def forget(self, model: str, version: str) -> None:
-        """Show a version no longer."""
+        """Remove the series of a version."""
         with self._lock:
             self._seen = {labels: seen for labels, seen in self._seen.items() if labels[:2] != (model, version)}
 
     def observe(self, scored: RowsScored) -> None:
-        """Count the rows of one call; those of a version that was forgotten meanwhile are nobody's."""
+        """Count the rows of one call. Rows of a version that was forgotten meanwhile are ignored."""
         with self._lock:
             if seen := self._seen.get((scored.model, scored.version, scored.latent)):
                 seen.add(scored)
@@ -82,7 +84,7 @@ class Drift(Collector):
 
 
 class _ScoreTotals:
-    """What was seen of one model version and way to take latents."""
+    """The histograms and outliers of one version and one latent mode (mean or draw)."""
 
     def __init__(self, nll_percentiles: Doubles, kl_percentiles: Doubles) -> None:
         self.nll, self.kl = _Histogram(nll_percentiles), _Histogram(kl_percentiles)
@@ -102,17 +104,17 @@ class _ScoreTotals:
         self.nll.add(np.concatenate([scored.nll for scored in self._pending]))
         self.kl.add(np.concatenate([scored.kl for scored in self._pending]))
         percentiles = np.concatenate([scored.elbo_percentile for scored in self._pending])
-        self.outliers += int(np.count_nonzero(~(percentiles >= OUTLIER_BELOW)))  # NaN is one too
+        self.outliers += int(np.count_nonzero(~(percentiles >= OUTLIER_BELOW)))  # NaN counts as an outlier
         self._pending, self._rows = [], 0
 
 
 class _Histogram:
-    """Counts between quantiles."""
+    """A histogram whose bucket bounds are quantiles of held-out rows."""
 
     def __init__(self, percentiles: Doubles) -> None:
-        """`percentiles` 0..100, [101]. Equal quantiles are one bound."""
-        ranks = {float(f"{percentiles[rank]:.6g}"): rank for rank in BOUNDS}  # of equal ones the last stays
-        self.sum = 0.0  # of what is finite
+        """`percentiles` [101] are the values at ranks 0..100. Equal quantiles become one bound."""
+        ranks = {float(f"{percentiles[rank]:.6g}"): rank for rank in BOUNDS}  # equal bounds keep the highest rank
+        self.sum = 0.0  # of the finite values
         self._bounds = np.array(list(ranks))
         self._counts = np.zeros(len(ranks) + 1, np.int64)
         self._names = [*map(floatToGoString, ranks), "+Inf"]
@@ -125,5 +127,5 @@ class _Histogram:
         self.sum += float(values.sum(where=np.isfinite(values), dtype=np.float64))
 
     def buckets(self) -> list[tuple[str, float]]:
-        """Each bound and how many values are not above it."""
+        """Each bound with the number of values not above it."""
         return list(zip(self._names, self._counts.cumsum().tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""A registry as HTTP, for Prometheus to scrape."""
+"""Exposes a registry over HTTP, for Prometheus to scrape."""
 
 from collections.abc import Callable
 from wsgiref.simple_server import WSGIServer
@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 
 def serve(registry: CollectorRegistry, *, host: str, port: int) -> tuple[int, Callable[[], None]]:
-    """Expose a registry: the port taken, and how to stop. Raises OSError."""
+    """Expose a registry; return the port, and a function that stops it. Raises OSError."""
     server: WSGIServer
     server, thread = start_http_server(port, addr=host, registry=registry)
 

@@ -12,7 +12,7 @@ Log: TypeAlias = structlog.typing.FilteringBoundLogger
 
 
 def configure(*, log_format: Format, level: Level, worker: int | None = None) -> Log:
-    """Set up structlog once, and the logger that the server writes to. Each line of a worker has its number."""
+    """Set up structlog and return the server's logger. Each line of a worker has the worker's number."""
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
@@ -30,7 +30,7 @@ def configure(*, log_format: Format, level: Level, worker: int | None = None) ->
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
-    # grpc and asyncio log through the standard library: the same stream, problems only.
+    # grpc and asyncio log through the standard library: to the same stream, warnings and errors only.
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     logger: Log = structlog.get_logger()
     return logger if worker is None else logger.bind(worker=worker)

@@ -1,4 +1,4 @@
-"""The expositions of several processes as one. Pure: what was read goes in, families come out."""
+"""Merges the metrics of several processes into one exposition. Pure: readings go in, metric families come out."""
 
 import json
 import math
@@ -12,7 +12,7 @@ Reading: TypeAlias = Sequence[Metric]  # what one process exposed at one moment
 _Key: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]  # a sample's name and labels
 
 _COUNTS = ("counter", "histogram", "summary")
-# Gauges count rows, bytes or descriptors and add up, but for these.
+# Gauges add up, as they count rows, bytes or descriptors. These do not.
 _RULES: dict[str, Callable[[Iterable[float]], float]] = {
     "vae_executor_up": min,  # 1 while the executors of every process run
     "vae_model_ready": min,
@@ -23,12 +23,12 @@ _RULES: dict[str, Callable[[Iterable[float]], float]] = {
     "python_info": max,
     "vae_certificate_expiry_timestamp_seconds": min,
     "process_start_time_seconds": min,
-    "process_max_fds": min,  # of one process
+    "process_max_fds": min,  # a limit of each process
 }
 
 
 class Ledger:
-    """The counts of all processes, those that are gone included: a restart is no reason for a counter to go down."""
+    """The counts of all processes, including those that have ended, so that no counter goes down at a restart."""
 
     def __init__(self) -> None:
         self._present: dict[int, Reading] = {}
@@ -36,37 +36,37 @@ class Ledger:
         self._shown: dict[_Key, float] = {}
 
     def join(self, process: int) -> None:
-        """A process will be read from now on."""
+        """Add a process, whose readings will follow."""
         self._present[process] = ()
 
     def read(self, process: int, reading: Reading) -> None:
-        """What a process exposes now, unless it has left meanwhile. Until the next reading this stands for it."""
+        """Keep the newest reading of a process until the next one; ignore it if the process has left."""
         if process in self._present:
             self._present[process] = reading
 
     def leave(self, process: int) -> None:
-        """A process ended: keep what it counted, forget what it was."""
+        """Remove a process that ended: keep its counts, drop its gauges."""
         gone = self._present.pop(process)
         self._departed = merge([self._departed, [family for family in gone if family.type in _COUNTS]])
 
     def total(self, *others: Reading) -> Reading:
-        """All as one, with the readings of others."""
+        """One reading of all processes, and of `others`."""
         families = merge([*others, *self._present.values(), self._departed])
-        before, self._shown = self._shown, {}  # what nobody counts any more may begin again from 0
+        before, self._shown = self._shown, {}  # a series that is gone may begin again from 0
         for family in families:
             if family.type in _COUNTS:
                 family.samples = [self._not_below(sample, before) for sample in family.samples]
         return families
 
     def _not_below(self, sample: Sample, before: Mapping[_Key, float]) -> Sample:
-        # Rounding depends on the order of a sum, and Prometheus takes the least step down for a restart from 0.
+        # The rounding of a sum depends on its order, and Prometheus takes the smallest decrease for a restart from 0.
         key = _key(sample)
         self._shown[key] = max(sample.value, before.get(key, 0.0))
         return sample._replace(value=self._shown[key])
 
 
 def dump(reading: Iterable[Metric]) -> bytes:
-    """A reading for another process; far faster to take in than Prometheus' own formats."""
+    """Serialise a reading for another process, which reads it far faster than Prometheus' own formats."""
     return json.dumps(
         [
             (
@@ -81,7 +81,7 @@ def dump(reading: Iterable[Metric]) -> bytes:
 
 
 def load(dumped: bytes) -> Reading:
-    """What another process dumped."""
+    """Read what another process dumped."""
     reading = []
     for name, documentation, kind, samples in json.loads(dumped):
         family = Metric(name, documentation, kind)
@@ -94,7 +94,7 @@ def load(dumped: bytes) -> Reading:
 
 
 def merge(readings: Iterable[Reading]) -> Reading:
-    """One reading of several: counts and most gauges added, sample by sample."""
+    """Merge several readings into one, sample by sample: counts and most gauges add up."""
     families: dict[str, Metric] = {}
     samples: dict[str, dict[_Key, list[Sample]]] = {}
     for reading in readings:

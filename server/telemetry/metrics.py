@@ -1,4 +1,4 @@
-"""Every Prometheus metric of the server, and the callables through which the rest reports."""
+"""Every Prometheus metric of a server process, and the callables through which other rooms report."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ _RPC = ("grpc_type", "grpc_service", "grpc_method")
 
 
 class QueueState(Protocol):
-    """What the gauges read from a batcher whenever they are scraped."""
+    """The properties of a batcher that the gauges read at every scrape."""
 
     @property
     def alive(self) -> bool: ...
@@ -49,12 +49,12 @@ class QueueState(Protocol):
 
 
 class Metrics:
-    """One registry. Label children are looked up once: the hot path only adds numbers."""
+    """The registry and its metrics. Labels are looked up once, so that a call only adds numbers."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nobody asks for
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a needless second series for each counter
         registry = self.registry = CollectorRegistry()
-        # These register themselves.
+        # These three register themselves.
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
@@ -138,7 +138,7 @@ class Metrics:
         self._of_versions = [
             metric for metric in _families(vars(self)) if {"model", "version"} <= set(metric._labelnames)
         ]
-        for result in ("ok", "failed"):  # at zero: a rate misses the event with which a series is born
+        for result in ("ok", "failed"):  # created at zero, as rate() misses the event that creates a series
             self._model_loads.labels(result)
         self._drift = Drift()
         registry.register(self._drift)
@@ -147,19 +147,19 @@ class Metrics:
         self._calls: dict[Rpc, _Call] = {}
 
     def serve(self, host: str, port: int) -> tuple[int, Callable[[], None]]:
-        """Expose the registry over HTTP: the port taken, and how to stop. Raises OSError."""
+        """Expose the registry over HTTP; return the port, and a function that stops it. Raises OSError."""
         return exposition.serve(self.registry, host=host, port=port)
 
     def reading(self) -> bytes:
-        """What the registry holds, for a supervisor."""
+        """The registry's values, serialised for a supervisor."""
         return merging.dump(self.registry.collect())
 
     def loaded(self, entry: Entry) -> None:
-        """A version was loaded."""
+        """Record that a version was loaded."""
         assert entry.model is not None
         self._model_loads.labels("ok").inc()
         self._model_ready.labels(entry.name, entry.version).set(1)
-        # The same version with other files may have been here before.
+        # The same version may have been loaded before with other files, hence another digest.
         self._model_info.remove_by_labels({"model": entry.name, "version": entry.version})
         spec = entry.model.spec
         self._drift.watch(entry.name, entry.version, spec)
@@ -170,13 +170,14 @@ class Metrics:
         self._model_info.labels(entry.name, entry.version, spec.digest, spec.embedding_space, provider).set(1)
 
     def refused(self, entry: Entry) -> None:
-        """A version was refused; one of the same number may be in memory all the same."""
+        """Record that a version was refused. Another one with the same number may still be in memory."""
         self._model_loads.labels("failed").inc()
         self._model_ready.labels(entry.name, entry.version).set(entry.model is not None)
 
     def forget(self, model: str, version: str) -> None:
-        """A version is no longer there: neither are its series."""
-        # A gauge that reads is a cycle of references: what it reads would stay until the collector walks everything.
+        """Remove all series of a version."""
+        # A gauge with a function is part of a reference cycle. Without this, the batcher that it reads would stay in
+        # memory until the next full garbage collection.
         for child in self._reading.pop((model, version), ()):
             child.set_function(float)
         for metric in self._of_versions:
@@ -184,7 +185,7 @@ class Metrics:
         self._drift.forget(model, version)
 
     def watch_queue(self, queue: QueueState, *, model: str, version: str, graph: str) -> None:
-        """Read the gauges of a graph from its batcher."""
+        """Make the gauges of a graph read its batcher."""
         labels = (model, version, graph)
         for gauge, read in (
             (self._queue_rows, lambda: queue.queued_rows),
@@ -199,7 +200,7 @@ class Metrics:
     def batches(
         self, *, model: str, version: str, graph: str, padding: Callable[[int], int]
     ) -> Callable[[Event], None]:
-        """The observer of one graph's batcher; `padding` says how many rows are run beside a batch of so many."""
+        """The observer of one graph's batcher; `padding(rows)` is the number of rows that fill such a batch up."""
         labels = (model, version, graph)
         ok, failed = (self._rows.labels(*labels, outcome) for outcome in ("ok", "failed"))
         queue_seconds = self._queue_seconds.labels(*labels)
@@ -229,12 +230,12 @@ class Metrics:
                 case NotFinite():
                     not_finite.inc(event.rows)
                 case ExecutorDied():
-                    pass  # the gauge sees it
+                    pass  # the gauge vae_executor_up shows it
 
         return observe
 
     def expect_calls(self, rpc: Rpc, *, codes: Iterable[str]) -> None:
-        """Make every series of an RPC, at zero: a rate misses the event with which a series is born."""
+        """Create every series of an RPC at zero, as rate() misses the event that creates a series."""
         labels = (rpc.grpc_type, rpc.service, rpc.method)
         self._calls[rpc] = _Call(
             self._started.labels(*labels),
@@ -243,7 +244,7 @@ class Metrics:
         )
 
     def call(self, event: CallEvent) -> None:
-        """The observer of the boundary, for RPCs that are expected."""
+        """Record that a call began or ended. Its RPC must have been passed to `expect_calls`."""
         call = self._calls[event.rpc]
         if isinstance(event, CallStarted):
             call.started.inc()
@@ -254,7 +255,7 @@ class Metrics:
 
 
 def _families(attributes: Mapping[str, object]) -> list[MetricWrapperBase]:
-    """The metrics among an object's attributes, those in mappings included."""
+    """The metrics among an object's attributes, including those inside dictionaries."""
     values = [
         value
         for attribute in attributes.values()
@@ -265,7 +266,7 @@ def _families(attributes: Mapping[str, object]) -> list[MetricWrapperBase]:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """The label children of one RPC."""
+    """The metrics of one RPC, with its labels."""
 
     started: Counter
     handled: Mapping[str, Counter]

@@ -1,4 +1,4 @@
-"""Metrics of who was let in and what protects the way."""
+"""Metrics of tenants (refusals, rows), of certificates, and of files that were read again."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -7,12 +7,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from server.core.events import AccessEvent, CallTurnedAway
 
-TENANT_REASONS = ("permission", "quota", "concurrency")  # for which a tenant is known
-NO_GRAPH = ("", "", "")  # refused before a model was looked for
+TENANT_REASONS = ("permission", "quota", "concurrency")  # reasons for refusing a known tenant
+NO_GRAPH = ("", "", "")  # labels of a call that is refused before its model is looked up
 
 
 class SecurityMetrics:
-    """Tenants are labels: the file that lists them bounds their number."""
+    """The metrics of access and encryption. A tenant's name is a label: the tenants file bounds their number."""
 
     def __init__(self, registry: CollectorRegistry, *, rejected: Counter) -> None:
         """`rejected` is the counter of all refusals, by model, version, graph and reason."""
@@ -41,7 +41,7 @@ class SecurityMetrics:
         )
 
     def tenants(self, names: Iterable[str]) -> None:
-        """Make every series of these tenants, at zero: a rate misses the event with which a series is born."""
+        """Create every series of these tenants at zero, as rate() misses the event that creates a series."""
         for reason in ("unauthenticated", *TENANT_REASONS):
             self._rejected.labels(*NO_GRAPH, reason)
         for name in names:
@@ -50,7 +50,7 @@ class SecurityMetrics:
                 self._tenant_rejected.labels(name, reason)
 
     def access(self, event: AccessEvent) -> None:
-        """The observer of the authenticator."""
+        """Record a refusal or a charge: the authenticator's observer."""
         if isinstance(event, CallTurnedAway):
             self._rejected.labels(*NO_GRAPH, event.reason).inc()
             if event.tenant:
@@ -59,7 +59,7 @@ class SecurityMetrics:
             self._tenant_rows.labels(event.tenant).inc(event.rows)
 
     def expiry(self, certificate: Literal["server", "client_ca"], at: float) -> None:
-        """A certificate is served that ends at this Unix time."""
+        """Record the Unix time at which the certificate in use expires."""
         self._expiry.labels(certificate).set(at)
 
     def reloaded(self, what: str, *, ok: bool) -> None:

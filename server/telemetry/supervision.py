@@ -1,4 +1,4 @@
-"""The metrics of a supervisor: its own and those of all its workers, as one exposition."""
+"""The metrics of a supervisor: its own and those of all its workers in one exposition."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -14,10 +14,10 @@ from server.telemetry.merging import Ledger
 
 
 class SupervisionMetrics:
-    """What is shown of several processes. Scraped on other threads than the one that tells it who comes and goes."""
+    """The merged metrics of all processes. Scrapes come on other threads than `joined`, `left` and `restarted`."""
 
     def __init__(self, *, workers: int, ask: Callable[[], Mapping[int, bytes]]) -> None:
-        """`ask` gives the reading of every worker that answers."""
+        """`ask` returns the serialised metrics of every worker that answers, by the worker's name."""
         disable_created_metrics()  # type: ignore[no-untyped-call]  # as in telemetry.metrics
         own = self.own = CollectorRegistry()
         ProcessCollector(registry=own)
@@ -35,21 +35,21 @@ class SupervisionMetrics:
         self._all.register(_MergedCollector(self._scrape))
 
     def serve(self, host: str, port: int) -> tuple[int, Callable[[], None]]:
-        """Expose it over HTTP: the port taken, and how to stop. Raises OSError."""
+        """Expose the metrics over HTTP; return the port, and a function that stops it. Raises OSError."""
         return exposition.serve(self._all, host=host, port=port)
 
     def joined(self, process: int) -> None:
-        """A worker serves, and can be asked."""
+        """Record that a worker serves and can be asked."""
         with self._writing:
             self._ledger.join(process)
 
     def left(self, process: int) -> None:
-        """A worker that had joined is gone."""
+        """Record that a worker that had joined has ended."""
         with self._writing:
             self._ledger.leave(process)
 
     def restarted(self) -> None:
-        """A worker was started in place of one that died."""
+        """Record that a worker was started in place of one that died."""
         self._restarts.inc()
 
     def _scrape(self) -> merging.Reading:

@@ -1,6 +1,7 @@
 """OpenTelemetry traces: a span for every call, and inside it one for each wait in a queue and each run of a graph.
 
-Set up by the standard OTEL_* variables; a caller's `traceparent` (W3C Trace Context) makes the span part of its trace.
+The standard OTEL_* variables configure them. A caller's `traceparent` (W3C Trace Context) makes the span part of the
+caller's trace.
 """
 
 import time
@@ -17,13 +18,13 @@ from server.core.call import GraphTiming
 from server.core.events import CallHandled, Rpc
 from server.errors import StartFailed
 
-NAME = "vaeserve"  # of the service, unless OTEL_SERVICE_NAME says otherwise
-# What the conventions for gRPC servers hold to be the server's fault.
+NAME = "vaeserve"  # the service's name, unless OTEL_SERVICE_NAME gives another
+# The codes that OpenTelemetry's conventions for gRPC servers count as errors of the server.
 FAILED = ("UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE")
 
 
 def exporting(environment: Mapping[str, str]) -> "Traces":
-    """Traces that are sent by OTLP as the environment says. Raises StartFailed."""
+    """Traces that are sent by OTLP, as the environment configures it. Raises StartFailed."""
     exporter = _exporter(environment)
     resource = Resource.create({SERVICE_NAME: NAME}).merge(OTELResourceDetector().detect())
     provider = TracerProvider(resource=resource)
@@ -35,14 +36,14 @@ class Traces:
     """Begins and ends the spans of calls."""
 
     def __init__(self, provider: TracerProvider, *, epoch: Callable[[], int] = time.time_ns) -> None:
-        """`epoch` is the time in ns since 1970, on whose scale spans are told."""
+        """`epoch` gives the time in ns since 1970, for the times of spans."""
         self._provider = provider
         self._tracer = provider.get_tracer(NAME)
         self._propagator = TraceContextTextMapPropagator()
         self._epoch = epoch
 
     def begin(self, rpc: Rpc, metadata: Mapping[str, str]) -> "CallTrace":
-        """Begin a call's span, below that of its caller if the metadata name one."""
+        """Begin a call's span, as a child of its caller's span if the metadata name one."""
         method = f"{rpc.service}/{rpc.method}"
         span = self._tracer.start_span(
             method,
@@ -53,18 +54,18 @@ class Traces:
         return CallTrace(span)
 
     def handled(self, event: CallHandled) -> None:
-        """End the span of a call that this has begun."""
+        """End the span of a call that `begin` began."""
         trace = event.trace
         assert isinstance(trace, CallTrace)
         if trace.sampled:
             ahead = self._epoch() - time.monotonic_ns()
             for timing in event.record.timings:
-                if timing.graph:  # a sum over several has none
+                if timing.graph:  # empty for a sum over several graphs
                     self._add(trace, timing, ahead)
         trace.end(event)
 
     def close(self) -> None:
-        """Send what was not yet sent. May take as long as the exporter's timeout."""
+        """Send the remaining spans. May take as long as the exporter's timeout."""
         self._provider.shutdown()
 
     def _add(self, trace: "CallTrace", timing: GraphTiming, ahead: int) -> None:
@@ -74,7 +75,7 @@ class Traces:
         self._tracer.start_span(
             "queue", context=inside, start_time=submitted, attributes={"vae.graph": timing.graph}
         ).end(begun)
-        if timing.batch_rows:  # else its time ran out before
+        if timing.batch_rows:  # 0 if the deadline passed in the queue
             run = self._tracer.start_span("inference", context=inside, start_time=begun)
             run.set_attributes(
                 {
@@ -87,7 +88,7 @@ class Traces:
 
 
 class CallTrace:
-    """The span of one call; fulfils core.call.Trace."""
+    """The span of one call: an implementation of core.call.Trace."""
 
     __slots__ = ("id", "sampled", "span")
 
@@ -110,7 +111,7 @@ class CallTrace:
 
 
 def _exporter(environment: Mapping[str, str]) -> SpanExporter:
-    """The OTLP exporter of the protocol asked for; the rest it reads from the environment itself."""
+    """The OTLP exporter for the environment's protocol. It reads its other settings from the environment itself."""
     general = environment.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
     protocol = environment.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", general)
     if protocol == "http/protobuf":

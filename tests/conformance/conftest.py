@@ -1,4 +1,4 @@
-"""Every promise is asked of every transport, of servers that differ in nothing else."""
+"""Conformance tests run on every transport, with servers that differ in nothing else."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`tiny` answers at once; a row of `wide` takes its time, one of `large` is 4 KiB."""
+    """`tiny` answers at once; a row of `wide` is slow to compute; a row of `large` is 4 KiB."""
     folder = tmp_path_factory.mktemp("models")
     write_artifact(folder / "tiny" / "1")
     write_artifact(folder / "wide" / "1", encoder_width=2048)
@@ -66,7 +66,7 @@ def served(transport: str, serve: Serve) -> ServerProcess:
 
 @pytest.fixture
 def disposable(transport: str, models: Path, tmp_path: Path) -> Iterator[ServerProcess]:
-    """A server of the test's own, whose temporary files would go to tmp_path."""
+    """A server for one test, with its temporary files in tmp_path."""
     with server(models, *flags(transport), env={"TMPDIR": str(tmp_path)}) as process:
         yield process
 

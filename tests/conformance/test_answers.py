@@ -22,7 +22,7 @@ def detail(refusal: grpc.RpcError, kind):
     return unpacked
 
 
-def test_a_good_answer_says_in_trailers_what_the_serving_took(stub):
+def test_a_good_answer_has_its_queue_and_run_times_in_trailers(stub):
     answer, call = stub.Sample.with_call(pb.SampleRequest(count=3, seed=1), timeout=30)
     assert len(answer.items.data) == 3 * 64
     assert (call.code(), call.details()) == (grpc.StatusCode.OK, "")
@@ -60,7 +60,7 @@ def test_a_message_in_any_script_arrives_as_it_was(stub):
     assert "no model 'käse 100 %\\n猫'" in refusal.value.details()
 
 
-def test_a_full_queue_says_when_to_come_back(stub):
+def test_a_full_queue_says_when_to_retry(stub):
     large = pb.EncodeRequest(items=items(4096), model=WIDE)
     first, second = (stub.Encode.future(large, timeout=60) for _ in range(2))
     refused = next(call for call in iter_done(first, second) if call.code() is not grpc.StatusCode.OK)
@@ -87,7 +87,7 @@ def test_an_unknown_method_is_unimplemented(channel, path):
     assert refusal.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_bytes_that_are_no_message_are_an_invalid_argument(channel):
+def test_bytes_that_are_not_a_message_are_an_invalid_argument(channel):
     with pytest.raises(grpc.RpcError) as refusal:
         channel.unary_unary("/vaeserve.v1.VaeService/Sample")(b"\xff\xfe\xfd", timeout=30)
     assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -95,7 +95,7 @@ def test_bytes_that_are_no_message_are_an_invalid_argument(channel):
 
 @NEEDS_ENVOY
 @pytest.mark.parametrize("encoding", [pb.ENCODING_FLOAT32, pb.ENCODING_UINT8, pb.ENCODING_PNG])
-def test_a_sample_is_the_same_bytes_whatever_carries_it(serve, encoding):
+def test_a_sample_is_the_same_bytes_over_every_transport(serve, encoding):
     request = pb.SampleRequest(count=100, seed=5, encoding=encoding, want_latents=True)
     answers = []
     for transport in ("grpcio", "envoy"):

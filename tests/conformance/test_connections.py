@@ -1,4 +1,4 @@
-"""Connections: pings, many calls at once, and what is not HTTP/2."""
+"""Connections: pings, many calls at once, and bytes that are not HTTP/2."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""The same table for curl and browsers: with Envoy on the one port, with grpcio on a port of its own."""
+"""HTTP/JSON for curl and browsers: with Envoy on gRPC's port, with grpcio on a separate port."""
 
 import base64
 import json
@@ -51,7 +51,7 @@ def post(target: str, path: str, body: bytes, **headers: str) -> tuple[int, dict
 
 
 @needs("curl")
-def test_curl_gets_pictures_and_what_serving_them_took(site):
+def test_curl_gets_pictures_and_their_queue_and_run_times(site):
     _, target = site
     command = ["curl", "-sS", "-i", "-d", '{"count":4,"encoding":"PNG","seed":5}', f"http://{target}{SAMPLE}"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -139,7 +139,7 @@ class TestOnEnvoysPort:
         web = {"content_type": "application/grpc-web+proto", "x_grpc_web": "1", "origin": "http://evil.example"}
         assert post(target, SAMPLE, frame(sample()), **web)[0] == 403
 
-    def test_a_name_that_points_here_is_not_the_servers_own_over_http2_either(self, site):
+    def test_a_rebound_name_is_not_the_servers_own_over_http2_either(self, site):
         process, _ = site
         with http2(process.target) as wire:
             headers = [("content-type", "application/json"), ("origin", "http://evil.example"), ("te", "")]

@@ -21,7 +21,7 @@ CLAIM = {"x-forwarded-client-cert": "Hash=00;DNS=alice.example"}
 
 
 class Site:
-    """A server that asks for client certificates, and knows a tenant by hers."""
+    """A server that requires client certificates, and one tenant that is known by its certificate."""
 
     def __init__(self, process: ServerProcess, authority: Authority) -> None:
         self.process, self.authority = process, authority
@@ -62,19 +62,19 @@ def test_a_certificate_lets_json_in_on_its_tenants_account(site):
     assert site.process.sum("vae_tenant_rows_total", tenant="alice") == before + 3
 
 
-def test_the_page_is_there_for_whoever_has_a_certificate_of_ours(site):
+def test_the_page_is_sent_to_any_client_with_a_certificate_of_the_authority(site):
     status, body = site.ask(site.authority.client("bob.example"), "GET", "/")
     assert status == 200
     assert b"<title>vaeserve" in body
 
 
 @pytest.mark.parametrize("claims", [{}, CLAIM], ids=["silent", "claiming another's"])
-def test_a_certificate_of_no_tenant_is_denied_whatever_its_holder_says(site, claims):
+def test_a_certificate_of_no_tenant_is_denied_whatever_headers_come_with_it(site, claims):
     status, body = site.ask(site.authority.client("mallory.example"), "POST", SAMPLE, b'{"count": 1}', **claims)
     assert (status, json.loads(body)["message"]) == (403, "the client certificate belongs to no tenant")
 
 
-def test_nobody_else_is_answered_at_all(site, tmp_path):
+def test_clients_without_such_a_certificate_get_no_answer(site, tmp_path):
     strange = Authority(tmp_path).client("alice.example")
     for tls in (site.authority.client(), Tls(site.authority.file, strange.certificate, strange.key)):
         with pytest.raises(OSError):  # noqa: PT011  # the handshake fails, or the connection is cut after it

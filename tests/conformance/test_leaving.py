@@ -1,4 +1,4 @@
-"""Deadlines, cancellation and death of callers: their place is free at once, and nobody else notices."""
+"""Deadlines, cancellation and killed clients: a call's place is free at once, and no other call is affected."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ SMALL = pb.SampleRequest(count=8, seed=3)
 
 
 def until(truth) -> None:
-    """Ask until it holds: the server hears of a caller's end by a packet, which nothing here can wait for."""
+    """Poll until it holds: the server learns of a caller's end by a packet, which the test cannot wait for."""
     end = time.monotonic() + 30
     while not truth():
         assert time.monotonic() < end
@@ -31,7 +31,7 @@ def handled(served: ServerProcess, method: str, code: str) -> float:
 
 
 @pytest.mark.parametrize("seconds", [1e-9, 0.001])
-def test_a_deadline_that_has_passed_is_told_so(stub, seconds):
+def test_a_deadline_that_has_passed_is_deadline_exceeded(stub, seconds):
     with pytest.raises(grpc.RpcError) as refusal:
         stub.Encode(HELD, timeout=seconds)
     assert refusal.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED

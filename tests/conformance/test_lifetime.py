@@ -1,4 +1,4 @@
-"""Connections are asked whether they live, and do not live for ever."""
+"""Silent connections are pinged, and connections have a maximum age."""
 
 import queue
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def shortlived(request, models: Path) -> Iterator[ServerProcess]:
         yield process
 
 
-def test_a_silent_connection_is_asked_whether_it_lives(shortlived):
+def test_a_silent_connection_is_pinged(shortlived):
     with http2(shortlived.target) as connection:
         stream = connection.open(WATCH)
         connection.send(stream, frame(b""), end=True)
@@ -33,7 +33,7 @@ def test_a_silent_connection_is_asked_whether_it_lives(shortlived):
         assert not connection.closed
 
 
-def test_a_connection_that_has_its_age_takes_no_new_calls_and_keeps_its_old_ones(shortlived):
+def test_a_connection_at_its_maximum_age_takes_no_new_calls_and_finishes_its_old_ones(shortlived):
     states: queue.Queue[grpc.ChannelConnectivity] = queue.Queue()
     with grpc.insecure_channel(shortlived.target, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
         channel.subscribe(states.put)

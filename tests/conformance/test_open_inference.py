@@ -71,7 +71,7 @@ def test_every_number_is_that_of_the_native_api_bit_for_bit(call, stub, raw):
             assert got[name].shape == tuple(tensor.shape), f"{model} {name}"
 
 
-def test_an_answer_says_in_trailers_what_the_serving_took(call):
+def test_an_answer_has_its_queue_and_run_times_in_trailers(call):
     _, done = call("ModelInfer", infer_request("tiny-encoder", {"x": X}))
     assert {"vae-queue-seconds", "vae-run-seconds", "vae-batch-rows"} == set(dict(done.trailing_metadata()))
 
@@ -108,7 +108,7 @@ def test_rubbish_is_refused_and_the_connection_goes_on(channel, call):
     assert call("ServerLive", oip.ServerLiveRequest())[0].live
 
 
-def test_its_rows_wait_in_the_queues_of_the_native_api(channel, stub):
+def test_its_rows_share_the_queues_of_the_native_api(channel, stub):
     """A queue holds 4,096 rows: of two requests for as many, one by each API, one is refused."""
     rows = items(4096)
     foreign = infer_request("wide-encoder", {"x": np.frombuffer(rows.data, "<f4").reshape(tuple(rows.shape))})
@@ -138,7 +138,7 @@ def test_the_server_and_its_models_are_described(call):
     assert len(index.models) == 12
 
 
-def test_statistics_grow_by_what_was_asked(call):
+def test_statistics_grow_by_the_requests_and_their_rows(call):
     def statistics():
         (one,) = call("ModelStatistics", oip.ModelStatisticsRequest(name="tiny-encoder"))[0].model_stats
         return one

@@ -1,4 +1,4 @@
-"""The server as a process: it starts, drains and dies alike, whatever carries the calls."""
+"""The server as a process: it starts, drains and ends in the same way with every transport."""
 
 import json
 import os

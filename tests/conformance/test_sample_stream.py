@@ -54,7 +54,7 @@ def test_its_rows_are_those_of_sample(stub, output):
     assert all((chunk.seed, chunk.model) == (5, whole.model) for chunk in chunks)
 
 
-def test_it_may_be_longer_than_any_request_and_says_at_the_end_what_it_took(stub):
+def test_it_may_be_longer_than_any_request_and_ends_with_its_total_times(stub):
     stream = stub.SampleStream(pb.SampleStreamRequest(count=5000), timeout=60)
     chunks = list(stream)
     assert [chunk.items.shape[0] for chunk in chunks] == [256] * 19 + [136]
@@ -86,7 +86,7 @@ def test_items_come_as_pictures_where_asked(stub):
         ({"count": 5, "temperature": 9.0}, "temperature must be 0..4, got 9"),
     ],
 )
-def test_what_cannot_be_streamed_is_refused_before_any_row(stub, fields, told):
+def test_a_bad_request_is_refused_before_any_row(stub, fields, told):
     with pytest.raises(grpc.RpcError) as refusal:
         next(stub.SampleStream(pb.SampleStreamRequest(**fields), timeout=30))
     assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -144,7 +144,7 @@ def test_its_deadline_ends_it_read_or_unread(stub, wire, served):
 
 
 def test_small_requests_go_before_a_stream(stub):
-    """Which is bulk work: it takes the rows that interactive callers leave, and a ninth otherwise."""
+    """A stream is bulk work: it gets the rows that interactive calls leave free, and at least a ninth of all."""
     streams = [stub.SampleStream(pb.SampleStreamRequest(count=ENDLESS, chunk_rows=1000)) for _ in range(3)]
     for stream in streams:
         next(stream)

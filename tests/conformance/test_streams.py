@@ -93,12 +93,12 @@ def test_a_dialogue_answers_each_request_before_the_next_is_asked(channel):
     assert answers == 3
 
 
-def test_a_dialogue_ends_at_what_it_cannot_read(channel):
+def test_a_dialogue_ends_at_a_request_it_cannot_read(channel):
     call = channel.stream_stream(REFLECTION)(iter([b"", b"\xff"]), timeout=30)
     with pytest.raises(grpc.RpcError) as refusal:
         list(call)
     assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_a_dialogue_without_a_word_ends_well(channel):
+def test_a_dialogue_without_requests_ends_ok(channel):
     assert list(channel.stream_stream(REFLECTION)(iter([]), timeout=30)) == []

@@ -1,4 +1,4 @@
-"""Tenants: who may call, how much, and what of it is said."""
+"""Tenants: who may call and how much, and what logs and metrics show of it."""
 
 import contextlib
 import http.client
@@ -101,7 +101,7 @@ def test_without_mutual_tls_no_certificate_is_believed(kept):
         ({"authorization": "Bearer {wide_only}"}, 403),
     ],
 )
-def test_http_is_behind_the_same_door(kept, headers, status):
+def test_http_needs_the_same_keys(kept, headers, status):
     connection = http.client.HTTPConnection(kept.process.web_target, timeout=20)
     fields = {name: value.format(**kept.keys) for name, value in headers.items()}
     connection.request("POST", SAMPLE, b'{"count": 1}', {"content-type": "application/json", **fields})
@@ -132,7 +132,7 @@ def test_health_needs_no_key_and_reflection_does(kept):
         assert "vaeserve.v1.VaeService" in {service.name for service in answer.list_services_response.service}
 
 
-def test_a_quota_that_is_used_up_says_when_there_is_more(kept):
+def test_a_used_up_quota_says_when_rows_are_available(kept):
     with grpc.insecure_channel(kept.process.target) as channel:
         stub = vaeserve_pb2_grpc.VaeServiceStub(channel)
         metadata = [("authorization", f"Bearer {kept.keys['slow']}")]
@@ -152,7 +152,7 @@ def test_a_quota_that_is_used_up_says_when_there_is_more(kept):
     assert kept.process.sum("vae_rejected_total", reason="quota") >= 1
 
 
-def test_more_than_can_ever_be_had_is_a_mistake(kept):
+def test_more_rows_than_the_burst_are_an_invalid_argument(kept):
     with kept.client("slow") as client, pytest.raises(vaeserve.InvalidInput) as mistake:
         client.sample(11)
     assert mistake.value.violations[0].field == "count"
@@ -168,7 +168,7 @@ def test_a_stream_beyond_the_quota_comes_whole_at_the_quota_s_pace(kept):
     assert kept.process.sum("vae_tenant_rejected_total", tenant="paced", reason="quota") >= 1
 
 
-def test_chunks_that_can_never_be_had_are_a_mistake(kept):
+def test_chunks_above_the_burst_are_an_invalid_argument(kept):
     with kept.client("slow") as client, pytest.raises(vaeserve.InvalidInput) as mistake:
         next(client.sample_stream(60, chunk_rows=11))
     assert mistake.value.violations[0].field == "chunk_rows"
@@ -304,7 +304,7 @@ def test_a_client_certificate_says_whose_calls_they_are(named):
     assert process.sum("vae_tenant_rows_total", tenant="alice") >= 3
 
 
-def test_a_certificate_of_nobody_is_known_and_denied(named):
+def test_a_certificate_of_no_tenant_is_denied(named):
     process, authority = named
     with Client(process.target, tls=authority.client("mallory.example")) as client:
         assert client.health() == "SERVING"

@@ -1,4 +1,4 @@
-"""Encryption: who is answered, which certificate is shown, and what happens when it changes."""
+"""TLS: which clients are answered, which certificate they see, and what happens when it changes."""
 
 import json
 from collections.abc import Iterator
@@ -44,13 +44,13 @@ def protected(request, models: Path, tmp_path_factory) -> Iterator[Protected]:
         yield Protected(process, authority, volume)
 
 
-def test_whoever_trusts_the_issuer_is_answered(protected):
+def test_a_client_that_trusts_the_issuer_is_answered(protected):
     with Client(protected.process.target, tls=protected.authority.client()) as client:
         assert client.health() == "SERVING"
         assert len(client.sample(3, seed=1).items) == 3
 
 
-def test_a_client_that_trusts_somebody_else_does_not_connect(protected, tmp_path):
+def test_a_client_that_trusts_another_issuer_does_not_connect(protected, tmp_path):
     stranger = Authority(tmp_path)
     with Client(protected.process.target, tls=stranger.client(), timeout=2) as client, pytest.raises(REFUSED):
         client.health()
@@ -79,7 +79,7 @@ def test_files_written_over_are_seen_as_well(protected):
 
 
 @pytest.mark.parametrize("harm", ["no certificate", "key of another", "expired"])
-def test_a_broken_certificate_leaves_the_old_one_and_is_told(protected, harm, tmp_path):
+def test_a_broken_certificate_leaves_the_old_one_and_is_reported(protected, harm, tmp_path):
     good = protected.shown()
     told, failed = len(events(protected.process, "not reloaded")), failures(protected.process)
     saved = protected.certificate.read_bytes()
@@ -110,7 +110,7 @@ def test_metrics_tell_when_the_certificate_ends(protected):
 
 
 @NEEDS_ENVOY
-def test_what_a_killed_server_leaves_is_gone_once_the_next_one_serves(models, tmp_path):
+def test_files_of_a_killed_server_are_removed_by_the_next_one(models, tmp_path):
     authority = Authority(tmp_path)
     certificate, key = authority.issue("localhost")
     temporary = tmp_path / "tmp"

@@ -1,4 +1,4 @@
-"""The batcher's promises while a client written in C++ loads the server with all it can."""
+"""The batcher's promises under full load from a client written in C++."""
 
 import time
 from collections import Counter
@@ -26,7 +26,7 @@ def generator() -> Generator:
 
 @pytest.fixture
 def expected(stub) -> bytes:
-    """What the replayed rows are while nobody else calls."""
+    """The replayed rows, drawn while there are no other calls."""
     return stub.Sample(REPLAYED, timeout=30).items.data
 
 
@@ -57,7 +57,7 @@ def test_every_good_call_is_answered_beside_rubbish_and_all_rubbish_refused(gene
     assert set(every(bad)) == {"INVALID_ARGUMENT"}
 
 
-def test_rows_are_the_same_bytes_in_any_company(generator, served, stub, expected):
+def test_rows_are_the_same_bytes_whatever_else_is_in_their_batch(generator, served, stub, expected):
     got = []
 
     def halfway() -> None:

@@ -1,4 +1,4 @@
-"""One server of small models and one of what is shipped, for all tests that do not disturb them."""
+"""Two shared servers for tests that do not disturb them: one of small models, one of the shipped models."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -75,7 +75,7 @@ def test_versions_that_are_not_signed_as_they_are_take_no_traffic_and_say_why(pl
         assert client.sample(1).model.version == "1"
         models = {summary.model.version: summary for summary in client.list_models()}
     assert models["1"].state == "ready"
-    assert models["2"].reason == "model.sig: is missing, and --model-signature-key asks for it"
+    assert models["2"].reason == "model.sig: is missing; --model-signature-key requires it"
     assert "MODEL_CARD.md" in models["3"].reason
 
 
@@ -116,11 +116,11 @@ def vaeserve_command(*arguments: object) -> subprocess.CompletedProcess[str]:
     [
         (["--tls-certificate", "/no/c", "--tls-key", "/no/k"], "TLS: /no/c: cannot be read: No such file"),
         (["--api-keys", "/no/keys"], "--api-keys: /no/keys: cannot be read: No such file"),
-        (["--model-signature-key", "/no/key"], "--model-signature-key: /no/key: is no public key"),
+        (["--model-signature-key", "/no/key"], "--model-signature-key: /no/key: is not a readable public key"),
         (["--profile", "production", "--host", "0.0.0.0"], "--host 0.0.0.0 can be reached"),  # noqa: S104
     ],
 )
-def test_what_cannot_protect_anybody_ends_the_start_with_one_line(models, arguments, told):
+def test_settings_that_cannot_protect_end_the_start_with_one_line(models, arguments, told):
     command = [sys.executable, "-m", "server", "--models", models, "--port", "0", "--metrics-port", "0", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2

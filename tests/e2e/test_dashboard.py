@@ -1,4 +1,4 @@
-"""What operators look at, asked of a real Prometheus, Alertmanager and server."""
+"""The dashboard and the alerts, with a real Prometheus, Alertmanager and server."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""An executor that dies takes the process with it, for a supervisor to restart; nobody is left waiting."""
+"""The death of an executor ends the process, so that a supervisor can restart it, and fails every waiting call."""
 
 import asyncio
 

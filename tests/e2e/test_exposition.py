@@ -1,4 +1,4 @@
-"""What a scrape gets is well-formed and well-named, by Prometheus' own judgement, of one process and of several."""
+"""promtool accepts the form and the names of the metrics, from one process and from several."""
 
 import numpy as np
 import pytest

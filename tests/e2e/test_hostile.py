@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is a typed error and the server goes on serving."""
+"""Any bad input is answered with a typed error, and the server goes on serving."""
 
 import socket
 import subprocess
@@ -63,7 +63,7 @@ def test_a_bad_request_is_refused_by_name(stub, method, request_, code, field):
     assert still_serving(stub)
 
 
-def test_bytes_that_are_no_message_are_refused(shared, stub):
+def test_bytes_that_are_not_a_message_are_refused(shared, stub):
     with grpc.insecure_channel(shared.target) as channel:
         call = channel.unary_unary("/vaeserve.v1.VaeService/Sample")
         with pytest.raises(grpc.RpcError) as refusal:
@@ -100,7 +100,7 @@ def test_rubbish_on_the_port_does_not_disturb(shared, stub):
         assert still_serving(stub)
 
 
-def test_a_deadline_that_has_passed_is_told_so(stub):
+def test_a_deadline_that_has_passed_is_deadline_exceeded(stub):
     with pytest.raises(grpc.RpcError) as refusal:
         stub.Sample(pb.SampleRequest(count=4096), timeout=1e-6)
     assert refusal.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED

@@ -85,17 +85,17 @@ def refused(*arguments: str) -> str:
     return json.loads(line)["reason"] if line.startswith("{") else line
 
 
-def test_no_models_is_told_in_one_line(tmp_path):
+def test_a_folder_without_models_is_reported_in_one_line(tmp_path):
     assert refused("--models", str(tmp_path)).startswith(f"{tmp_path}: holds no model")
     assert refused("--models", str(tmp_path / "nowhere")) == f"{tmp_path / 'nowhere'}: no such folder"
 
 
-def test_a_broken_only_model_is_told_in_one_line(tmp_path):
+def test_a_broken_only_model_is_reported_in_one_line(tmp_path):
     (write_artifact(tmp_path / "m" / "1") / "decoder.onnx").write_bytes(b"")
     assert "no model is ready; m version 1: decoder.onnx: sha256 is" in refused("--models", str(tmp_path))
 
 
-def test_a_taken_port_is_told_in_one_line(models, shared):
+def test_a_taken_port_is_reported_in_one_line(models, shared):
     port = shared.target.rpartition(":")[2]
     reason = refused("--models", str(models), "--port", port)
     assert reason.startswith(f"--port: cannot listen on 127.0.0.1:{port}")
@@ -104,7 +104,7 @@ def test_a_taken_port_is_told_in_one_line(models, shared):
 
 
 @pytest.mark.skipif(engine.PROVIDER["cuda"] in engine.ort.get_available_providers(), reason="has CUDA")
-def test_a_gpu_that_is_not_there_is_told_in_one_line_or_with_auto_the_cpu_serves_and_says_so(models):
+def test_a_missing_gpu_is_reported_in_one_line_or_with_auto_the_cpu_serves_and_the_log_says_so(models):
     assert refused("--models", str(models), "--device", "cuda").startswith("device cuda: ")
     with server(models, "--default-model", "tiny", "--device", "auto") as process:
         process.terminate()
@@ -113,7 +113,7 @@ def test_a_gpu_that_is_not_there_is_told_in_one_line_or_with_auto_the_cpu_serves
     assert all(event["decoder"].startswith("CPUExecutionProvider ") for event in ready)
 
 
-def test_wrong_flags_are_told_together(models):
+def test_wrong_flags_are_reported_together(models):
     lines = subprocess.run(
         [sys.executable, "-m", "server", "--port", "x", "--device", "tpu"], capture_output=True, text=True, check=False
     )
@@ -140,7 +140,7 @@ def test_a_broken_version_does_not_stop_the_others_and_is_listed_with_its_reason
 
 
 def test_serving_writes_nothing_into_the_home_folder_but_what_calibration_keeps(models, tmp_path):
-    """onnxruntime would leave a telemetry cache there if it were let."""
+    """By default onnxruntime leaves a telemetry cache there."""
     env = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"} | {"HOME": str(tmp_path)}
     env.pop("XDG_CACHE_HOME", None)
     process = subprocess.Popen(
@@ -196,7 +196,7 @@ def test_a_model_tells_what_was_measured_for_it_and_which_way_was_taken(starts):
         assert min(rate.rows_per_second for rate in graph.rates) > 0
 
 
-def test_a_cache_that_cannot_be_written_is_told_once_and_the_server_serves(models, tmp_path):
+def test_a_cache_that_cannot_be_written_is_reported_once_and_the_server_serves(models, tmp_path):
     (tmp_path / "file").touch()
     cache = {"VAESERVE_CALIBRATION_CACHE": str(tmp_path / "file" / "cache")}
     with server(models, "--default-model", "tiny", calibrate=True, env=cache) as process:

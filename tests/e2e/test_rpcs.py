@@ -108,7 +108,7 @@ def test_models_tell_what_they_are(stub):
         assert (graph.max_batch_rows, graph.executors, graph.threads) == (64, 1, 1)  # support.server.FIXED
 
 
-def test_answers_say_what_the_serving_took(stub):
+def test_answers_carry_their_queue_and_run_times(stub):
     _, call = stub.Reconstruct.with_call(pb.ReconstructRequest(items=tensor(images(6))))
     trailers = {key: value for key, value in call.trailing_metadata() if key.startswith("vae-")}
     assert int(trailers["vae-batch-rows"]) >= 6

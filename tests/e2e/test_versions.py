@@ -149,7 +149,7 @@ def test_what_arrives_unsigned_or_signed_by_another_never_takes_a_call_until_it_
         shutil.copytree(tmp_path / "3", models / "m" / "3")
         until(stub, lambda listed: [s.state for v, s in listed.items() if v != "1"] == [pb.MODEL_STATE_FAILED] * 2)
         listed = {s.model.version: s for s in stub.ListModels(pb.ListModelsRequest(), timeout=30).models}
-        assert listed["2"].reason == "model.sig: is missing, and --model-signature-key asks for it"
+        assert listed["2"].reason == "model.sig: is missing; --model-signature-key requires it"
         assert listed["3"].reason.startswith("model.sig: does not prove this artifact")
         assert {answered(stub) for _ in range(5)} == {"1"}
         for version in ("2", "3"):
@@ -230,7 +230,7 @@ def test_labels_and_weights_follow_models_toml_and_a_broken_one_changes_nothing(
         until(stub, lambda listed: listed["2"].labels == ["stable"])
 
 
-def test_sighup_is_heeded_at_once_and_without_it_nothing_is_looked_at(models, made, transport):
+def test_sighup_scans_at_once_and_without_it_nothing_is_scanned(models, made, transport):
     flags = ("--watch-seconds", "0", "--transport", transport)
     with server(models, *flags) as process, stub_of(process) as stub:
         shutil.copytree(made / "2", models / "m" / "2")
@@ -240,7 +240,7 @@ def test_sighup_is_heeded_at_once_and_without_it_nothing_is_looked_at(models, ma
         assert answered(stub) == "2"
 
 
-def test_an_unneeded_version_is_unloaded_after_its_window_though_nobody_looks(models, made, transport):
+def test_an_unneeded_version_is_unloaded_after_its_window_without_a_scan(models, made, transport):
     shutil.copytree(made / "2", models / "m" / "2")
     flags = ("--watch-seconds", "0", "--rollback-seconds", "1", "--transport", transport)
     with server(models, *flags) as process, stub_of(process) as stub:
@@ -253,7 +253,7 @@ def test_an_unneeded_version_is_unloaded_after_its_window_though_nobody_looks(mo
             answered(stub, name="m", version="1")
 
 
-def test_the_admin_socket_reloads_and_is_nobody_elses(models, made, transport, tmp_path):
+def test_the_admin_socket_reloads_and_is_for_this_user_alone(models, made, transport, tmp_path):
     path = tmp_path / "admin"
     flags = ("--watch-seconds", "0", "--admin-socket", str(path), "--transport", transport)
     with server(models, *flags) as process, stub_of(process) as stub:
@@ -275,13 +275,13 @@ def test_the_admin_socket_reloads_and_is_nobody_elses(models, made, transport, t
     assert not path.exists()
 
 
-def test_an_admin_socket_that_cannot_be_had_is_told_in_one_line(models, tmp_path):
+def test_an_admin_socket_that_cannot_be_bound_is_reported_in_one_line(models, tmp_path):
     (tmp_path / "file").touch()
     process = ServerProcess("--models", str(models), "--admin-socket", str(tmp_path / "file"))
     assert process.wait() == 2
     process.process.stderr.close()
     reason = json.loads(process.lines[-1])["reason"]
-    assert reason == f"--admin-socket: cannot listen on {tmp_path}/file: there is a file that is no socket"
+    assert reason == f"--admin-socket: cannot listen on {tmp_path}/file: there is a file that is not a socket"
 
 
 def test_every_worker_follows_a_signal_to_their_supervisor(models, made, transport, tmp_path):

@@ -1,4 +1,4 @@
-"""Several workers on one port, with real processes: one server to its callers and to Prometheus, whoever dies."""
+"""Several workers on one port, with real processes: callers and Prometheus see one server, even if a worker dies."""
 
 import json
 import os
@@ -120,7 +120,7 @@ def test_the_first_worker_measures_and_the_others_take_what_it_measured(tmp_path
     assert [(line["worker"], line["decoder"].rpartition(" ")[2]) for line in ready] == [(0, "measured"), (1, "cached")]
 
 
-def test_a_signal_while_workers_load_ends_all_without_a_word(models, transport):
+def test_a_signal_while_workers_load_ends_all_silently(models, transport):
     process = ServerProcess("--models", str(models), *FLAGS, "--transport", transport)
     process.wait_for("model ready")
     left = [os.pidfd_open(pid) for pid in workers(process)]

@@ -1,4 +1,4 @@
-"""What is checked in under exported/ keeps the promises that were made for it."""
+"""The artifacts checked in under exported/ load, give their golden outputs and are replayable."""
 
 from collections import Counter
 from pathlib import Path
@@ -16,7 +16,7 @@ NAMES = [f"{path.parent.name}/{path.name}" for path in SHIPPED]
 MAX_MEGABYTES = 24  # two models of 10.5
 
 
-def test_something_is_shipped():
+def test_the_mnist_model_is_shipped():
     assert "mnist/1" in NAMES
 
 
@@ -30,7 +30,7 @@ def test_it_loads_and_gives_its_golden_outputs(path):
 @pytest.mark.parametrize("path", SHIPPED, ids=NAMES)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_row_has_the_same_bits_in_every_batch(path, threads):
-    """Replayable rows rest on this: batch sizes 1 to 64 and one or two threads, every graph."""
+    """Replayable rows depend on this: every graph, batch sizes 1 to 64, one and two threads."""
     verified = artifact.read(path)
     single = engine.load(verified, threads=1)
     loaded = engine.load(verified, threads=threads)

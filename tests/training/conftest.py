@@ -1,4 +1,4 @@
-"""A data set, a configuration and an artifact that every test may look at."""
+"""Fixtures for all tests of training: a data set, a configuration, a trained run and its artifact."""
 
 import os
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="module", autouse=True)
 def one_core() -> Iterator[None]:
-    """Commands that are told no number of threads take one for each core: one, since the tests share the cores."""
+    """Commands without --threads take one per core. Make that one, because the tests share the cores."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "cpu_count", lambda: 1)
         yield

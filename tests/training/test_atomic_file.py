@@ -1,4 +1,4 @@
-"""A file is replaced whole or not at all, whoever else writes it."""
+"""A file is replaced completely or not at all, even with several writers."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from training import atomic
 
 
-def test_what_breaks_off_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     file = tmp_path / "f"
     atomic.replace(file, b"old")
 
@@ -25,7 +25,7 @@ def test_what_breaks_off_leaves_the_old_file_and_nothing_else(tmp_path: Path) ->
     assert (file.read_bytes(), os.listdir(tmp_path)) == (b"old", ["f"])
 
 
-def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
+def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path: Path) -> None:
     file = tmp_path / "cache" / "f"
     atomic.replace(file, b"old")
     with atomic.replacing(file, writer=".a") as stream:

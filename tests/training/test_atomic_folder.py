@@ -1,4 +1,4 @@
-"""An artifact appears whole or not at all, with the folders above it."""
+"""An artifact appears completely or not at all, with the folders above it."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from training.atomic import creating
 
 
-def test_what_was_filled_appears_with_the_folders_above_it(tmp_path: Path) -> None:
+def test_a_filled_folder_appears_with_the_folders_above_it(tmp_path: Path) -> None:
     with creating(tmp_path / "exported" / "name" / "1") as folder:
         (folder / "file").write_text("whole")
         assert not (tmp_path / "exported" / "name" / "1").exists()

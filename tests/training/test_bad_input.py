@@ -1,4 +1,4 @@
-"""What people bring by mistake: one line and exit code 2, or the behaviour that docs/reference/training.md promises.
+"""Mistakes of users end in one line and exit code 2, or in the behaviour that docs/reference/training.md promises.
 
 More of each kind is tested where it belongs: test_datasets, test_tables, test_mapped, test_run, test_command_line.
 """

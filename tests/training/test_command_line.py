@@ -1,4 +1,4 @@
-"""`python -m training`: what it prints, where it writes, and how it fails."""
+"""`python -m training`: its output, the files it writes, and its errors."""
 
 import json
 import os
@@ -71,7 +71,7 @@ def test_without_out_fit_says_how_to_export(here: Path, capsys: pytest.CaptureFi
     assert "export it with: python -m training export runs/digits-tiny-1 --out" in capsys.readouterr().out
 
 
-def test_bad_flags_end_in_one_line_and_two(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_flags_end_in_one_line_and_exit_code_2(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "preset 'huge'; allowed: default, tiny, seed, quality" in failure(capsys, "fit", "--preset", "huge")
     assert "--data is missing; allowed: digits" in failure(capsys, "fit")
     assert "no such file or folder" in failure(capsys, "fit", "--data", "nowhere")

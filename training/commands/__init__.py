@@ -1,4 +1,4 @@
-"""The verbs of the command line, one a file."""
+"""The verbs of the command line, one per file."""
 
 import click
 
@@ -14,7 +14,7 @@ from training.commands.samples import samples
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def cli() -> None:
-    """Train variational autoencoders, measure them, export them for `python -m server`."""
+    """Train variational autoencoders, measure them, and export them for `python -m server`."""
 
 
 cli.add_command(fit)

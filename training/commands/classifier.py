@@ -1,4 +1,4 @@
-"""`python -m training classifier`."""
+"""`python -m training classifier`: train the classifier by which `samples` judges a model."""
 
 import os
 from pathlib import Path
@@ -16,13 +16,20 @@ from training.run import hardware
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--data", "source", required=True, help=f"With labels; one of: {datasets.source.ALLOWED}.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="For instance runs/mnist-classifier.pt.")
+@click.option("--data", "source", required=True, help=f"Labelled data; one of: {datasets.source.ALLOWED}.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The file to write, for example runs/mnist-classifier.pt.",
+)
 @click.option("--epochs", type=click.IntRange(1), default=EPOCHS, help="Passes over the training rows.")
-@click.option("--seed", type=int, default=0, help="Decides the weights, the order of rows and how they are moved.")
+@click.option(
+    "--seed", type=int, default=0, help="Decides the initial weights, the order of the rows and how images are moved."
+)
 @click.option("--device", type=click.Choice(get_args(hardware.Device)), default="auto")
 @click.option("--precision", type=click.Choice(get_args(hardware.Precision)), default="auto")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads; fewer than cores where others work too.")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads; take fewer than cores on a shared machine.")
 def classifier(
     *,
     source: str,
@@ -33,7 +40,7 @@ def classifier(
     precision: hardware.Precision,
     threads: int | None,
 ) -> None:
-    """Train a classifier of the labelled rows, for `samples` to judge by."""
+    """Train a classifier on labelled images; `samples` judges generated images by it."""
     if out.exists():
         raise TrainingError(f"--out {out}: exists already; choose another name")
     machine = hardware.choose(device, precision, ConvArchitecture(), threads=threads)

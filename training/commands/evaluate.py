@@ -1,4 +1,4 @@
-"""`python -m training evaluate`."""
+"""`python -m training evaluate`: measure an artifact on a data set and print the figures."""
 
 import json
 import os
@@ -22,18 +22,21 @@ from training.evaluation.mean_and_error import MeanAndError
 @click.argument("artifact", type=click.Path(path_type=Path))
 @click.option("--data", "source", required=True, help=f"One of: {datasets.source.ALLOWED}.")
 @click.option("--split", type=click.Choice(get_args(SplitName)), default="test")
-@click.option("--importance-samples", "samples", type=click.IntRange(1), default=5000, help="Draws a row.")
+@click.option("--importance-samples", "samples", type=click.IntRange(1), default=5000, help="Draws of z per row.")
 @click.option(
     "--estimator",
     type=click.Choice(get_args(Estimator)),
     default="importance",
-    help="Proposal: q(z | x), or the prior alone (Eq. 6-7), which shows why that fails.",
+    help="How -log p(x) is estimated: importance samples from q(z | x), or draws from the prior (Eq. 6-7), "
+    "which shows why that fails.",
 )
-@click.option("--rows", type=click.IntRange(2), help="Only so many rows, chosen at random.  [default: all]")
-@click.option("--seed", type=int, default=0, help="Decides binarisation, rows and draws.")
-@click.option("--threads", type=click.IntRange(1), help="Rows measured at once.  [default: one a core]")
-@click.option("--baselines", "with_baselines", is_flag=True, help="Simpler models beside it: minutes for MNIST.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.option("--rows", type=click.IntRange(2), help="Measure this many rows, chosen at random.  [default: all]")
+@click.option("--seed", type=int, default=0, help="Decides the binarisation, the choice of rows and the draws of z.")
+@click.option("--threads", type=click.IntRange(1), help="Rows measured in parallel.  [default: one per core]")
+@click.option(
+    "--baselines", "with_baselines", is_flag=True, help="Measure simpler models too; takes minutes for MNIST."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def evaluate(
     *,
     artifact: Path,
@@ -47,8 +50,8 @@ def evaluate(
     with_baselines: bool,
     as_json: bool,
 ) -> None:
-    """Measure an ARTIFACT by the graphs that are served: -log p(x), ELBO, reconstruction, KL, active units."""
-    # Many rows on one thread each beat one row on many: its tensors are small.
+    """Measure an ARTIFACT: -log p(x), ELBO, reconstruction, KL, active units. Runs the graphs that are served."""
+    # The tensors are small: many rows with one thread each are faster than one row with many threads.
     model = exported_model.load(artifact, threads=1)
     torch.set_num_threads(1)
     dataset = datasets.load(source, environment=os.environ)

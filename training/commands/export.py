@@ -1,4 +1,4 @@
-"""`python -m training export`."""
+"""`python -m training export`: write a run's best weights as an artifact."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ from training.run.session import require_same_data, trained_model
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="exported/NAME/VERSION; must not exist.")
-@click.option("--data", "source", help="Where the data are now, if they moved.")
+@click.option("--data", "source", help="Where the data are now, if they were moved.")
 def export(run: Path, out: Path, source: str | None) -> None:
     """Export the best weights of a run, finished or interrupted."""
     require_version(out)
@@ -28,7 +28,7 @@ def export(run: Path, out: Path, source: str | None) -> None:
 
 
 def export_run(run: RunFolder, dataset: Dataset, out: Path) -> None:
-    """Write the artifact of a run's checkpoint and say what it is. Raises TrainingError or OSError."""
+    """Export a run's checkpoint to `out` and print the artifact's figures. Raises TrainingError or OSError."""
     saved = checkpoint.read(run.checkpoint)
     require_same_data(saved, dataset)
     model, chosen = trained_model(saved)
@@ -36,7 +36,7 @@ def export_run(run: RunFolder, dataset: Dataset, out: Path) -> None:
     manifest = done.manifest
     metrics, alike = manifest.metrics, manifest.provenance["parity"]["rows_bit_identical"]
     for graph in (name for name, same in alike.items() if not same):
-        click.echo(f"note: in onnxruntime on this CPU a row's last bits depend on its batch: {graph}.onnx", err=True)
+        click.echo(f"note: on this CPU the last bits of a row of {graph}.onnx depend on its batch", err=True)
     click.echo(
         f"exported {done.path}: {manifest.provenance['held_out']} ELBO {metrics['elbo']:.2f}, "
         f"-log p(x) {metrics['nll']:.2f} ± {metrics['nll_standard_error']:.2f} nats, "

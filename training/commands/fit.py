@@ -1,4 +1,4 @@
-"""`python -m training fit`."""
+"""`python -m training fit`: train a model and export it."""
 
 import os
 import shlex
@@ -24,7 +24,7 @@ from training.run import checkpoint, distributed, hardware, session
 from training.run.display import Display
 from training.run.distributed import Ranks
 from training.run.folder import RunFolder, create, free_name
-from training.run.interruption import listening
+from training.run.interruption import catch_signals
 from training.run.progress import Event
 from training.run.session import Session
 from training.run.tensorboard import recorder
@@ -34,47 +34,61 @@ FLAGS = {"lr": "learning_rate", "final_lr": "final_learning_rate"}  # settings w
 
 @click.command(context_settings={"show_default": True})
 @click.option("--preset", help=f"One of {', '.join(PRESETS)}.  [default: default]")
-@click.option("--config", "file", type=click.Path(path_type=Path), help="A TOML file of settings on top of the preset.")
-@click.option("--data", "source", help=f"One of: {datasets.source.ALLOWED}.")
-@click.option("--out", type=click.Path(path_type=Path), help="Where to export: exported/NAME/VERSION. Must not exist.")
 @click.option(
-    "--run-dir", type=click.Path(path_type=Path), help="Where checkpoint and journal go.  [default: runs/...]"
+    "--config", "file", type=click.Path(path_type=Path), help="A TOML file with settings that override the preset's."
 )
-@click.option("--resume", type=click.Path(path_type=Path), help="Go on with the run in this folder.")
+@click.option("--data", "source", help=f"One of: {datasets.source.ALLOWED}.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The artifact to export, exported/NAME/VERSION; must not exist."
+)
+@click.option(
+    "--run-dir", type=click.Path(path_type=Path), help="Folder for checkpoint and journal.  [default: runs/...]"
+)
+@click.option("--resume", type=click.Path(path_type=Path), help="Continue the run in this folder.")
 @click.option(
     "--start-from",
     type=click.Path(path_type=Path),
-    help="Begin a new run with the averaged weights of the run in this folder; no KL warm-up unless asked for.",
+    help="Start a new run from the averaged weights of the run in this folder; it has no KL warm-up unless "
+    "--kl-warmup or --config sets one.",
 )
 @click.option("--epochs", type=int, help="Passes over the training rows.")
-@click.option("--batch-size", type=int, help="Rows a step.")
-@click.option("--lr", type=float, help="Learning rate at the start; it falls to --final-lr along half a cosine.")
+@click.option("--batch-size", type=int, help="Rows per step.")
+@click.option("--lr", type=float, help="Learning rate of the first step; it falls to --final-lr along half a cosine.")
 @click.option("--final-lr", type=float, help="Learning rate of the last step.")
 @click.option(
-    "--bound", type=click.Choice(get_args(Bound)), help="What is maximised; iwae and dreg: importance-weighted."
+    "--bound",
+    type=click.Choice(get_args(Bound)),
+    help="The bound of log p(x) to maximise. iwae and dreg: the importance-weighted one, by two gradients.",
 )
 @click.option("--importance-draws", type=int, help="Draws of z per row and step, for iwae and dreg.")
-@click.option("--bound-fraction", type=float, help="Maximise --bound in this last part of the epochs, the ELBO before.")
-@click.option("--gradient", type=click.Choice(get_args(Gradient)), help="Of the ELBO: all of it, or along z alone.")
-@click.option("--kl-warmup", type=float, help="The part of all steps over which the weight of KL rises from 0.")
-@click.option("--beta", type=float, help="Weight of KL after warm-up.")
-@click.option("--free-bits", type=float, help="Nats of KL per latent that cost nothing.")
 @click.option(
-    "--train-on", type=click.Choice(get_args(TrainOn)), help="all: validation rows too; the last epoch counts."
+    "--bound-fraction", type=float, help="Maximise --bound in this last fraction of the epochs, the ELBO before."
+)
+@click.option("--gradient", type=click.Choice(get_args(Gradient)), help="Gradient of the ELBO: total, or along z only.")
+@click.option("--kl-warmup", type=float, help="Fraction of all steps during which the weight of KL rises from 0.")
+@click.option("--beta", type=float, help="Weight of KL after warm-up.")
+@click.option("--free-bits", type=float, help="KL per latent, in nats, below which training does not reduce it.")
+@click.option(
+    "--train-on",
+    type=click.Choice(get_args(TrainOn)),
+    help="all: train on the validation rows too, and export the last epoch instead of the best.",
 )
 @click.option("--latent-size", type=int, help="Dimensions of z.")
 @click.option("--likelihood", type=click.Choice(["bernoulli", "gaussian"]), help="p(x | z).")
 @click.option(
-    "--sigma", type=float, help="Gaussian: a fixed sigma, of 0..1 or of a column's deviation, instead of a learned one."
+    "--sigma",
+    type=float,
+    help="Gaussian: a fixed sigma instead of a learned one, on the scale 0..1 for images and in standard deviations "
+    "of a column for tables.",
 )
 @click.option("--prior", type=click.Choice([*PRIORS]), help="N(0, I), or a learned RealNVP.")
 @click.option(
-    "--tensorboard", is_flag=True, help="Write every epoch's figures to the run's folder for TensorBoard too."
+    "--tensorboard", is_flag=True, help="Write each epoch's figures for TensorBoard too, in the run's folder."
 )
-@click.option("--seed", type=int, help="Decides the weights, the order of rows and every draw.")
+@click.option("--seed", type=int, help="Decides the initial weights, the order of the rows and every draw.")
 @click.option("--device", type=click.Choice(get_args(hardware.Device)), default="auto")
 @click.option("--precision", type=click.Choice(get_args(hardware.Precision)), default="auto")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads; fewer than cores where others work too.")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads; take fewer than cores on a shared machine.")
 def fit(
     *,
     source: str | None,
@@ -92,9 +106,9 @@ def fit(
 ) -> None:
     """Train a model and, with --out, export it.
 
-    On several processors: torchrun --nproc-per-node N -m training fit ...
+    To train with N processes: torchrun --nproc-per-node N -m training fit ...
     """
-    processes = distributed.among(os.environ)
+    processes = distributed.read_ranks(os.environ)
     if out is not None:
         require_version(out)
         require_free(out)
@@ -116,8 +130,9 @@ def fit(
             processes=processes,
         )
     else:
-        in_use = {} if start_from is None else {"optimisation": {"kl_warmup": 0.0}}  # its latents have their use
-        config = resolve(name=preset, file=file, flags=flags, defaults=in_use)
+        # The earlier run's latents are in use already; warm-up is for latents that are not yet.
+        defaults = {} if start_from is None else {"optimisation": {"kl_warmup": 0.0}}
+        config = resolve(name=preset, file=file, flags=flags, defaults=defaults)
         this = _begin(
             config,
             source=source,
@@ -133,7 +148,7 @@ def fit(
     introduce(this, console)
     with (
         processes.connected(this.hardware.device),
-        listening() as interruption,
+        catch_signals() as interruption,
         Display(console) as display,
         recorder(this.run.path, epochs_done=this.epochs_done, wanted=tensorboard and processes.first) as scalars,
     ):
@@ -142,7 +157,7 @@ def fit(
             display(event)
             scalars(event)
 
-        finished = this.fit(observe=observe, stopping=interruption.asked, clock=time.perf_counter)
+        finished = this.fit(observe=observe, stopping=interruption.requested, clock=time.perf_counter)
     if not processes.first:
         return
     if not finished:
@@ -157,7 +172,7 @@ def fit(
         )
         raise Interrupted(
             f"interrupted at step {this.state.step}; saved. To go on: {again}",
-            signal=interruption.signal or signal.SIGTERM,  # none here: another process was asked
+            signal=interruption.signal or signal.SIGTERM,  # None if only another process got a signal
         )
     if out is not None:
         _export(this, out)
@@ -219,7 +234,7 @@ def _resume(
     saved = checkpoint.read(run.checkpoint)
     require_unchanged(saved.config, flags if preset is None else {**flags, "preset": preset})
     was = saved.provenance["hardware"]
-    as_many = was.get("processes", 1) == processes.count  # a run from before there were several says nothing
+    as_many = was.get("processes", 1) == processes.count  # old checkpoints have no count: they were of one process
     machine = hardware.choose(
         device,
         was["precision"] if precision == "auto" else precision,
@@ -232,7 +247,7 @@ def _resume(
 
 
 def _nested(given: dict[str, Any]) -> dict[str, Any]:
-    """The flags that were given, nested like Config."""
+    """The flags that the user gave, nested like the fields of Config."""
     names = {field.name: field.name for field in fields(Optimisation)} | FLAGS
     flags = {name: value for name, value in given.items() if value is not None and name not in names}
     settings = {names[name]: value for name, value in given.items() if value is not None and name in names}

@@ -1,4 +1,4 @@
-"""What `fit` says of a run before its first step."""
+"""The lines that `fit` prints about a run before its first step."""
 
 from rich.console import Console
 
@@ -10,7 +10,7 @@ from training.run.session import Session
 
 
 def introduce(this: Session, console: Console) -> None:
-    """Print it."""
+    """Print data, model, objective, machine and run of a session, one line each."""
     config, dataset = this.config, this.dataset
     rows = ", ".join(f"{count:,} {name}" for name, count in dataset.counts.items())
     shape = " x ".join(map(str, dataset.item_shape)) if dataset.kind == "image" else f"{dataset.item_shape[0]} columns"
@@ -22,7 +22,7 @@ def introduce(this: Session, console: Console) -> None:
         f"model     {config.preset}: {this.state.model.parameters_count:,} parameters, "
         f"{decode_macs(this.state.average) / 1e6:.2f} million multiply-adds a decode, "
         f"{config.latent_size} latents, prior {prior}, {config.likelihood} likelihood",
-        f"climbs    {_objective(config)}",
+        f"maximises {_objective(config)}",
         f"machine   {this.hardware}",
         f"run       {this.run.path}, from step {this.state.step}, seed {config.seed}{start}",
     ):
@@ -42,5 +42,5 @@ def _objective(config: Config) -> str:
         what = f"{elbo}; in the last {bound_epochs(settings)} epochs {weighted}"
     beta = f", beta {settings.beta:g}" if settings.beta != 1 else ""
     free = f", {settings.free_bits:g} nats free per latent" if settings.free_bits else ""
-    rows = "; validation rows are trained on too and choose nothing" if config.train_on == "all" else ""
+    rows = "; trains on the validation rows too, and exports the last epoch" if config.train_on == "all" else ""
     return what + beta + free + rows

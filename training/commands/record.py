@@ -1,4 +1,4 @@
-"""`python -m training record`."""
+"""`python -m training record`: copy an artifact and add measurements to its manifest and model card."""
 
 import shutil
 from dataclasses import replace
@@ -23,20 +23,21 @@ from training.run import warm_start
     "evaluations",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="A file that `evaluate --json` printed of this model. Repeatable.",
+    help="Output of `evaluate --json` for this model. Repeatable.",
 )
 @click.option(
     "--twin",
     "twins",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="The same of a model trained with another --seed, or of a run like the one this began with. Repeatable.",
+    help="Output of `evaluate --json` for the same training with another --seed, of this run or of the run it started "
+    "from. Repeatable.",
 )
-@click.option("--samples", type=click.Path(path_type=Path), help="A file that `samples --json` printed of this model.")
+@click.option("--samples", type=click.Path(path_type=Path), help="Output of `samples --json` for this model.")
 def record(
     *, artifact: Path, out: Path, evaluations: tuple[Path, ...], twins: tuple[Path, ...], samples: Path | None
 ) -> None:
-    """Copy an ARTIFACT, with what was measured of it in manifest and card: the same graphs, digest and answers."""
+    """Copy an ARTIFACT and add measurements to its manifest and card. Graphs, digest and answers stay the same."""
     require_version(out)
     manifest = exported_model.read_artifact(artifact).manifest
     measured = Measurements(

@@ -1,4 +1,4 @@
-"""`python -m training report`."""
+"""`python -m training report`: write an HTML page about a run."""
 
 import os
 from pathlib import Path
@@ -15,20 +15,22 @@ from training.run.folder import RunFolder
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--data", "source", help="Where the data are now, if they moved.")
+@click.option("--data", "source", help="Where the data are now, if they were moved.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="The page; an old one is replaced.  [default: RUN/report.html]"
+    "--out", type=click.Path(path_type=Path), help="The page; replaced if it exists.  [default: RUN/report.html]"
 )
-@click.option("--baselines", "with_baselines", is_flag=True, help="Simpler models beside it: minutes for MNIST.")
+@click.option(
+    "--baselines", "with_baselines", is_flag=True, help="Measure simpler models too; takes minutes for MNIST."
+)
 def report(*, run: Path, source: str | None, out: Path | None, with_baselines: bool) -> None:
-    """Write one HTML page about a run, finished or not: curves, samples, latents, configuration."""
+    """Write an HTML page about a run, finished or not: curves, samples, latents, configuration."""
     file = out or run / "report.html"
-    if file.suffix != ".html":  # what is there is replaced: a page, never a checkpoint
-        raise TrainingError(f"--out {file}: a page's name ends in .html")
+    if file.suffix != ".html":  # the file is replaced: it must not be a checkpoint
+        raise TrainingError(f"--out {file}: the name must end in .html")
     saved = checkpoint.read(RunFolder(run).checkpoint)
     epochs = journal.read(RunFolder(run), until=saved.state["step"])
     dataset = datasets.load(saved.source if source is None else source, environment=os.environ)
     findings = gather(run.resolve().name, saved, epochs, dataset, with_baselines=with_baselines)
-    # A folder may have any bytes for a name, and its name is on the page.
+    # The page shows the folder's name, which may hold bytes that are not UTF-8.
     atomic.replace(file, page.text(findings).encode("utf-8", errors="replace"))
     click.echo(f"report: {file}")

@@ -1,4 +1,4 @@
-"""`python -m training samples`."""
+"""`python -m training samples`: judge an artifact's samples by a classifier and print the figures."""
 
 import json
 import os
@@ -19,13 +19,17 @@ from training.evaluation.sample_quality import TARGET, Quality, SampleQuality, s
 @click.argument("artifact", type=click.Path(path_type=Path))
 @click.option("--data", "source", required=True, help=f"One of: {datasets.source.ALLOWED}.")
 @click.option(
-    "--classifier", "file", type=click.Path(path_type=Path), required=True, help="Written by `training classifier`."
+    "--classifier",
+    "file",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The classifier, as `training classifier` wrote it.",
 )
-@click.option("--split", type=click.Choice(get_args(SplitName)), default="test", help="The real rows.")
-@click.option("--count", type=click.IntRange(2), default=10_000, help="Samples.")
+@click.option("--split", type=click.Choice(get_args(SplitName)), default="test", help="The real rows to compare with.")
+@click.option("--count", type=click.IntRange(2), default=10_000, help="Number of samples.")
 @click.option("--seed", type=int, default=0, help="Decides the noise.")
-@click.option("--threads", type=click.IntRange(1), help="Inside onnxruntime.  [default: one a core]")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of onnxruntime.  [default: one per core]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def samples(
     *,
     artifact: Path,
@@ -37,7 +41,7 @@ def samples(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Judge samples of an ARTIFACT by a classifier, with its learned prior and with N(0, I) in its place."""
+    """Judge samples of an ARTIFACT by a classifier: from its learned prior, and from N(0, I) in its place."""
     model = exported_model.load(artifact, threads=threads)
     trained = classifiers.read(file)
     dataset = datasets.load(source, environment=os.environ)

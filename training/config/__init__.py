@@ -1,1 +1,1 @@
-"""What decides a run: frozen values, named presets, and how flags and files make one of them."""
+"""The configuration of a run: its dataclasses, the presets, and how files and flags override them."""

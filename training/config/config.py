@@ -1,4 +1,4 @@
-"""What decides a run, as frozen values; `presets` holds named ones and a checkpoint keeps the one it was made with."""
+"""Config, the settings of one training run, as frozen dataclasses that check their values."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,23 +10,26 @@ from training.errors import TrainingError
 Activation = Literal["silu", "relu"]
 Upsampling = Literal["transposed", "subpixel"]
 Gradient = Literal["total", "path"]
-Bound = Literal["elbo", "iwae", "dreg"]  # dreg is the bound of iwae with another gradient
+Bound = Literal["elbo", "iwae", "dreg"]  # dreg maximises the same bound as iwae, by another gradient
 TrainOn = Literal["train", "all"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvArchitecture:
-    """Convolutions that halve the image once per width, and a decoder that doubles it again; images of any size."""
+    """A convolutional encoder that halves the image once per width, and a decoder that doubles it as often.
+
+    It takes images of any size.
+    """
 
     kind: Literal["conv"] = "conv"
     widths: tuple[int, ...] = (32, 64)  # channels after each halving
-    residual_blocks: tuple[int, ...] = (0, 0)  # at each of these resolutions
-    decoder_widths: tuple[int, ...] = ()  # likewise, listed in the encoder's order; empty: the encoder's
-    decoder_blocks: tuple[int, ...] = ()  # likewise; empty: the encoder's
+    residual_blocks: tuple[int, ...] = (0, 0)  # how many after each halving
+    decoder_widths: tuple[int, ...] = ()  # the decoder's, in the encoder's order; empty: as the encoder
+    decoder_blocks: tuple[int, ...] = ()  # the decoder's residual blocks, in the encoder's order; empty: as the encoder
     block_convolutions: int = 2  # in one residual block
     hidden: int = 256  # width of the dense layer between image and latent
     upsampling: Upsampling = "transposed"  # transposed convolutions, or convolutions laid out as pixels
-    last_kernel: int = 4  # of the transposed convolution that makes the pixels; 4 or 6
+    last_kernel: int = 4  # kernel size of the transposed convolution that outputs the pixels; 4 or 6
     activation: Activation = "silu"  # between all layers
 
     def __post_init__(self) -> None:
@@ -50,7 +53,7 @@ class ConvArchitecture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MlpArchitecture:
-    """Dense layers only; the decoder takes the widths in reverse."""
+    """Dense layers only; the decoder has the encoder's widths in reverse."""
 
     kind: Literal["mlp"] = "mlp"
     hidden: tuple[int, ...] = (256, 128)  # widths of the encoder's layers
@@ -79,7 +82,7 @@ Architecture = ConvArchitecture | MlpArchitecture | TutorialArchitecture
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowPrior:
-    """A RealNVP prior on z, trained with the rest (flow.py)."""
+    """A RealNVP prior p(z), trained together with encoder and decoder (model/flow.py)."""
 
     couplings: int = 6  # each scales and shifts one half of the vector by functions of the other
     hidden: int = 256  # width of those functions' layers
@@ -91,7 +94,7 @@ class FlowPrior:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimisation:
-    """AdamW with cosine decay, KL warm-up, gradient clipping and an average of the weights."""
+    """How a run trains: AdamW with cosine decay, KL warm-up, gradient clipping and an average of the weights."""
 
     epochs: int = 40  # passes over the training rows
     batch_size: int = 128  # rows a step; with several processes, of all together
@@ -101,7 +104,7 @@ class Optimisation:
     weight_decay: float = 1e-4  # of the layers' weights; not of biases, the decoder's offset per pixel, and sigma
     beta: float = 1.0  # weight of KL after warm-up (Higgins et al. 2017); every reported figure has weight 1
     kl_warmup: float = 0.1  # part of all steps over which the weight of KL rises evenly from 0; --start-from: 0
-    free_bits: float = 0.0  # nats of KL per latent, averaged over a minibatch, that cost nothing
+    free_bits: float = 0.0  # nats of KL per latent, averaged over a minibatch, below which it is not reduced
     bound: Bound = "elbo"  # of log p(x), to be maximised; iwae: importance-weighted; dreg: its gradient with less noise
     importance_draws: int = 1  # draws of z per row and step, for iwae and dreg; a step costs about as many decodes
     bound_fraction: float = 1.0  # last part of the epochs, which maximises `bound`; those before maximise the ELBO
@@ -127,7 +130,7 @@ class Optimisation:
         require(1 <= self.importance_draws <= 1000, f"importance_draws is {self.importance_draws}; allowed: 1 to 1000")
         require(
             self.bound != "elbo" or self.importance_draws == 1,
-            f"importance_draws is {self.importance_draws}, which bound elbo has no use for; give 1, or iwae or dreg",
+            f"importance_draws is {self.importance_draws}; bound elbo takes 1: give 1, or bound iwae or dreg",
         )
         require(0 < self.bound_fraction <= 1, f"bound_fraction is {self.bound_fraction}; allowed: above 0, up to 1")
         require(
@@ -144,7 +147,7 @@ class Optimisation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """One run, but for its data and its machine."""
+    """All settings of one run except its data and its machine."""
 
     preset: str
     architecture: Architecture
@@ -172,18 +175,21 @@ class Config:
         )
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain lists, numbers and texts, as JSON and TOML hold them."""
+        """The same settings as plain dicts, lists, numbers and strings, which JSON and TOML can hold."""
         return {name: _plain(value) for name, value in asdict(self).items()}
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> "Config":
-        """The inverse of to_mapping. Raises TrainingError naming what is unknown, missing or of the wrong type."""
+        """The inverse of to_mapping.
+
+        Raises TrainingError, which names the key, if one is unknown, missing, of the wrong type or not allowed.
+        """
         return from_mapping(cls, facts)
 
 
-def require(truth: bool, problem: str) -> None:
-    """Raise TrainingError unless it is true."""
-    if not truth:
+def require(condition: bool, problem: str) -> None:
+    """Raise TrainingError(problem) unless `condition` is true."""
+    if not condition:
         raise TrainingError(problem)
 
 

@@ -1,6 +1,6 @@
-"""Frozen dataclasses out of plain mappings (TOML, JSON, checkpoints), with errors that name the key.
+"""A strict decoder from plain mappings (TOML, JSON, checkpoints) to frozen dataclasses; its errors name the key.
 
-The one strict decoder of training: of settings, checkpoints and journals.
+Settings, checkpoints and journals are read by it.
 """
 
 import math
@@ -17,7 +17,7 @@ T = TypeVar("T")
 def from_mapping(cls: type[T], facts: Mapping[str, Any], *, where: str = "") -> T:
     """Build `cls` from a mapping of its fields; nested mappings become nested dataclasses.
 
-    A union of dataclasses is told apart by the literal field `kind`.
+    In a union of dataclasses the literal field `kind` decides which one is built.
     Raises TrainingError for an unknown or missing key and for a value of the wrong type.
     """
     hints = get_type_hints(cls)
@@ -68,7 +68,7 @@ def _union(members: tuple[Any, ...], value: Any, where: str) -> Any:
 def _finite(value: float) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # a whole number beyond every float
+    except OverflowError:  # an integer larger than every float
         return False
 
 

@@ -1,4 +1,4 @@
-"""Named configurations. A preset is only a value: a TOML file or a flag may change any part of it."""
+"""The presets: named configurations, of which a TOML file or a flag may change any part."""
 
 from training.config.config import (
     Config,
@@ -65,7 +65,7 @@ PRESETS = {
 
 
 def preset(name: str) -> Config:
-    """Raises TrainingError for a name that is none."""
+    """The preset called `name`. Raises TrainingError if there is none."""
     if name not in PRESETS:
         raise TrainingError(f"unknown preset {name!r}; allowed: {', '.join(PRESETS)}")
     return PRESETS[name]

@@ -1,4 +1,4 @@
-"""From preset, TOML file and flags to one Config; what comes later overrides what came before."""
+"""How preset, TOML file and flags become one Config: flags override the file, the file overrides the preset."""
 
 import tomllib
 from collections.abc import Mapping
@@ -10,14 +10,15 @@ from training.config.presets import preset
 from training.errors import TrainingError
 
 Facts = Mapping[str, Any]
-PRIORS: Mapping[str, Facts | None] = {"normal": None, "flow": {}}  # no prior of its own; one as the preset has it
+# The words for `prior`: N(0, I), or a flow with the preset's settings.
+PRIORS: Mapping[str, Facts | None] = {"normal": None, "flow": {}}
 
 
 def resolve(*, name: str | None, file: Path | None, flags: Facts, defaults: Facts | None = None) -> Config:
-    """The configuration of a new run. `flags` is nested like Config and holds only what was given.
+    """The configuration of a new run. `flags` is nested like Config and holds only the flags that were given.
 
-    `defaults` change the preset; file and flags win over them. Raises TrainingError naming the setting that is unknown
-    or out of bounds.
+    `defaults` override the preset, and are overridden by file and flags. Raises TrainingError, which names the setting,
+    if one is unknown or not allowed, and OSError if `file` cannot be read.
     """
     written = {} if file is None else _tables(_read(file))
     chosen = name or written.get("preset", "default")
@@ -30,7 +31,7 @@ def resolve(*, name: str | None, file: Path | None, flags: Facts, defaults: Fact
 
 
 def require_unchanged(config: Config, flags: Facts) -> None:
-    """Raises TrainingError if `flags` ask for something else than `config`, naming the first difference."""
+    """Raise TrainingError if `flags` differ from `config`; it names the first setting that differs."""
     wanted = Config.of(merge(config.to_mapping(), _tables(flags))).to_mapping()
     for name, (was, asked) in differences(config.to_mapping(), wanted).items():
         raise TrainingError(
@@ -39,7 +40,7 @@ def require_unchanged(config: Config, flags: Facts) -> None:
 
 
 def merge(base: Facts, changes: Facts) -> dict[str, Any]:
-    """`base` with `changes`, table by table; a table of another kind replaces the old one whole."""
+    """`base` with `changes`, merged table by table; a table of another `kind` replaces the old one entirely."""
     result = dict(base)
     for name, value in changes.items():
         old = result.get(name)
@@ -52,7 +53,7 @@ def merge(base: Facts, changes: Facts) -> dict[str, Any]:
 
 
 def differences(old: Facts, new: Facts, where: str = "") -> dict[str, tuple[Any, Any]]:
-    """What differs between two configurations as plain mappings: dotted names, with the values of both."""
+    """The settings that differ between two plain mappings: dotted name -> (old value, new value)."""
     found: dict[str, tuple[Any, Any]] = {}
     for name in {**old, **new}:
         was, asked = old.get(name), new.get(name)
@@ -64,7 +65,7 @@ def differences(old: Facts, new: Facts, where: str = "") -> dict[str, tuple[Any,
 
 
 def _tables(facts: Facts) -> Facts:
-    """`facts` with the words for a prior as what they stand for. Raises TrainingError where a table is none."""
+    """`facts` with a word for the prior replaced by its table. Raises TrainingError if a table is not a mapping."""
     read = dict(facts)
     if isinstance(read.get("prior"), str) and read["prior"] in PRIORS:
         read["prior"] = PRIORS[read["prior"]]

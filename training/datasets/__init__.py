@@ -1,4 +1,4 @@
-"""Where training rows come from: `load(source)` reads any of the sources into one in-memory Dataset."""
+"""Data sets for training: `load(source)` reads files, folders and bundled data into one Dataset."""
 
 from training.datasets.dataset import Dataset, Split
 from training.datasets.source import load

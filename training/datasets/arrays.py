@@ -1,4 +1,4 @@
-"""Images, and tables, in .npy and .npz files."""
+"""The reader of .npy and .npz files: images or tables."""
 
 import warnings
 from pathlib import Path
@@ -12,7 +12,7 @@ from training.datasets import tables
 from training.datasets.dataset import Source, Split
 from training.errors import TrainingError
 
-# The names under which an archive may hold its splits.
+# The names that an archive may give to the rows of its splits, and to their labels.
 NAMES = {
     "train": ("train", "x_train", "train_images", "x", "images", "arr_0"),
     "validation": ("validation", "x_validation", "valid", "x_valid", "val", "x_val"),
@@ -26,19 +26,20 @@ LABELS = {
 
 
 def read(file: Path) -> Source:
-    """A .npy file of images or rows, or an .npz archive with `train` and perhaps `validation` and `test`.
+    """Read a .npy file, or a .npz archive with an array `train` and optionally `validation` and `test`.
 
-    A table is [N, D], numbers that are no bytes. Images are [N, H, W], [N, H, W, C] or [N, C, H, W] with 1 or 3
-    channels: bytes, booleans, or floats in 0..1, which are rounded to 256 levels. Raises TrainingError.
+    A table is [N, D] of numbers other than bytes. Images are [N, H, W], [N, H, W, C] or [N, C, H, W] with 1 or 3
+    channels: bytes, booleans, or floats in 0..1, which are rounded to 256 levels. Raises TrainingError, OSError or
+    MemoryError.
     """
     try:
         with file.open("rb") as stream:
             content = np.load(stream, allow_pickle=False)
-            # An archive reads its members when they are asked for: all of them, while the file is open.
+            # numpy reads an archive's members lazily: read all of them while the file is open.
             arrays = {"train": content} if isinstance(content, np.ndarray) else dict(content)
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # a broken archive raises zipfile's, numpy's and zlib's own types
+    except Exception as error:  # for a broken archive zipfile, numpy and zlib raise errors of many types
         raise TrainingError(f"{file}: numpy cannot read it: {str(error).splitlines()[0]}") from None
     splits = {name: _split(file, arrays, name) for name in ("train", "validation", "test")}
     train = splits["train"]
@@ -47,9 +48,11 @@ def read(file: Path) -> Source:
     return Source(file.stem, train, splits["validation"], splits["test"])
 
 
-def mapped(file: Path) -> Source:
-    """A .npy file of bytes, [N, H, W], [N, H, W, C] or [N, C, H, W], that stays on the disk: rows are read when they
-    are looked at, and whoever trains on them together shares what the system keeps of them. Raises TrainingError.
+def map_images(file: Path) -> Source:
+    """Map a .npy file of bytes, [N, H, W], [N, H, W, C] or [N, C, H, W], into memory without reading it.
+
+    The operating system reads rows when they are used, and shares them between the processes of a run. Raises
+    TrainingError or OSError.
     """
     try:
         array = np.load(file, mmap_mode="r")
@@ -61,13 +64,13 @@ def mapped(file: Path) -> Source:
             "memory must hold bytes, 0..255"
         )
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # nobody writes into a data set
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # a data set is never written to
         rows = torch.from_numpy(_with_channels_first(array, str(file)))
     return Source(file.stem, Split(rows), mapped=True)
 
 
 def images(array: NDArray[np.generic], where: str) -> Tensor:
-    """Any accepted array as uint8 [N, C, H, W]. Raises TrainingError."""
+    """An array of images in any accepted layout and type, as uint8 [N, C, H, W]. Raises TrainingError."""
     if array.size == 0:
         raise TrainingError(f"{where}: is empty, shape {array.shape}")
     if array.dtype == np.bool_:
@@ -82,7 +85,7 @@ def images(array: NDArray[np.generic], where: str) -> Tensor:
 
 
 def _with_channels_first(array: NDArray[np.generic], where: str) -> NDArray[np.generic]:
-    """A view [N, C, H, W]."""
+    """The array as a view [N, C, H, W], without a copy. Raises TrainingError."""
     if array.ndim == 3:
         array = array[:, None]
     elif array.ndim == 4 and array.shape[1] not in (1, 3) and array.shape[3] in (1, 3):
@@ -96,6 +99,7 @@ def _with_channels_first(array: NDArray[np.generic], where: str) -> NDArray[np.g
 
 
 def _bytes_of(array: NDArray[np.generic], where: str) -> NDArray[np.generic]:
+    """Floats 0..1 as bytes 0..255, rounded. Raises TrainingError."""
     if not np.isfinite(array).all():
         raise TrainingError(f"{where}: holds NaN or infinite values; clean them first")
     lowest, highest = float(array.min()), float(array.max())

@@ -1,6 +1,6 @@
-"""A data set in memory, images or the rows of a table, split into training, validation and perhaps test rows.
+"""Dataset: images or the rows of a table, checked and split into training, validation and perhaps test rows.
 
-Images may also be a view of a file larger than memory: what looks at all of them does so piece by piece.
+Images may be a view of a file larger than memory, so code that goes through all rows takes them piece by piece.
 """
 
 import hashlib
@@ -17,19 +17,19 @@ from training.errors import TrainingError
 from training.randomness import generator
 
 SplitName = Literal["train", "validation", "test"]
-FEWEST_ROWS = 20  # a tenth is held out, and a covariance needs two of those
-FEWEST_MEASURED = 2  # of a split that is not trained on: one row has no standard error
-MOST_MAPPED_HELD_OUT = 10_000  # a tenth of a huge file would take as long as the training
-PIECE = 1 << 26  # bytes looked at at once
-FEWEST_STEPS = 16  # of float32, that a column must vary by
+FEWEST_ROWS = 20  # of training rows: a tenth of them is held out, and a covariance needs two rows
+FEWEST_MEASURED = 2  # of validation and of test rows: one row has no standard error
+MOST_MAPPED_HELD_OUT = 10_000  # validating on a tenth of a huge file would take as long as training on it
+PIECE = 1 << 26  # values in one piece of the rows
+FEWEST_STEPS = 16  # a column's standard deviation must be this many float32 steps of its largest value
 ONES = "black and white (0 and 1)"
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Rows and, where the source has them, their classes."""
+    """The rows of one split and, if the source has labels, their classes."""
 
-    rows: Tensor  # images: uint8 [N, C, H, W], 0..255 stands for 0..1; a table: float32 [N, D] in the units it came in
+    rows: Tensor  # images: uint8 [N, C, H, W], 0..255 for 0..1; a table: float32 [N, D] in its own units
     labels: Tensor | None = None  # int64 [N]
 
     def __len__(self) -> int:
@@ -38,30 +38,30 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a reader found. Missing validation rows are taken from the training rows by `assemble`."""
+    """The splits that a reader read. If there are no validation rows, `assemble` takes some of the training rows."""
 
     name: str
     train: Split
     validation: Split | None = None
     test: Split | None = None
-    # Hold out the last rows instead of a random tenth: the custom of MNIST and its relatives (50,000 / 10,000).
+    # Hold out the last sixth instead of a random tenth, as is customary for MNIST and its relatives (50,000 / 10,000).
     hold_out_last: bool = False
-    # The training rows are a view of a file too large for memory: they cannot be copied, nor taken in another order.
+    # The training rows are a view of a file too large for memory: they must not be copied or reordered.
     mapped: bool = False
-    columns: tuple[str, ...] | None = None  # the names of a table's, where it has a header
+    columns: tuple[str, ...] | None = None  # the column names of a table that has a header
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Checked: every split has items of one shape, none is empty."""
+    """A checked data set: no split is empty, and all items have one shape."""
 
     name: str
     train: Split
     validation: Split
     test: Split | None
-    protocol: str  # in words: where the validation rows come from
+    protocol: str  # where the validation rows come from, in words
     sha256: str  # of all rows of all splits
-    columns: tuple[str, ...] | None = None  # the names of a table's, where it has a header
+    columns: tuple[str, ...] | None = None  # the column names of a table that has a header
 
     @property
     def kind(self) -> ItemKind:
@@ -78,12 +78,12 @@ class Dataset:
 
     @property
     def static(self) -> bool:
-        """Whether every pixel of every split is black or white: binarised once and for all."""
+        """Whether every pixel of every split is black or white, so that binarising changes nothing."""
         splits = [split for split in (self.train, self.validation, self.test) if split is not None]
         return self.kind == "image" and all(_black_and(split.rows, white=255) for split in splits)
 
     def mean_item(self) -> Tensor:
-        """The mean training item; float32, [C, H, W] in 0..1 or a table's [D]."""
+        """The mean training item, float32: [C, H, W] in 0..1, or [D] in a table's units."""
         mean = _mean(self.train.rows)
         return (mean.div(255) if self.kind == "image" else mean).float()
 
@@ -92,18 +92,20 @@ class Dataset:
         return _deviation(self.train.rows).float() if self.kind == "table" else None
 
     def rows(self, which: TrainOn) -> Tensor:
-        """The rows to train on: the training rows, or `all`, the validation rows after them.
+        """The rows to train on: the training rows and, for `all`, the validation rows after them.
 
-        Of a file that is mapped they are a view in either case: its last rows are the validation rows.
+        For a mapped file the result is a view in both cases, because its last rows are the validation rows.
         """
         return self.train.rows if which == "train" else _joined(self.train.rows, self.validation.rows)
 
     def held_out(self, trained_on: TrainOn) -> SplitName:
-        """The split that measures a run: the validation rows, or the test rows if there are any and those are used."""
+        """The split by which a model is measured: test if the validation rows were trained on and there are test rows,
+        else validation.
+        """
         return "test" if trained_on == "all" and self.test is not None else "validation"
 
     def split(self, name: SplitName) -> Split:
-        """Raises TrainingError if the source has no such split."""
+        """The split called `name`. Raises TrainingError if there is none."""
         if name == "test":
             if self.test is None:
                 raise TrainingError(f"{self.name} has no test rows; use --split validation")
@@ -112,7 +114,7 @@ class Dataset:
 
 
 def assemble(source: Source) -> Dataset:
-    """Check what was read and hold out validation rows. Raises TrainingError."""
+    """Check a source and hold out validation rows if it has none. Raises TrainingError."""
     splits = _own_splits(source)
     shape = tuple(source.train.rows.shape[1:])
     for name, split in splits.items():
@@ -147,7 +149,7 @@ def assemble(source: Source) -> Dataset:
 
 
 def kind_of(item_shape: tuple[int, ...]) -> ItemKind:
-    """[C, H, W] are images, [D] the rows of a table."""
+    """The kind of items of a shape: image for [C, H, W], table for [D]."""
     return "image" if len(item_shape) == 3 else "table"
 
 
@@ -161,17 +163,17 @@ def _own_splits(source: Source) -> dict[SplitName, Split]:
 
 
 def _levels_of_all(name: str, splits: Mapping[SplitName, Split]) -> str:
-    """How the pixels of a source's own splits are written, in words: all alike, or TrainingError."""
+    """How the pixels of all splits are written, in words. Raises TrainingError if two splits differ."""
     found = {split: _levels(rows.rows) for split, rows in splits.items()}
     known = {split: levels for split, levels in found.items() if levels is not None}
     if len(set(known.values())) > 1:
         listed = ", ".join(f"{split} is {levels}" for split, levels in known.items())
         raise TrainingError(f"{name}: {listed}; write the pixels of all splits alike")
-    return known["train"]  # which holds more than one value: not all are black
+    return known["train"]  # the caller has checked that not all training pixels are black
 
 
 def _levels(rows: Tensor) -> str | None:
-    """None if all pixels are black: that is written alike everywhere."""
+    """How the pixels of one split are written, in words; None if all are black, which fits any way of writing."""
     if _black_and(rows, white=255):
         return None if _black_and(rows, white=1) else "black and white (0 and 255)"
     return ONES if _black_and(rows, white=1) else "grey (0..255)"
@@ -230,7 +232,7 @@ def _rows(split: Split, index: Tensor | slice) -> Split:
 
 
 def _joined(first: Tensor, second: Tensor) -> Tensor:
-    """The rows of both, copied only if they are no neighbours in one memory or file."""
+    """The rows of both; a view if `second` follows `first` in one storage or file, else a copy."""
     end = first.storage_offset() + len(first) * first.stride(0)
     one_storage = first.untyped_storage().data_ptr() == second.untyped_storage().data_ptr()
     if one_storage and first.stride() == second.stride() and second.storage_offset() == end:
@@ -239,6 +241,7 @@ def _joined(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _stretched(split: Split) -> Split:
+    """Pixels 0 and 1 as 0 and 255."""
     return Split(split.rows * 255, split.labels)
 
 
@@ -253,7 +256,7 @@ def _digest(*splits: Split | None) -> str:
 
 
 def _range(rows: Tensor) -> tuple[int, int]:
-    """The lowest and the highest value; of a range wider than 1, what the first pieces show of it."""
+    """The lowest and the highest value. The search stops once they differ by more than 1."""
     lowest, highest = 255, 0
     for piece in _pieces(rows):
         lowest, highest = min(lowest, int(piece.min())), max(highest, int(piece.max()))
@@ -268,5 +271,5 @@ def _black_and(rows: Tensor, *, white: int) -> bool:
 
 
 def _pieces(rows: Tensor) -> Iterator[Tensor]:
-    """All rows, in their order, a manageable number at a time."""
+    """All rows in order, in pieces of at most PIECE values."""
     return iter(torch.split(rows, max(1, PIECE // rows[0].numel())))

@@ -1,4 +1,4 @@
-"""scikit-learn's bundled digits: 1,797 of 8x8 pixels, there without a network."""
+"""The reader of scikit-learn's bundled digits: 1,797 images of 8x8 pixels, available without a network."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ HELD_OUT = 180  # validation rows, and as many test rows
 
 
 def read() -> Source:
-    """Values 0..16 become bytes 0..255. Validation and test rows are drawn once, the same for every run."""
+    """The digits, with values 0..16 scaled to bytes 0..255. The splits are random and the same for every run."""
     bundle = load_digits()
     rows = torch.from_numpy(np.rint(bundle.images * (255 / 16)).astype(np.uint8)).unsqueeze(1)  # [N, 1, 8, 8]
     labels = torch.from_numpy(bundle.target.astype(np.int64))

@@ -1,4 +1,4 @@
-"""IDX files, MNIST's own format, gzip'd or plain: a folder of them, with the names everybody uses."""
+"""The reader of IDX files, MNIST's format, gzipped or plain, in a folder under their usual names."""
 
 import gzip
 import math
@@ -26,7 +26,7 @@ def is_folder(path: Path) -> bool:
 
 
 def read_folder(path: Path) -> Source:
-    """Training images and, where present, validation and test images and labels. Raises TrainingError."""
+    """Read the training images and, if present, the validation and test images and all labels. Raises TrainingError."""
     files: dict[tuple[str, str], Path] = {}
     for entry in sorted(path.iterdir()):
         if match := NAME.fullmatch(entry.name):
@@ -41,7 +41,7 @@ def read_folder(path: Path) -> Source:
 
 
 def read_array(file: Path) -> Tensor:
-    """One IDX file of bytes, as uint8. Raises TrainingError."""
+    """Read one IDX file of bytes as a uint8 tensor. Raises TrainingError or OSError."""
     try:
         content = file.read_bytes()
         content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content

@@ -1,4 +1,4 @@
-"""MNIST: a local copy where there is one, else downloaded, and verified either way."""
+"""The reader of MNIST: it finds a local copy or downloads one, and verifies the checksums of both."""
 
 import hashlib
 import secrets
@@ -27,9 +27,9 @@ TIMEOUT = 30.0  # seconds without an answer
 
 
 def read(environment: Mapping[str, str], *, mirrors: tuple[str, ...] = MIRRORS) -> Source:
-    """$VAESERVE_DATA/mnist, ../shared/data/mnist or the cache, whichever is complete; else a download into the cache.
+    """Read the first complete copy of $VAESERVE_DATA/mnist, ../shared/data/mnist and the cache, or download one.
 
-    Raises TrainingError if a file is not what it should be, or cannot be had.
+    A download goes into the cache. Raises TrainingError if a file has another checksum or cannot be downloaded.
     """
     cache = _cache(environment)
     places = [Path("../shared/data/mnist"), cache]
@@ -79,7 +79,7 @@ def _download(file: Path, mirrors: tuple[str, ...]) -> None:
 
 
 def _write_whole(file: Path, content: bytes) -> None:
-    # Several processes, or containers that share a cache, may miss it at once.
+    # Several processes, or containers that share a cache, may download the same file at once.
     atomic.replace(file, content, writer=f".{secrets.token_hex(4)}")
 
 

@@ -1,4 +1,4 @@
-"""A folder of PNG and JPEG files."""
+"""The reader of folders of PNG and JPEG files."""
 
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from training.errors import TrainingError
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 SPLITS = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
 GREY_MODES = {"1", "L", "LA"}
-WORDS = {"I", "I;16", "I;16B", "I;16L", "I;16N"}  # grey too, 0..65535: how Pillow opens a 16-bit PNG
+WIDE_GREY_MODES = {"I", "I;16", "I;16B", "I;16L", "I;16N"}  # Pillow's modes for 16-bit PNGs: grey 0..65535
 
 
 def read_folder(path: Path) -> Source:
-    """Every picture below `path`, in the order of its file names.
+    """Read every picture below `path`, in the order of the file names.
 
-    Folders named train, validation (or valid, val) and test directly below are the splits. All pictures must have one
-    size; if any is in colour, all are read in colour; transparency is laid on black; 16-bit grey is rounded to 256
+    Folders train, validation (or valid, val) and test in `path` are the splits. All pictures must have one size. If one
+    is in colour, all are read in colour. Transparent pixels are blended with black, and 16-bit grey is rounded to 256
     levels. Raises TrainingError.
     """
     folders = {
@@ -46,7 +46,7 @@ def _pictures(folder: Path) -> list[Path]:
 
 def _is_grey(file: Path) -> bool:
     with _opened(file) as picture:
-        return picture.mode in GREY_MODES | WORDS
+        return picture.mode in GREY_MODES | WIDE_GREY_MODES
 
 
 def _split(files: list[Path], mode: str) -> Split:
@@ -68,21 +68,21 @@ def _split(files: list[Path], mode: str) -> Split:
 def _pixels(file: Path, mode: str) -> NDArray[np.uint8]:
     with _opened(file) as picture:
         if picture.mode == "F":
-            raise TrainingError(f"{file}: holds floats, whose black and white are unknown; save it with 8 or 16 bits")
+            raise TrainingError(f"{file}: holds floats without a known range; save it with 8 or 16 bits per channel")
         try:
             upright = ImageOps.exif_transpose(picture)
             if "A" in upright.getbands():
                 upright = Image.alpha_composite(Image.new("RGBA", upright.size, "black"), upright.convert("RGBA"))
-            if upright.mode in WORDS:
+            if upright.mode in WIDE_GREY_MODES:
                 upright = _bytes_of(upright, file)
             array = np.array(upright.convert(mode))
-        except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises for damaged files
+        except (OSError, ValueError, SyntaxError) as error:  # Pillow raises any of these for a damaged file
             raise TrainingError(f"{file}: is damaged: {error}; remove or replace it") from None
     return array[None] if mode == "L" else np.ascontiguousarray(array.transpose(2, 0, 1))
 
 
 def _bytes_of(picture: Image.Image, file: Path) -> Image.Image:
-    """0..65535 as 0..255: Pillow itself would cut off at 255."""
+    """Grey 0..65535 scaled to 0..255. Pillow's own conversion would clip at 255. Raises TrainingError."""
     words = np.array(picture)
     if words.min() < 0 or words.max() > 65535:
         raise TrainingError(f"{file}: holds values from {words.min()} to {words.max()}; allowed: 8 or 16 bits")

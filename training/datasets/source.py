@@ -1,4 +1,4 @@
-"""Which reader reads a source: a keyword, a file or a folder."""
+"""`load`: reads the source that `--data` names, a keyword, a file or a folder, by the reader it needs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,13 +9,13 @@ from training.datasets.dataset import Dataset, Source, assemble
 from training.errors import TrainingError
 
 ALLOWED = "digits, mnist, a folder of IDX files, pictures or tables, or a .npy, .npz, .csv, .tsv or .parquet file"
-MAPPED_FROM = 1 / 4  # of the memory: a larger .npy file stays on the disk and is read row by row
+MAPPED_FROM = 1 / 4  # of the memory: a .npy file of this size or more stays on the disk
 
 
 def load(source: str, *, environment: Mapping[str, str], map_from: int | None = None) -> Dataset:
     """Read `source` into memory, or map it if it is a .npy file of `map_from` bytes or more (None: MAPPED_FROM).
 
-    Raises TrainingError, one line, for what cannot be read or trained on.
+    Raises TrainingError if the source cannot be read or trained on.
     """
     if map_from is None:
         map_from = int(memory.total() * MAPPED_FROM)
@@ -30,7 +30,7 @@ def _read(source: str, environment: Mapping[str, str], map_from: int) -> Source:
         return digits.read()
     if source == "mnist":
         return mnist.read(environment)
-    if not source:  # to pathlib it is the current directory
+    if not source:  # Path("") would be the current directory
         raise TrainingError(f"--data is empty; allowed: {ALLOWED}")
     path = Path(source)
     if path.is_dir():
@@ -48,7 +48,7 @@ def _read_folder(path: Path) -> Source:
 
 def _read_file(path: Path, map_from: int) -> Source:
     if path.suffix == ".npy" and path.stat().st_size >= map_from:
-        return arrays.mapped(path)
+        return arrays.map_images(path)
     if path.suffix in (".npy", ".npz"):
         return arrays.read(path)
     if path.suffix in tables.SUFFIXES:

@@ -1,4 +1,4 @@
-"""Tables of numbers: .csv and .tsv files, Parquet where pyarrow is, and two-dimensional arrays."""
+"""The reader of tables of numbers: .csv and .tsv files, Parquet files (needs pyarrow), two-dimensional arrays."""
 
 import array
 import csv
@@ -22,7 +22,7 @@ SPLITS = ("train", "validation", "test")
 
 
 def read(file: Path) -> Source:
-    """One file of training rows, every column a number. Raises TrainingError."""
+    """Read one file as training rows; every column must hold numbers. Raises TrainingError."""
     columns, rows = _parquet(file) if file.suffix == ".parquet" else _csv(file)
     return Source(file.stem, Split(rows), columns=columns)
 
@@ -32,7 +32,10 @@ def is_folder(path: Path) -> bool:
 
 
 def read_folder(path: Path) -> Source:
-    """train.csv (or .tsv, .parquet) and, if there, validation and test; with the same columns. Raises TrainingError."""
+    """Read train.csv (or .tsv, .parquet) and, if present, validation and test. Raises TrainingError.
+
+    All files must have the same columns.
+    """
     files = {name: [path / f"{name}{suffix}" for suffix in sorted(SUFFIXES)] for name in SPLITS}
     found = {name: [file for file in group if file.is_file()] for name, group in files.items()}
     for name, group in found.items():
@@ -51,20 +54,20 @@ def read_folder(path: Path) -> Source:
 
 
 def is_table(values: NDArray[np.generic]) -> bool:
-    """Whether an array is rows of numbers; two axes of bytes or booleans are rather a picture, and refused as one."""
+    """Whether an array is a table: two axes of numbers other than bytes, which are taken for a single picture."""
     number = np.issubdtype(values.dtype, np.floating) or np.issubdtype(values.dtype, np.integer)
     return values.ndim == 2 and number and values.dtype != np.uint8
 
 
 def rows(values: NDArray[np.generic], where: str) -> Tensor:
-    """float32 [N, D] of an array [N, D] of numbers. Raises TrainingError."""
+    """An array [N, D] of numbers as float32 [N, D]. Raises TrainingError."""
     if values.size == 0:
         raise TrainingError(f"{where}: is empty, shape {values.shape}")
     return _checked(values.astype(np.float64), lambda row, column: f"{where}: row {row + 1}, column {column + 1}")
 
 
 def name(columns: tuple[str, ...] | None, index: int) -> str:
-    """What a column is called; counted from 1 where it has no name."""
+    """How messages call a column: by its name in the header or, without a header, by its number from 1."""
     return f"column {index + 1}" if columns is None else f"column {columns[index]!r}"
 
 
@@ -74,12 +77,12 @@ def _listed(columns: tuple[str, ...] | None) -> str:
 
 @dataclass(slots=True)
 class _ParsedTable:
-    """A text file's cells, row after row."""
+    """The numbers of a text file, row by row."""
 
     columns: tuple[str, ...] | None
     width: int
     values: "array.array[float]"
-    lines: "array.array[int]"  # of each row, as an editor counts
+    lines: "array.array[int]"  # the line number of each row, counted from 1
 
 
 def _csv(file: Path) -> tuple[tuple[str, ...] | None, Tensor]:
@@ -102,7 +105,7 @@ def _csv(file: Path) -> tuple[tuple[str, ...] | None, Tensor]:
 
 
 def _delimiter(line: str) -> str:
-    """The one that the first line has most of."""
+    """The delimiter that occurs most often in the first line."""
     return max(DELIMITERS, key=line.count)
 
 
@@ -148,7 +151,7 @@ def _parquet(file: Path) -> tuple[tuple[str, ...], Tensor]:
         ) from None
     try:
         table = parquet.read_table(file)
-    except ValueError as error:  # pyarrow's ArrowInvalid
+    except ValueError as error:  # pyarrow.ArrowInvalid is a ValueError
         raise TrainingError(f"{file}: pyarrow cannot read it: {str(error).splitlines()[0]}") from None
     columns = tuple(map(str, table.column_names))
     if not columns or not len(table):
@@ -163,7 +166,7 @@ def _parquet(file: Path) -> tuple[tuple[str, ...], Tensor]:
 
 
 def _checked(values: Doubles, where: Callable[[int, int], str]) -> Tensor:
-    """values [N, D] as float32; `where` names a row and a column. Raises TrainingError."""
+    """values [N, D] as float32. Raises TrainingError, with `where(row, column)`, if one is not a finite float32."""
     bad = ~(np.abs(values) <= float(np.finfo(np.float32).max))  # NaN fails every comparison
     if bad.any():
         row, column = (int(index) for index in np.argwhere(bad)[0])

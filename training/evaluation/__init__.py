@@ -1,1 +1,1 @@
-"""What an exported model is worth: estimates on held-out rows, baselines, samples judged."""
+"""Measuring exported models: estimates on held-out rows, baselines, the quality of samples."""

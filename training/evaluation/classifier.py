@@ -1,4 +1,4 @@
-"""A small classifier of images: what judges samples, by its confidence and in the space of its features."""
+"""A small image classifier that judges samples: its network, its results for images, and its file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,8 @@ ROWS_AT_ONCE = 500
 class Classifier(nn.Module):
     """x float32 [rows, C, H, W], 0..1 -> logits [rows, classes].
 
-    Three levels of a 3x3 convolution, batch normalisation and ReLU, the first two halved by their maxima; then a dense
-    layer of `FEATURES`, whose outputs are the features, and one to the classes.
+    Three levels of a 3x3 convolution, batch normalisation and ReLU; max-pooling halves the first two. A dense layer of
+    width `FEATURES` gives the features, and another one the logits.
     """
 
     def __init__(self, item_shape: tuple[int, ...], classes: int) -> None:
@@ -47,7 +47,7 @@ class Classifier(nn.Module):
 
 
 def initialise(classifier: Classifier, *, generator: torch.Generator) -> None:
-    """Draw the weights from `generator`, as He et al. 2015 (arXiv 1502.01852); biases begin at 0."""
+    """Draw the weights from `generator`, as in He et al. 2015 (arXiv 1502.01852); biases start at 0."""
     for module in classifier.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
@@ -56,14 +56,17 @@ def initialise(classifier: Classifier, *, generator: torch.Generator) -> None:
 
 
 class Judgement(NamedTuple):
-    """What a classifier makes of rows."""
+    """A classifier's outputs for images."""
 
     probabilities: Tensor  # float32 [rows, classes]
     features: Tensor  # float32 [rows, FEATURES]
 
 
 def judge(classifier: Classifier, images: Tensor) -> Judgement:
-    """images float32 [rows, C, H, W], 0..1, anywhere; computed in fp32 where the classifier is, returned on the CPU."""
+    """Run the classifier on images float32 [rows, C, H, W], 0..1, in fp32.
+
+    The images may be on any device; the work is done on the classifier's, and the result is on the CPU.
+    """
     device = classifier.head.weight.device
     was_training = classifier.training
     classifier.eval()
@@ -76,14 +79,14 @@ def judge(classifier: Classifier, images: Tensor) -> Judgement:
 
 @dataclass(frozen=True, slots=True)
 class TrainedClassifier:
-    """A classifier and where it comes from."""
+    """A classifier with its provenance."""
 
     classifier: Classifier  # fp32, on the CPU
     provenance: dict[str, Any]  # data, labels, seed, epochs, accuracy by split, git commit, hardware, libraries
 
 
 def save(file: Path, trained: TrainedClassifier) -> None:
-    """Write one file, whole or not at all. Raises OSError."""
+    """Write the classifier to one file, atomically. Raises OSError."""
     file.parent.mkdir(parents=True, exist_ok=True)
     torch_file.save(
         file,
@@ -98,7 +101,7 @@ def save(file: Path, trained: TrainedClassifier) -> None:
 
 
 def read(file: Path) -> TrainedClassifier:
-    """Raises TrainingError if there is none, or the file is damaged, incomplete or something else."""
+    """Read what `save` wrote. Raises TrainingError if the file is missing, damaged, incomplete or of another kind."""
     if not file.is_file():
         raise TrainingError(f"{file}: no such classifier; make one with: python -m training classifier --out {file}")
 
@@ -113,5 +116,5 @@ def read(file: Path) -> TrainedClassifier:
         return TrainedClassifier(classifier.requires_grad_(False).eval(), facts["provenance"])
 
     return torch_file.read(
-        file, built, damaged="is damaged or no classifier", advice="make one with: python -m training classifier"
+        file, built, damaged="is damaged, or is no classifier", advice="make one with: python -m training classifier"
     )

@@ -1,4 +1,4 @@
-"""How a classifier is trained: cross-entropy on slightly moved images, AdamW along one cycle."""
+"""Training of the classifier: cross-entropy on slightly moved images, AdamW with a one-cycle learning rate."""
 
 import math
 from collections.abc import Callable
@@ -22,8 +22,9 @@ from training.run.provenance import git_commit, libraries
 EPOCHS = 10
 BATCH = 128
 HIGHEST_LEARNING_RATE, LOWEST_LEARNING_RATE = 3e-3, 1e-5
-RISE = 0.2  # of the steps
+RISE = 0.2  # the first fraction of the steps, during which the learning rate rises
 WEIGHT_DECAY = 0.02
+# How far an image is moved at most.
 SHIFT = 1 / 14  # of the side: 2 pixels of 28
 TURN = math.radians(10)
 SCALE = 0.1
@@ -32,7 +33,7 @@ MOST_CLASSES = 1000
 
 @dataclass(frozen=True, slots=True)
 class ClassifierEpoch:
-    """An epoch is over."""
+    """What is reported after each epoch."""
 
     epoch: int  # 1, 2, ...
     epochs: int
@@ -43,7 +44,10 @@ class ClassifierEpoch:
 def fit_classifier(
     dataset: Dataset, *, epochs: int, seed: int, hardware: Hardware, observe: Callable[[ClassifierEpoch], None]
 ) -> TrainedClassifier:
-    """Train on the training rows. Raises TrainingError if there are no usable labels."""
+    """Train a classifier on the training rows; `observe` is called after each epoch.
+
+    Raises TrainingError if there are no usable labels.
+    """
     rows, labels, classes = _examples(dataset)
     classifier = Classifier(dataset.item_shape, classes)
     initialise(classifier, generator=generator(seed, "weights"))
@@ -73,29 +77,29 @@ def fit_classifier(
 
 
 def accuracy(classifier: Classifier, split: Split) -> float | None:
-    """The share of rows whose likeliest class is their label, 0..1; None if there are no labels."""
+    """The fraction of rows whose most probable class is their label, 0..1; None if there are no labels."""
     if split.labels is None:
         return None
     return float((judge(classifier, grey(split.rows)).probabilities.argmax(1) == split.labels).double().mean())
 
 
 def augment(x: Tensor, draws: torch.Generator) -> Tensor:
-    """Each of x [rows, C, H, W] turned, scaled and shifted a little on its own; what comes in from outside is black."""
+    """Turn, scale and shift each image of x [rows, C, H, W] a little, independently; new edge pixels are black."""
 
     def uniform(limit: float) -> Tensor:
         return (2 * torch.rand(len(x), generator=draws, device=x.device) - 1) * limit
 
     turn, scale = uniform(TURN), 1 + uniform(SCALE)
-    right, down = uniform(2 * SHIFT), uniform(2 * SHIFT)  # affine_grid measures sides from -1 to 1
+    right, down = uniform(2 * SHIFT), uniform(2 * SHIFT)  # a side is 2 long for affine_grid: -1 to 1
     cosine, sine = scale * turn.cos(), scale * turn.sin()
-    ratio = x.shape[2] / x.shape[3]  # so that a turn is a turn where height and width differ
+    ratio = x.shape[2] / x.shape[3]  # without it a turn would distort images whose height and width differ
     rows = (torch.stack((cosine, -sine * ratio, right), 1), torch.stack((sine / ratio, cosine, down), 1))
     grid = affine_grid(torch.stack(rows, 1), list(x.shape), align_corners=False)
     return grid_sample(x, grid, align_corners=False)
 
 
 def learning_rate(*, step: int, steps: int) -> float:
-    """Rises evenly over the first steps, then falls along half a cosine (Smith & Topin 2018, arXiv 1708.07120)."""
+    """One cycle (Smith & Topin 2018, arXiv 1708.07120): a linear rise over the first steps, then half a cosine."""
     rise = max(1, int(RISE * steps))
     if step < rise:
         return HIGHEST_LEARNING_RATE * (step + 1) / rise
@@ -108,7 +112,7 @@ def _step(
     classifier: Classifier, optimiser: torch.optim.Optimizer, x: Tensor, labels: Tensor, hardware: Hardware
 ) -> Tensor:
     with hardware.autocast():
-        logits = classifier(hardware.rows(x))
+        logits = classifier(hardware.to_layout(x))
     loss = cross_entropy(logits.float(), labels)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]  # torch
@@ -120,7 +124,7 @@ def _examples(dataset: Dataset) -> tuple[Tensor, Tensor, int]:
     """Training rows, their labels and the number of classes."""
     labels = dataset.train.labels
     if dataset.kind == "table":
-        raise TrainingError(f"{dataset.name}: is a table; this classifier sees images only")
+        raise TrainingError(f"{dataset.name}: is a table; the classifier takes images only")
     if labels is None:
         raise TrainingError(
             f"{dataset.name} has no labels; a classifier needs them: train-labels-idx1-ubyte[.gz] beside the images, "

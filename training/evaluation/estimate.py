@@ -1,4 +1,4 @@
-"""Estimates of the ELBO and of log p(x) for one set of rows, from an exported model."""
+"""Estimators of the ELBO and of log p(x) for given rows, by the graphs of an exported model."""
 
 import math
 from collections.abc import Callable
@@ -20,8 +20,8 @@ from training.model.objective import (
 )
 from training.randomness import generator
 
-# Importance samples decoded before they are summed up: few enough to stay in the processor's cache, where a thousand
-# spend four times as long in memory as in the decoder.
+# How many importance samples are decoded before they are summed. So few stay in the processor's cache; with a thousand
+# at once, memory traffic takes four times as long as the decoder.
 DECODES_AT_ONCE = 64
 
 
@@ -34,9 +34,10 @@ class ElboEstimate(NamedTuple):
 
 
 def estimate_elbo(model: ExportedModel, x: Tensor, posterior: Posterior, *, z: Tensor, draw: Tensor) -> ElboEstimate:
-    """Reconstruct x [rows, *item] from z [rows, latent].
+    """The ELBO of x [rows, *item], reconstructed from z [rows, latent].
 
-    KL is in closed form for N(0, I); for a learned prior it is log q - log p at `draw`, one z ~ q, which may be `z`.
+    KL has its closed form for N(0, I). For a learned prior it is log q - log p at `draw`, one z ~ q(z | x) [rows,
+    latent], which may be `z` itself.
     """
     _, output = model.decode(z)
     nll = -model.log_likelihood(x, output)
@@ -48,7 +49,7 @@ def estimate_elbo(model: ExportedModel, x: Tensor, posterior: Posterior, *, z: T
 
 
 def draw(posterior: Posterior, noise: torch.Generator) -> Tensor:
-    """z ~ q(z | x); [rows, latent]."""
+    """Draw one z ~ q(z | x) per row; [rows, latent]."""
     return reparameterise(posterior, torch.randn(posterior.mean.shape, generator=noise))
 
 
@@ -65,8 +66,8 @@ def log_evidence(
 ) -> Tensor:
     """log p(x) by importance sampling with q(z | x) as proposal; [rows].
 
-    Row i draws from its own generator, (seed, first_row + i): the result does not depend on how rows are split, nor on
-    `workers`, the rows measured at the same time. `done` is told after each row.
+    Row i draws from its own generator, (seed, first_row + i), so the result does not depend on how rows are split.
+    Nor does it depend on `workers`, the number of rows measured in parallel. done(1) is called after each row.
     """
 
     def measure(row: int) -> Tensor:
@@ -85,7 +86,7 @@ def log_evidence(
 
     result = torch.empty(len(x))
     with ThreadPoolExecutor(workers) as pool:
-        # The graphs and torch's operators let go of the interpreter's lock while they work.
+        # Threads run in parallel here: onnxruntime and torch's operators release the interpreter's lock.
         for row, value in enumerate(pool.map(measure, range(len(x)))):
             result[row] = value
             if done is not None:
@@ -96,8 +97,8 @@ def log_evidence(
 def log_evidence_from_prior(model: ExportedModel, x: Tensor, *, samples: int, seed: int) -> Tensor:
     """log p(x) by plain Monte Carlo: the mean of p(x | z) over z ~ p(z) (Eq. 6-7); [rows].
 
-    Unbiased for p(x), and hopeless: nearly every z explains another item, so a row waits for the one draw in very many
-    that explains it, and the logarithm of the mean stays far too low. Kept to show it. All rows share the draws.
+    It is unbiased for p(x), but useless in practice. Nearly no draw of z explains a given item, so the logarithm of the
+    mean stays far too low. It is here to show that. All rows share the draws.
     """
     noise = torch.randn(samples, model.manifest.latent_size, generator=generator(seed, "evaluation"))
     total = torch.full((len(x),), -math.inf, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""`evaluate`: an artifact's figures on the rows of a split, from the exported graphs."""
+"""`evaluate`: measures an artifact on the rows of one split, by running the exported graphs."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -25,18 +25,18 @@ ROWS_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What was measured, and how."""
+    """The figures of one evaluation, and how they were measured."""
 
     model_digest: str  # of the artifact: graphs and preprocessing
-    config: Mapping[str, Any]  # that it was trained with
+    config: Mapping[str, Any]  # the Config that the model was trained with, as a mapping
     data: str  # the data set's name
     split: SplitName
     rows: int
     binarisation: Literal["dynamic", "static", "none"]
     estimator: Estimator
-    samples: int
+    samples: int  # draws of z per row
     seed: int
-    nll: MeanAndError  # -log p(x); all in nats
+    nll: MeanAndError  # -log p(x); all figures are in nats
     elbo: MeanAndError
     reconstruction_nll: MeanAndError  # -E_q[log p(x | z)]
     kl: MeanAndError
@@ -64,14 +64,14 @@ def evaluate(
 ) -> Evaluation:
     """Measure `model` on a split of `dataset`.
 
-    `workers` rows are measured at the same time. Binarisation, the choice of `most_rows` (None: all) and every draw
-    come from `seed`. `begin` is told the number of rows and `done` how many more are measured. Raises TrainingError if
-    the items do not fit the model.
+    At most `most_rows` random rows are taken (None: all), and `workers` of them are measured in parallel. Binarisation,
+    choice of rows and draws come from `seed`. begin(number of rows) is called once, and done(count) whenever `count`
+    more rows are measured. Raises TrainingError if the items do not fit the model.
     """
     _require_fit(model.manifest, dataset)
     rows = dataset.split(split).rows
     if most_rows is not None and most_rows < len(rows):
-        # Some sources are sorted by class: the first rows would be of one kind.
+        # Some sources are sorted by class: their first rows would all be of one class.
         chosen = torch.randperm(len(rows), generator=generator(seed, "evaluation", -1))[:most_rows]
         rows = rows[chosen]
     x, binarisation = _observed(model, dataset, rows, seed)
@@ -126,6 +126,7 @@ def _baselines(model: ExportedModel, dataset: Dataset, x: Tensor, seed: int) -> 
 def _observed(
     model: ExportedModel, dataset: Dataset, rows: Tensor, seed: int
 ) -> tuple[Tensor, Literal["dynamic", "static", "none"]]:
+    """Rows as the model's likelihood sees them, float32 [rows, *item], and how they were binarised."""
     if model.manifest.likelihood.name != "bernoulli":
         return client_input(rows), "none"
     if dataset.static:

@@ -1,4 +1,4 @@
-"""An exported model as training's mathematics wants it: tensors in, tensors out, run by the server's own engine."""
+"""ExportedModel: an artifact with tensors as inputs and outputs, run by the server's own engine."""
 
 import os
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ from training.errors import TrainingError
 from training.model.likelihood import bernoulli_log_likelihood, gaussian_log_likelihood
 from training.model.objective import Posterior, log_standard_normal
 
-DECODER_ROWS = 64  # per run: convolutions on a CPU get slower beyond
+DECODER_ROWS = 64  # per run; with more rows convolutions on a CPU get slower
 ENCODER_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedModel:
-    """What is served is what is measured."""
+    """The networks of an artifact; what is measured by them is what the server serves."""
 
     engine: Engine
 
@@ -39,7 +39,7 @@ class ExportedModel:
         return Posterior(mean, log_var)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """z [rows, latent] -> mean [rows, *item], and what the likelihood takes: logits, or a Gaussian's mean."""
+        """z [rows, latent] -> mean [rows, *item], and the input of log_likelihood: logits, or a Gaussian's mean."""
         outputs = self._run("decoder", z, DECODER_ROWS)
         return outputs[0], outputs[-1]
 
@@ -54,7 +54,7 @@ class ExportedModel:
         return self._run("prior_log_density", z, 1024)[0]
 
     def log_likelihood(self, x: Tensor, output: Tensor) -> Tensor:
-        """log p(x | z) of x [rows, *item] from the second result of `decode`; [rows]."""
+        """log p(x | z) of x [rows, *item], given the second result of `decode`; [rows]."""
         sigma, scale = self.manifest.likelihood.sigma, self.manifest.likelihood.scale
         if sigma is None:
             return bernoulli_log_likelihood(x, output)
@@ -69,9 +69,9 @@ class ExportedModel:
 
 
 def read_artifact(path: Path) -> Artifact:
-    """An artifact, verified by the server's reader.
+    """Read an artifact by the server's reader, which verifies it.
 
-    Raises TrainingError if there is no such folder, and ArtifactError, naming it, for whatever the server would refuse.
+    Raises TrainingError if there is no such folder, and ArtifactError, which names it, if the server would refuse it.
     """
     if not path.is_dir():
         raise TrainingError(f"{path}: no such artifact; give a folder exported/NAME/VERSION")
@@ -80,7 +80,10 @@ def read_artifact(path: Path) -> Artifact:
 
 
 def load(path: Path, *, threads: int | None = None) -> ExportedModel:
-    """An artifact, verified by the server's reader and loader, on the CPU. Raises as `verified` does."""
+    """Load an artifact on the CPU by the server's reader and loader, which verify it. Raises as `read_artifact` does.
+
+    `threads` are those of onnxruntime (None: one per core).
+    """
     threads = threads or cast(int, os.cpu_count())
     found = read_artifact(path)
     with _naming(path):
@@ -89,7 +92,7 @@ def load(path: Path, *, threads: int | None = None) -> ExportedModel:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """The server's reader names the file inside an artifact, whose folder its log has said; here nothing has."""
+    """Put the artifact's folder before the message of an ArtifactError, which names only the file inside it."""
     try:
         yield
     except ArtifactError as error:

@@ -1,4 +1,4 @@
-"""What an artifact says about rows it was not trained on: figures, percentiles and the spread of latents."""
+"""The statistics of held-out rows that an artifact contains: metrics, percentiles and the spread of latents."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from training.model.objective import Posterior, kl_per_latent
 from training.randomness import generator
 from training.run.minibatches import client_input, likelihood_input
 
-MOST_ROWS = 10_000  # measured, at random
+MOST_ROWS = 10_000  # at most so many rows are measured, chosen at random
 ROWS_AT_ONCE = 500
 NLL_ROWS = 500
 NLL_SAMPLES = 64
@@ -27,20 +27,20 @@ ACTIVE = 0.01  # a latent is active if its posterior mean varies by more over th
 
 @dataclass(frozen=True, slots=True)
 class HeldOutStatistics:
-    """Measured on rows that were not trained on, or the nearest there is to them."""
+    """Statistics of rows that were not trained on or, if there are none, of the validation rows."""
 
     metrics: dict[str, float]
     percentiles: Mapping[str, Mapping[str, tuple[float, ...]]]  # by latent mode and quantity, as in the manifest
-    latent_mean: tuple[float, ...]
+    latent_mean: tuple[float, ...]  # of posterior means, like the covariance
     latent_covariance: tuple[tuple[float, ...], ...]
     kl_per_latent: tuple[float, ...]
 
 
 def measure(model: ExportedModel, rows: Tensor, config: Config) -> HeldOutStatistics:
-    """rows [N, *item] of a data set.
+    """Measure `model` on rows [N, *item] of a data set.
 
-    Metrics are of what the likelihood is about (binarised for a Bernoulli); percentiles and latents are of the rows as
-    a client would send them (images grey). Everything is drawn from fixed seeds.
+    Metrics are of rows as the likelihood sees them: binarised for a Bernoulli. Percentiles and latents are of rows as a
+    client sends them: grey images. All draws come from fixed seeds.
     """
     draws = generator(0, "held_out")
     rows = rows[torch.randperm(len(rows), generator=draws)[:MOST_ROWS]]
@@ -66,7 +66,7 @@ def measure(model: ExportedModel, rows: Tensor, config: Config) -> HeldOutStatis
 
 
 class _Pass(NamedTuple):
-    """Rows through encoder and decoder, once from the posterior's mean and once from a draw."""
+    """The results of rows that went through the encoder, and through the decoder twice: at the mean and at a draw."""
 
     posterior: Posterior
     at_mean: ElboEstimate
@@ -89,7 +89,7 @@ def _pass(model: ExportedModel, x: Tensor, draws: torch.Generator) -> _Pass:
 
 
 def _nll(model: ExportedModel, x: Tensor) -> dict[str, float]:
-    """A quick importance-weighted figure; `evaluate` gives the published one."""
+    """-log p(x) by few importance samples of few rows; `evaluate` gives the figure to publish."""
     nll = MeanAndError.of(-estimate.log_evidence(model, x, model.encode(x), samples=NLL_SAMPLES, seed=0))
     return {
         "nll": nll.mean,
@@ -101,13 +101,13 @@ def _nll(model: ExportedModel, x: Tensor) -> dict[str, float]:
 
 def _percentiles(elbo: ElboEstimate) -> dict[str, tuple[float, ...]]:
     return {
-        "elbo": _of(elbo.elbo),
-        "reconstruction_nll": _of(elbo.reconstruction_nll),
-        "kl": _of(elbo.kl),
+        "elbo": _percentiles_of(elbo.elbo),
+        "reconstruction_nll": _percentiles_of(elbo.reconstruction_nll),
+        "kl": _percentiles_of(elbo.kl),
     }
 
 
-def _of(values: Tensor) -> tuple[float, ...]:
-    # numpy interpolates; rounding may then make a percentile an ulp smaller than the one before it.
+def _percentiles_of(values: Tensor) -> tuple[float, ...]:
+    # numpy interpolates, and rounding may make a percentile an ulp smaller than the one before it.
     quantiles = np.percentile(values.double().numpy(), PERCENTILES)
     return tuple(np.maximum.accumulate(quantiles).tolist())

@@ -1,4 +1,4 @@
-"""A figure as it is reported: the mean over rows, and how far it may be off."""
+"""MeanAndError: a mean over rows with its standard error, as figures are reported."""
 
 from dataclasses import dataclass
 
@@ -14,6 +14,6 @@ class MeanAndError:
 
     @classmethod
     def of(cls, values: Tensor) -> "MeanAndError":
-        """values [rows], at least two; in float64."""
+        """The mean and standard error of values [rows], at least two, computed in float64."""
         values = values.double()
         return cls(float(values.mean()), float(values.std() / len(values) ** 0.5))

@@ -1,4 +1,4 @@
-"""How good samples are, by a classifier: its confidence, the spread over classes, the distance of its features."""
+"""The quality of samples, judged by a classifier: confidence, spread over classes, Fréchet distance of features."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,42 +17,42 @@ from training.evaluation.mean_and_error import MeanAndError
 from training.randomness import generator
 from training.run.minibatches import grey
 
-TARGET = 0.5  # of the figures of N(0, I): what a learned prior is asked to reach
+TARGET = 0.5  # a learned prior should have at most this part of the gap and of the distance of N(0, I)
 NOISE_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """A set of images beside the real ones of a split."""
+    """The figures of a set of images, compared with the real images of a split."""
 
     rows: int
-    confidence: float  # mean over rows of the likeliest class's probability
+    confidence: float  # the mean over rows of the most probable class's probability
     confidence_standard_error: float
-    gap: float  # confidence in the real rows minus this
-    entropy: float  # of the histogram of likeliest classes, nats
-    effective_classes: float  # exp(entropy): as many equally frequent classes would have it
-    frechet: float  # to the real rows; squared, in the classifier's feature space
+    gap: float  # the confidence in real rows minus `confidence`
+    entropy: float  # of the histogram of most probable classes, nats
+    effective_classes: float  # exp(entropy): this many equally frequent classes would have the same entropy
+    frechet: float  # the squared Fréchet distance to the real rows, in the classifier's feature space
 
 
 @dataclass(frozen=True, slots=True)
 class SampleQuality:
-    """An artifact's samples, decoded from the learned prior and from N(0, I), between real rows."""
+    """The quality of an artifact's samples from its learned prior and from N(0, I), and that of real rows."""
 
     split: SplitName
     seed: int
     real: Quality  # the split itself: gap and distance are 0
-    real_train: Quality  # what the distance of real rows is
-    learned_prior: Quality | None  # None if the model has none: then N(0, I) is its prior
+    real_train: Quality  # real training rows, to show how far apart two sets of real rows are
+    learned_prior: Quality | None  # None if the prior is N(0, I)
     standard_normal: Quality
 
     @property
     def gap_ratio(self) -> float | None:
-        """The size of the learned prior's gap in parts of that of N(0, I)."""
+        """|gap| of the learned prior, divided by that of N(0, I)."""
         return None if self.learned_prior is None else _ratio(self.learned_prior.gap, self.standard_normal.gap)
 
     @property
     def frechet_ratio(self) -> float | None:
-        """The learned prior's Fréchet distance in parts of that of N(0, I)."""
+        """The Fréchet distance of the learned prior, divided by that of N(0, I)."""
         return None if self.learned_prior is None else _ratio(self.learned_prior.frechet, self.standard_normal.frechet)
 
     def to_mapping(self) -> dict[str, Any]:
@@ -62,10 +62,10 @@ class SampleQuality:
 def sample_quality(
     model: ExportedModel, trained: TrainedClassifier, dataset: Dataset, *, split: SplitName, count: int, seed: int
 ) -> SampleQuality:
-    """Judge `count` samples beside all real rows of `split`, and as many training rows.
+    """Judge `count` samples, all real rows of `split`, and `count` training rows.
 
-    Samples are mean images, decoded by the exported graphs; both priors get the same noise, drawn from `seed`. Raises
-    TrainingError if model, classifier and data do not belong together.
+    Samples are mean images, decoded by the exported graphs. Both priors get the same noise, drawn from `seed`. Raises
+    TrainingError if the model or the classifier is of other data.
     """
     _require_fit(model, trained, dataset)
     chosen = torch.randperm(len(dataset.train), generator=generator(seed, "evaluation", -1))[:count]
@@ -84,9 +84,9 @@ def sample_quality(
 
 
 def samples(model: ExportedModel, *, count: int, seed: int, learned_prior: bool) -> Tensor:
-    """Mean images of z drawn from the model's prior, or from N(0, I) in its place; float32 [count, *item], 0..1."""
+    """Mean images for draws of z from the model's prior, or from N(0, I) instead; float32 [count, *item], 0..1."""
     noise = torch.randn(count, model.manifest.latent_size, generator=generator(seed, "evaluation"))
-    # A Gaussian's mean may leave the range of its items; classifiers, like screens, only know the range.
+    # A Gaussian's mean may be outside of 0..1, but the classifier was trained on values inside.
     return torch.cat(
         [
             model.decode(model.from_noise(eps) if learned_prior else eps)[0].clamp(0, 1)
@@ -96,7 +96,7 @@ def samples(model: ExportedModel, *, count: int, seed: int, learned_prior: bool)
 
 
 def quality(judged: Judgement, *, real: Judgement) -> Quality:
-    """`judged` beside `real`; both at least two rows."""
+    """The quality of `judged`, compared with `real`; both need at least two rows."""
     confidence, likeliest = judged.probabilities.double().max(1)
     sure = MeanAndError.of(confidence)
     entropy = histogram_entropy(likeliest, classes=judged.probabilities.shape[1])
@@ -120,16 +120,19 @@ def histogram_entropy(labels: Tensor, *, classes: int) -> float:
 def frechet_distance(first: Doubles, second: Doubles) -> float:
     """|mu_1 - mu_2|^2 + Tr(S_1 + S_2 - 2 (S_1 S_2)^(1/2)) of Gaussians fitted to [N, D] and [M, D]; N, M >= 2.
 
-    Heusel et al. 2017 (arXiv 1706.08500, Eq. 6), whose convention is kept: this is the square of the distance, in
-    squared units of the vectors. It is biased upwards for small sets, so compare equal N and M only.
+    As in Heusel et al. 2017 (arXiv 1706.08500, Eq. 6) this is the square of the distance, in squared units of the
+    vectors. It is biased upwards for small sets, so compare only figures of equal N and M.
     """
     return gaussian_distance(first.mean(0), _covariance(first), second.mean(0), _covariance(second))
 
 
 def gaussian_distance(mean_1: Doubles, covariance_1: Doubles, mean_2: Doubles, covariance_2: Doubles) -> float:
-    """The same for N(mean_1, covariance_1) and N(mean_2, covariance_2); means [D], covariances [D, D]."""
-    # S_1 S_2 is similar to the symmetric R S_2 R with R = S_1^(1/2): the roots of their eigenvalues have one sum, and a
-    # symmetric eigendecomposition has neither complex results nor trouble with singular covariances.
+    """The squared Fréchet distance of N(mean_1, covariance_1) and N(mean_2, covariance_2).
+
+    Means are [D], covariances [D, D].
+    """
+    # S_1 S_2 is similar to the symmetric R S_2 R with R = S_1^(1/2), so both have the same eigenvalues. The symmetric
+    # decomposition never gives complex results and works for singular covariances.
     root = _root(covariance_1)
     values = np.linalg.eigvalsh(root @ covariance_2 @ root)
     cross = float(np.sqrt(np.maximum(values, 0.0)).sum())

@@ -1,1 +1,1 @@
-"""A trained model becomes an artifact: graphs, proofs, pictures and a model card."""
+"""Export of a trained model as an artifact: ONNX graphs, parity checks, pictures and a model card."""

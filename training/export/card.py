@@ -1,4 +1,4 @@
-"""MODEL_CARD.md: what the model is, what it was measured to do, and how to check that."""
+"""The text of MODEL_CARD.md: what the model is, its figures, and how to check them."""
 
 from dataclasses import dataclass
 from html import escape
@@ -10,7 +10,7 @@ from training.run import warm_start
 
 
 def text(manifest: Manifest) -> str:
-    """The card in Markdown: a function of the manifest alone, in whatever order its objects' keys are."""
+    """The card in Markdown. It depends on the manifest alone, and not on the order of keys in it."""
     provenance, metrics = manifest.provenance, manifest.metrics
     data, config = provenance["data"], provenance["config"]
     prior = "learned (RealNVP)" if manifest.learned_prior else "N(0, I)"
@@ -101,16 +101,16 @@ def _conversion(manifest: Manifest) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """What differs between likelihoods, and between images and tables."""
+    """The parts of the card's text that depend on the likelihood, or on whether items are images or rows."""
 
-    item: str
-    an_item: str
-    items: str
+    item: str  # what an item is called
+    an_item: str  # the same with its article
+    items: str  # shape and range
     likelihood: str
     seen: str  # how the likelihood sees rows
     samples: str  # what samples.png shows
-    reconstructions: str
-    columns: str  # a section of its own, or nothing
+    reconstructions: str  # what reconstructions.png shows
+    columns: str  # the section about a table's columns; empty for images
 
 
 def _words(manifest: Manifest) -> _Words:
@@ -158,5 +158,5 @@ def _columns(manifest: Manifest) -> str:
 
 
 def _cell(name: str) -> str:
-    """Any text in a cell of a Markdown table."""
+    """Any text, escaped for a cell of a Markdown table."""
     return escape(" ".join(name.split())).replace("|", "&#124;")

@@ -1,15 +1,15 @@
-"""The tables of a model card: what was measured of the model after it was exported."""
+"""The tables of a model card with the measurements made after export."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from training.export.measurements import FIGURES, Measurements, alike, rows_of
+from training.export.measurements import FIGURES, Measurements, rows_of, same_but_seed
 
 
 def tables(records: Measurements, *, data: str, config: Mapping[str, Any]) -> str:
-    """Markdown, one paragraph or table after the other; of an unmeasured model, how to measure it.
+    """The tables in Markdown or, for a model without measurements, a sentence that says how to measure it.
 
-    `data` is the name of the data set that the model was trained on, with `config`.
+    `data` is the name of the data set that the model was trained on, and `config` its configuration.
     """
     if not records.evaluations:
         return (
@@ -37,13 +37,13 @@ def _evaluations(records: Measurements, data: str, train_on: str) -> str:
     for found in records.evaluations:
         lines.append(f"| {_protocol(found)} | {' | '.join(_figure(found, name) for name in FIGURES)} |")
         baselines = found.get("baselines", {}).items()
-        for name, figure in sorted(baselines, key=lambda item: item[1]["mean"]):  # the manifest keeps no order
+        for name, figure in sorted(baselines, key=lambda item: item[1]["mean"]):  # a manifest's keys have no order
             lines.append(f"| {name}, the same rows | {figure['mean']:.2f} ± {figure['standard_error']:.2f} | | | |")
     return "\n".join(lines) + "\n"
 
 
 def _seen(found: Mapping[str, Any], data: str, train_on: str) -> str:
-    """What training had of the rows of an evaluation."""
+    """Whether training has seen the rows of an evaluation, in words."""
     split = found["split"]
     if found["data"] != data:
         return (
@@ -59,9 +59,9 @@ def _seen(found: Mapping[str, Any], data: str, train_on: str) -> str:
 
 
 def _twins(records: Measurements, config: Mapping[str, Any]) -> list[str]:
-    """A table of the same configuration from other seeds, and one of what the model began with."""
-    later = [twin for twin in records.twins if alike(twin["config"], config)]
-    earlier = [twin for twin in records.twins if not alike(twin["config"], config)]
+    """A table of the twins of this run, and one of the twins of the run that it started from."""
+    later = [twin for twin in records.twins if same_but_seed(twin["config"], config)]
+    earlier = [twin for twin in records.twins if not same_but_seed(twin["config"], config)]
     tables = []
     if later:
         twinned = [rows_of(twin) for twin in later]

@@ -1,4 +1,4 @@
-"""A trained model becomes an artifact: written beside its place, proven there, and only then moved in."""
+"""`export`: writes a trained model as an artifact, checks it in a temporary folder, and then moves it into place."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from training.run.provenance import libraries
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """What was written."""
+    """The artifact that was written."""
 
     path: Path
     manifest: Manifest
@@ -39,8 +39,9 @@ def export(
 ) -> ExportResult:
     """Write `model` (fp32, on the CPU) as an artifact at `out`, which must not exist.
 
-    The same model and data give the same bytes. What appears at `out` has been read back by the server's own reader,
-    run by its loader and compared with torch. Raises TrainingError or OSError; `out` then does not exist.
+    The same model and data give the same bytes. Before the artifact appears at `out`, the server's own reader and
+    loader have read and run it, and its outputs were compared with torch's. Raises TrainingError or OSError, and then
+    `out` does not exist.
     """
     with creating(out) as folder:
         manifest = _fill(folder, model, dataset, provenance=provenance)
@@ -48,7 +49,7 @@ def export(
 
 
 def require_version(out: Path) -> None:
-    """Raises TrainingError if the server would not look at `out`: versions are whole numbers, newest highest."""
+    """Raise TrainingError if the last part of `out` is not a whole number: the server takes no other versions."""
     if not (out.name.isascii() and out.name.isdigit()):
         raise TrainingError(f"--out {out}: the last part is the version, a whole number: exported/NAME/1")
 
@@ -74,7 +75,7 @@ def _fill(
     for name in modules:
         (folder / f"{name}.onnx").write_bytes(graphs.to_onnx(model, name))
     np.savez(folder / GOLDEN, **golden.arrays(modules, rows, model.config.likelihood))  # type: ignore[arg-type]
-    # First a draft, so that the server's loader can run the graphs; then what they were measured to do.
+    # First a draft of the manifest, so that the server's loader can run the graphs. The figures are measured by them.
     facts = {
         "libraries": libraries(),
         "parameters": model.parameters_count,
@@ -102,6 +103,7 @@ def _fill(
 
 
 def _draft(folder: Path, model: Vae, provenance: Mapping[str, Any]) -> Manifest:
+    """The manifest with zeros in place of everything that is measured."""
     size, likelihood, kind = model.config.latent_size, model.config.likelihood, kind_of(model.item_shape)
     unknown = (0.0,) * len(PERCENTILES)
     return Manifest(
@@ -127,11 +129,12 @@ def _draft(folder: Path, model: Vae, provenance: Mapping[str, Any]) -> Manifest:
 
 
 def write_facts(folder: Path, manifest: Manifest) -> None:
-    """The manifest, the card that it makes, and the digests of all files."""
+    """Write MODEL_CARD.md, manifest.json and SHA256SUMS."""
     (folder / "MODEL_CARD.md").write_text(card.text(manifest))
     write_manifest(folder, manifest)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write manifest.json and SHA256SUMS."""
     (folder / MANIFEST).write_text(manifest.to_json())
     artifact.write_sums(folder)

@@ -1,4 +1,4 @@
-"""golden.npz: inputs with the outputs that torch gave in fp32, for the server to check itself against."""
+"""The golden outputs of golden.npz: inputs with torch's outputs in fp32, by which the server checks the graphs."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ ROWS = 16
 
 
 def inputs(model: Vae, rows: Tensor, *, count: int) -> dict[GraphName, Tensor]:
-    """The same `count` inputs per graph for the same model and rows [N, *item] of a data set."""
+    """`count` inputs for each graph; the same model and rows [N, *item] of a data set give the same inputs."""
     draws = generator(0, "golden")
     some = torch.randperm(len(rows), generator=draws).repeat(-(-count // len(rows)))[:count]
     eps = torch.randn(count, model.config.latent_size, generator=draws)
@@ -29,7 +29,7 @@ def inputs(model: Vae, rows: Tensor, *, count: int) -> dict[GraphName, Tensor]:
 def arrays(
     modules: Mapping[GraphName, nn.Module], rows: Mapping[GraphName, Tensor], likelihood: LikelihoodName
 ) -> dict[str, Floats]:
-    """`x`, `z`, `eps` and `<graph>.<output>`; float32, ROWS of each."""
+    """The arrays of golden.npz by name: `x`, `z`, `eps` and `<graph>.<output>`, float32, ROWS rows each."""
     golden: dict[str, Floats] = {}
     for name, module in modules.items():
         some = rows[name][:ROWS]

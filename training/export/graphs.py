@@ -1,4 +1,4 @@
-"""A model's ONNX graphs: named as the artifact wants them, without a trace of the machine that made them."""
+"""A model's ONNX graphs, with the artifact format's names and without traces of the machine that made them."""
 
 import logging
 import warnings
@@ -15,11 +15,11 @@ from training.export.lowering import lower_layers
 from training.model.vae import Decoder, Encoder, Vae
 
 OPSET = 20
-EXAMPLE_ROWS = 2  # torch.export would take a batch of 1 for a constant
+EXAMPLE_ROWS = 2  # with 1 row torch.export would make the batch size a constant
 
 
 class EncoderGraph(nn.Module):
-    """x -> mean, logvar."""
+    """The encoder: x -> mean, logvar."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class EncoderGraph(nn.Module):
 
 
 class DecoderGraph(nn.Module):
-    """z -> mean, and logits for a Bernoulli."""
+    """The decoder: z -> mean and, for a Bernoulli, logits."""
 
     def __init__(self, decoder: Decoder, *, bernoulli: bool) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class DecoderGraph(nn.Module):
 
 
 class LogDensityGraph(nn.Module):
-    """z -> log_density."""
+    """The learned prior's density: z -> log_density."""
 
     def __init__(self, model: Vae) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class LogDensityGraph(nn.Module):
 
 
 class PriorGraph(nn.Module):
-    """eps -> z."""
+    """The learned prior: eps -> z."""
 
     def __init__(self, model: Vae) -> None:
         super().__init__()
@@ -68,7 +68,10 @@ class PriorGraph(nn.Module):
 
 
 def modules(model: Vae) -> dict[GraphName, nn.Module]:
-    """What becomes a graph: positional rows in, a tuple of the contract's outputs out; fp32, on the CPU."""
+    """The modules to export, by graph, in fp32 on the CPU.
+
+    Each takes rows as its only argument and returns a tuple of the outputs that the artifact format names.
+    """
     bernoulli = model.config.likelihood == "bernoulli"
     graphs: dict[GraphName, nn.Module] = {
         "encoder": EncoderGraph(model.encoder),
@@ -80,9 +83,9 @@ def modules(model: Vae) -> dict[GraphName, nn.Module]:
 
 
 def to_onnx(model: Vae, name: GraphName) -> bytes:
-    """One graph; the same model gives the same bytes."""
+    """One graph as the bytes of an ONNX file; the same model gives the same bytes."""
     shape = model.item_shape if name == "encoder" else (model.config.latent_size,)
-    module = lower_layers(modules(model)[name]).eval()  # the copy: torch.export asks for it
+    module = lower_layers(modules(model)[name]).eval()  # torch.export requires eval(); this is a copy of the model
     with _quiet():
         program = torch.onnx.export(
             module,
@@ -103,7 +106,7 @@ def to_onnx(model: Vae, name: GraphName) -> bytes:
 
 
 def _strip(proto: onnx.ModelProto) -> None:
-    """Remove what torch notes beside the mathematics: stack traces with absolute paths, shapes of every value."""
+    """Remove torch's metadata: stack traces with absolute paths, and the shapes of all intermediate values."""
     graph = proto.graph
     proto.producer_version = torch.__version__.split("+")[0]  # "+cpu" and "+cu130" write the same graph
     graph.name = "main"
@@ -116,7 +119,7 @@ def _strip(proto: onnx.ModelProto) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's talk about itself: it uses a deprecated part of torch, and torchvision is not needed."""
+    """Hide two messages of torch's exporter: that it uses a deprecated class, and that torchvision is missing."""
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""An artifact once more, with graphs that compute in another precision; it needs neither the run nor the data."""
+"""`convert`: copies an artifact with graphs that compute in half precision; it needs neither the run nor the data."""
 
 import shutil
 from collections.abc import Collection, Mapping
@@ -20,16 +20,16 @@ from training.export.export import ExportResult, write_facts, write_manifest
 from training.run.provenance import libraries
 
 Precision = Literal["fp16"]
-# The convolutions, which is where the time goes. A learned prior stays in fp32: its couplings multiply exp of one
-# another, and log p(z) is a sum of large terms that nearly cancel.
+# These two take nearly all of the time. A learned prior stays in fp32: its couplings multiply exponentials, and
+# log p(z) is a sum of large terms that nearly cancel.
 HALVED: tuple[GraphName, ...] = ("encoder", "decoder")
 
 
 def convert(source: Path, *, precision: Precision, out: Path) -> ExportResult:
-    """Write the artifact at `source`, which must be fp32, as a variant at `out`, which must not exist.
+    """Write a variant of the fp32 artifact `source` at `out`, which must not exist.
 
-    Inputs and outputs stay float32, and golden.npz what torch computed in fp32: the variant is proved against that.
-    Raises ArtifactError if it is further from it than the server allows, TrainingError or OSError; `out` then does not
+    Inputs and outputs stay float32. golden.npz stays as it is, so the variant is compared with torch in fp32. Raises
+    ArtifactError if the variant differs by more than the server allows, TrainingError or OSError; then `out` does not
     exist.
     """
     original = exported_model.read_artifact(source)
@@ -51,12 +51,12 @@ def convert(source: Path, *, precision: Precision, out: Path) -> ExportResult:
 
 def half(graph: bytes) -> bytes:
     """A graph whose weights and operations are float16 between its float32 inputs and outputs."""
-    # Only now: they bring sympy, and onnxruntime is to be imported after server, which turns its telemetry off.
+    # Imported late: they import sympy, and onnxruntime must be imported after server, which turns its telemetry off.
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
     converted = OnnxModel(convert_float_to_float16(onnx.load_from_string(graph), keep_io_types=True))
-    converted.topological_sort()  # the casts of inputs come last
+    converted.topological_sort()  # the converter appends the casts of inputs at the end
     proto = converted.model
     del proto.graph.value_info[:]
     onnx.checker.check_model(proto)
@@ -78,7 +78,10 @@ def _draft(folder: Path, original: Manifest, precision: Precision) -> Manifest:
 
 
 def _parity(source: Path, variant: Path) -> Mapping[str, Any]:
-    """How far the variant is from its original on the golden rows, and whether company moves a row's bits; on a CPU."""
+    """The variant's errors against its original on the golden rows, and whether a row's bits depend on its batch.
+
+    Both are measured on the CPU.
+    """
     fp32, engines = (
         exported_model.load(source).engine,
         [exported_model.load(variant, threads=threads).engine for threads in (1, 2)],

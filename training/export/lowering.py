@@ -1,4 +1,4 @@
-"""Layers rewritten, before a graph is written, as what onnxruntime runs faster: the same function, other operators."""
+"""Lowering, before export: layers are replaced by equivalent ones that onnxruntime runs faster."""
 
 import copy
 from typing import cast
@@ -9,7 +9,7 @@ from torch import nn
 def lower_layers(module: nn.Module) -> nn.Module:
     """A copy of `module` in which every transposed convolution of stride 1 is an ordinary one.
 
-    Those of stride 2 stay: on a CPU neither their four phases nor a sub-pixel convolution was faster
+    Those of stride 2 stay: on a CPU neither a convolution per phase nor a sub-pixel convolution was faster
     (docs/decisions/0007).
     """
     module = copy.deepcopy(module)
@@ -25,7 +25,10 @@ def _is_convolution(layer: nn.ConvTranspose2d) -> bool:
 
 
 def _convolution(layer: nn.ConvTranspose2d) -> nn.Conv2d:
-    """y[o, i] = sum of W[c, o, k] x[c, i + p - k] over c and k: a convolution with the kernel turned around."""
+    """The convolution that equals a transposed one of stride 1; its kernel is flipped.
+
+    y[o, i] = sum over c and k of W[c, o, k] x[c, i + p - k].
+    """
     height, width = layer.kernel_size
     padding = cast(tuple[int, int], layer.padding)
     same = nn.Conv2d(

@@ -1,4 +1,4 @@
-"""What was measured of an exported model, read back to be recorded in its artifact."""
+"""Measurements of an exported model, read from the files that `evaluate` and `samples` printed."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -17,22 +17,27 @@ _SAMPLES = {"model_digest", "real", "real_train", "learned_prior", "standard_nor
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """Of one model and of its twins: its configuration, or that of a run it began with, from other seeds."""
+    """The measurements of one model and of its twins.
 
-    evaluations: tuple[Facts, ...] = ()  # what `evaluate --json` printed of this model
-    twins: tuple[Facts, ...] = ()  # and of the others
-    samples: Facts | None = None  # what `samples --json` printed of this model
+    A twin was trained with the configuration of this run, or of a run it started from, but with another seed.
+    """
+
+    evaluations: tuple[Facts, ...] = ()  # output of `evaluate --json` for this model
+    twins: tuple[Facts, ...] = ()  # output of `evaluate --json` for its twins
+    samples: Facts | None = None  # output of `samples --json` for this model
 
     @classmethod
     def of(cls, facts: Facts) -> "Measurements":
-        """The inverse of to_mapping; of an empty mapping none."""
+        """The inverse of to_mapping; an empty mapping gives no measurements."""
         return cls(tuple(facts.get("evaluations", ())), tuple(facts.get("twins", ())), facts.get("samples"))
 
     def to_mapping(self) -> dict[str, Any]:
         return {"evaluations": list(self.evaluations), "twins": list(self.twins), "samples": self.samples}
 
     def with_newer(self, newer: "Measurements") -> "Measurements":
-        """Both, where `newer` takes the place of what was measured of the same rows and, of twins, the same run."""
+        """These measurements and the `newer` ones, which replace those of the same rows (and, for twins, of the same
+        run).
+        """
         return Measurements(
             _replaced(self.evaluations, newer.evaluations, rows_of),
             _replaced(
@@ -42,9 +47,9 @@ class Measurements:
         )
 
     def require_of(self, *, digest: str, config: Facts, earlier: Sequence[Facts] = ()) -> None:
-        """Raises TrainingError for a figure of another model, or of a twin that differs in more than its seed.
+        """Raise TrainingError if a figure is of another model, or a twin differs in more than its seed.
 
-        `earlier` are the configurations of the runs that the model began with, whose twins are welcome too.
+        `earlier` are the configurations of the runs that this one started from; their twins are accepted too.
         """
         for flag, facts in (
             *(("--evaluation", facts) for facts in self.evaluations),
@@ -55,7 +60,7 @@ class Measurements:
                     f"{flag}: measured model {facts['model_digest'][:12]}, this is {digest[:12]}; measure this one"
                 )
         for twin in self.twins:
-            if any(alike(twin["config"], before) for before in earlier):
+            if any(same_but_seed(twin["config"], before) for before in earlier):
                 continue
             differing = sorted(differences(config, twin["config"]))
             if differing != ["seed"]:
@@ -65,10 +70,10 @@ class Measurements:
                 )
 
     def metrics(self, *, data: str) -> dict[str, float]:
-        """The manifest's names and values, e.g. test_dynamic_nll and test_dynamic_nll_standard_error in nats.
+        """The metrics for the manifest: test_dynamic_nll, test_dynamic_nll_standard_error (nats) and so on.
 
-        Where a split was measured of two data sets, that of `data`, which the model was trained on, or else the first
-        has the short name; the others' names say which they are: test_dynamic_omniglot_nll.
+        If a split was measured on several data sets, one has the short names: `data`, on which the model was trained,
+        else the first. The names of the others contain the data set: test_dynamic_omniglot_nll.
         """
         found: dict[str, float] = {}
         for evaluation in sorted(self.evaluations, key=lambda facts: bool(facts["data"] != data)):
@@ -86,13 +91,13 @@ class Measurements:
         return found
 
 
-def alike(one: Facts, other: Facts) -> bool:
-    """Whether two configurations are the same but for the seed."""
+def same_but_seed(one: Facts, other: Facts) -> bool:
+    """Whether two configurations are equal except for the seed."""
     return differences(one, other).keys() <= {"seed"}
 
 
 def rows_of(facts: Facts) -> tuple[str, str, str]:
-    """Which rows an evaluation is of, and how its likelihood saw them."""
+    """The rows of an evaluation: data set, split and binarisation."""
     return facts["data"], facts["split"], facts["binarisation"]
 
 
@@ -101,18 +106,17 @@ def _replaced(older: tuple[Facts, ...], newer: tuple[Facts, ...], key: Callable[
 
 
 def evaluation(file: Path) -> Facts:
-    """What `evaluate --json` printed of -log p(x) by importance sampling. Raises TrainingError, OSError."""
+    """Read a file that `evaluate --json` printed, with --estimator importance. Raises TrainingError or OSError."""
     facts = _read(file, _EVALUATION, "evaluate --json")
     if facts["estimator"] != "importance":
         raise TrainingError(
-            f"{file}: its -log p(x) is by --estimator {facts['estimator']}, which is no figure to publish; "
-            "measure with --estimator importance"
+            f"{file}: -log p(x) was measured with --estimator {facts['estimator']}; allowed: --estimator importance"
         )
     return facts
 
 
 def samples(file: Path) -> Facts:
-    """What `samples --json` printed. Raises TrainingError, OSError."""
+    """Read a file that `samples --json` printed. Raises TrainingError or OSError."""
     return _read(file, _SAMPLES, "samples --json")
 
 

@@ -1,4 +1,4 @@
-"""Proof that the exported graphs compute what torch computes, and that a row's bytes do not depend on its company."""
+"""Parity checks: the graphs compute what torch computes, and a row's bytes do not depend on the rest of its batch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from training.errors import TrainingError
 from training.evaluation import exported_model
 
 BATCHES = (1, 2, 7, 64)
-TOLERANCE = 1e-4  # max error of fp32 kernels against torch's, as engine.relative_error measures it
+TOLERANCE = 1e-4  # the largest allowed error against torch in fp32, as engine.relative_error measures it
 
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """What was seen, for the manifest's provenance."""
+    """The results of the checks, for the manifest's provenance."""
 
     max_error: dict[str, float]  # by "graph.output"
     rows_bit_identical: dict[str, bool]  # by graph: batch sizes 1 to 64, 1 and 2 threads
@@ -30,7 +30,10 @@ class Parity:
 
 
 def prove(path: Path, modules: Mapping[GraphName, nn.Module], rows: Mapping[GraphName, Tensor]) -> Parity:
-    """Run each graph of the artifact at `path` on its 64 rows. Raises TrainingError if torch disagrees."""
+    """Compare each graph of the artifact at `path` with its torch module, on 64 rows in batches of all BATCHES.
+
+    Raises TrainingError if an output differs by more than TOLERANCE.
+    """
     engines = [exported_model.load(path, threads=threads).engine for threads in (1, 2)]
     errors: dict[str, float] = {}
     identical: dict[str, bool] = {}
@@ -54,7 +57,7 @@ def prove(path: Path, modules: Mapping[GraphName, nn.Module], rows: Mapping[Grap
 
 
 def rows_alike(runs: list[Any], inputs: Floats) -> bool:
-    """Whether every batch of the first 1, 2, ..., 64 rows, and of the last, gives each row the same bytes."""
+    """Whether each row has the same output bytes in every batch of the first, and of the last, 1, 2, ..., 64 rows."""
     whole = runs[0](inputs)
     for run in runs:
         for batch in range(1, len(inputs) + 1):

@@ -1,4 +1,4 @@
-"""What a model card shows, drawn from the exported graphs: samples, reconstructions and what each latent holds."""
+"""The pictures of a model card, computed by the exported graphs: samples, reconstructions and KL per latent."""
 
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from training.export import plots
 from training.randomness import generator
 from training.run.minibatches import grey
 
-PICTURED = 64  # images
-ROWS = 2000  # of a table
-MOST_COLUMNS = 24  # of a table, shown
+PICTURED = 64  # images in a picture
+ROWS = 2000  # rows in a picture of a table
+MOST_COLUMNS = 24  # columns in a picture of a table, at most
 
 
 def draw(folder: Path, model: ExportedModel, dataset: Dataset, rows: Tensor, figures: HeldOutStatistics) -> None:
@@ -33,7 +33,7 @@ def draw(folder: Path, model: ExportedModel, dataset: Dataset, rows: Tensor, fig
 
 
 def column_names(dataset: Dataset) -> tuple[str, ...]:
-    """Of a table, with or without a header."""
+    """The names of a table's columns: those of its header, or "column 1" and so on."""
     return dataset.columns or tuple(f"column {index + 1}" for index in range(dataset.item_shape[0]))
 
 

@@ -1,4 +1,4 @@
-"""The pictures of a model card. Files carry no date and no metadata: equal models give equal bytes."""
+"""Drawing of the model card's PNG files, without dates or other metadata: equal values give equal bytes."""
 
 from pathlib import Path
 from typing import BinaryIO
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, cat
 
-SMALLEST_SIDE = 96  # pixels: small items are magnified until they can be seen
-GAP = 4
-PAPER = 255
+SMALLEST_SIDE = 96  # pixels; smaller images are magnified
+GAP = 4  # pixels between images
+PAPER = 255  # the grey value of the background
 INK, FILL = "#35618f", "#c9c4b8"
-LONGEST_NAME = 30
+LONGEST_NAME = 30  # characters of a column's name that are shown
 
 
 def grid(file: Path | BinaryIO, items: Tensor, *, columns: int) -> None:
-    """Items [N, C, H, W] in 0..1, row by row, each magnified without smoothing."""
+    """Draw images [N, C, H, W] in 0..1 in lines of `columns`, magnified without smoothing."""
     pixels = np.rint(items.clamp(0, 1).numpy() * 255).astype(np.uint8)  # [N, C, H, W]
     factor = max(1, -(-SMALLEST_SIDE // max(pixels.shape[2:])))
     pixels = pixels.repeat(factor, axis=2).repeat(factor, axis=3)
@@ -34,8 +34,8 @@ def grid(file: Path | BinaryIO, items: Tensor, *, columns: int) -> None:
 
 
 def pairs(file: Path | BinaryIO, originals: Tensor, reconstructions: Tensor, *, columns: int) -> None:
-    """Lines of originals, each above the line of its reconstructions; both [N, C, H, W] in 0..1."""
-    paper = originals.new_ones((-len(originals) % columns, *originals.shape[1:]))  # fills the last line
+    """Draw lines of originals, each above the line of their reconstructions; both [N, C, H, W] in 0..1."""
+    paper = originals.new_ones((-len(originals) % columns, *originals.shape[1:]))  # white images fill the last line
     originals, reconstructions = cat((originals, paper)), cat((reconstructions, paper))
     lines = []
     for start in range(0, len(originals), columns):
@@ -44,8 +44,8 @@ def pairs(file: Path | BinaryIO, originals: Tensor, reconstructions: Tensor, *, 
 
 
 def bars(file: Path | BinaryIO, values: tuple[float, ...], *, title: str, horizontal: str, vertical: str) -> None:
-    """One bar a value, in descending order."""
-    with mpl.style.context("default"):  # whatever the user has set for other plots
+    """Draw one bar per value, in descending order."""
+    with mpl.style.context("default"):  # the user's own settings must not change the file
         figure = Figure(figsize=(8, 3.2), dpi=100, layout="constrained")
         axes = figure.subplots()
         axes.bar(range(1, len(values) + 1), sorted(values, reverse=True), color=INK, width=0.8)
@@ -55,7 +55,7 @@ def bars(file: Path | BinaryIO, values: tuple[float, ...], *, title: str, horizo
 
 
 def histograms(file: Path | BinaryIO, real: Tensor, sampled: Tensor, *, names: tuple[str, ...]) -> None:
-    """A panel for each named column: the density of real [N, D], filled, and of sampled [M, D], a line."""
+    """Draw a panel for each named column, with the densities of real [N, D] (filled) and sampled [M, D] (a line)."""
     with mpl.style.context("default"):
         figure, panels = _panels(names)
         for index, axes in enumerate(panels):
@@ -70,7 +70,10 @@ def histograms(file: Path | BinaryIO, real: Tensor, sampled: Tensor, *, names: t
 
 
 def agreement(file: Path | BinaryIO, originals: Tensor, reconstructions: Tensor, *, names: tuple[str, ...]) -> None:
-    """A panel for each named column: reconstructions over originals, both [N, D], and the diagonal."""
+    """Draw a panel for each named column, with the diagonal and a dot per row.
+
+    The dot's x is the value in originals [N, D], its y that in reconstructions [N, D].
+    """
     with mpl.style.context("default"):
         figure, panels = _panels(names)
         for index, axes in enumerate(panels):
@@ -80,7 +83,7 @@ def agreement(file: Path | BinaryIO, originals: Tensor, reconstructions: Tensor,
 
 
 def _panels(names: tuple[str, ...]) -> tuple[Figure, list[Axes]]:
-    """One small plot a name."""
+    """A figure with one empty panel per name."""
     across = min(4, len(names))
     lines = -(-len(names) // across)
     figure = Figure(figsize=(2.5 * across, 2.2 * lines), dpi=100, layout="constrained")

@@ -1,1 +1,1 @@
-"""The variational autoencoder in torch: networks, prior, likelihood and the equations."""
+"""The variational autoencoder in torch: networks, prior, likelihood, and the equations of its objective."""

@@ -1,4 +1,4 @@
-"""A learned prior p(z): RealNVP (Dinh et al. 2017, arXiv 1605.08803), a stack of affine couplings of eps ~ N(0, I)."""
+"""The learned prior p(z): RealNVP (Dinh et al. 2017, arXiv 1605.08803), affine couplings applied to eps ~ N(0, I)."""
 
 import math
 from typing import cast
@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from training.config.config import FlowPrior
 
-MAX_LOG_SCALE = 3.0  # one coupling stretches by at most e^3, so that neither direction overflows
+MAX_LOG_SCALE = 3.0  # a coupling scales by e^3 at most, so that neither direction overflows
 
 
 class Coupling(nn.Module):
-    """One part of the vector scales and shifts the other; both directions cost the same.
+    """An affine coupling: one half of the vector, a, decides how the other half, b, is scaled and shifted.
 
-    `swapped` decides which part is which. Written as b' = b * exp(s(a)) + t(a), a' = a.
+    a' = a and b' = b * exp(s(a)) + t(a). `swapped` decides which half is a. Both directions cost the same.
     """
 
     def __init__(self, size: int, hidden: int, *, swapped: bool) -> None:
@@ -41,6 +41,7 @@ class Coupling(nn.Module):
         return eps, self._joined(torch.zeros_like(given), -log_scale)
 
     def start_as_identity(self) -> None:
+        """Set the last layer to zero, so that the coupling changes nothing before training."""
         last = cast(nn.Linear, self.network[-1])
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
@@ -83,6 +84,6 @@ class RealNvp(nn.Module):
     def log_density(self, z: Tensor) -> Tensor:
         """log p(z) = log N(eps; 0, I) + log |d eps / d z| in nats; [rows]."""
         eps, log_det = self.inverse(z)
-        # The sum is a product with ones: onnxruntime's ReduceSum adds in an order that depends on where in memory a row
-        # lies, so that a row's last bits would depend on its company; its matrix product does not.
+        # The sum is a product with ones. onnxruntime's ReduceSum adds in an order that depends on where a row lies in
+        # memory, so a row's last bits would depend on its batch. Its matrix product has a fixed order.
         return (log_det - 0.5 * (eps.square() + math.log(2 * math.pi))) @ cast(Tensor, self.ones)

@@ -1,9 +1,9 @@
-"""The mathematics that training and evaluation share, one equation a function. Everything is in nats and per row.
+"""The equations that training and evaluation share, one per function. All results are in nats and per row.
 
 log p(x) - KL(q(z | x), p(z | x)) = E_q[log p(x | z)] - KL(q(z | x), p(z))        (Eq. 8)
 
-The second KL on the left is unknown and never negative; the right-hand side is therefore a lower bound of log p(x), the
-ELBO, and everything in it can be computed.
+The KL on the left cannot be computed, but it is never negative. So the right-hand side, which can be computed, is a
+lower bound of log p(x): the ELBO.
 """
 
 import math
@@ -46,7 +46,7 @@ def kl_to_standard_normal(posterior: Posterior) -> Tensor:
 
 
 def kl_per_latent(posterior: Posterior) -> Tensor:
-    """Its summands, KL(q(z_j | x), N(0, 1)) of each latent; [rows, latent]."""
+    """KL(q(z_j | x), N(0, 1)) of each latent, the summands of kl_to_standard_normal; [rows, latent]."""
     mean, log_var = posterior
     return 0.5 * (log_var.exp() + mean.square() - 1.0 - log_var)
 
@@ -54,14 +54,14 @@ def kl_per_latent(posterior: Posterior) -> Tensor:
 def kl_to_learned_prior(posterior: Posterior, log_prior: Tensor) -> Tensor:
     """KL(q(z | x), p(z)) with E_q[log q] in closed form and log p(z) at the one draw; [rows].
 
-    Unbiased like log q(z | x) - log p(z) at that draw, but with the exact entropy of q instead of a noisy one:
-    what training wants. log_prior [rows] is log p(z) of the learned prior at z ~ q.
+    log_prior [rows] is log p(z) of the learned prior at z ~ q. Like kl_at_draw this is unbiased, but it takes the exact
+    entropy of q instead of a noisy estimate, so training uses it.
     """
     return -entropy(posterior) - log_prior
 
 
 def kl_at_draw(posterior: Posterior, z: Tensor, log_prior: Tensor) -> Tensor:
-    """log q(z | x) - log p(z) at one draw z ~ q: what the server reports for a learned prior; [rows]."""
+    """log q(z | x) - log p(z) at one draw z ~ q, which the server reports for a learned prior; [rows]."""
     return log_normal(z, posterior) - log_prior
 
 
@@ -82,13 +82,13 @@ def log_standard_normal(z: Tensor) -> Tensor:
 
 
 def log_weights(log_likelihood: Tensor, log_prior: Tensor, log_posterior: Tensor) -> Tensor:
-    """log w = log p(x | z) + log p(z) - log q(z | x): the integrand of Eq. 6-7 with q as proposal; any shape."""
+    """log w = log p(x | z) + log p(z) - log q(z | x), the log of Eq. 6-7's integrand with q as proposal; any shape."""
     return log_likelihood + log_prior - log_posterior
 
 
 def importance_weighted_bound(weights: Tensor) -> Tensor:
     """log (1/k) sum_i w_i from log weights [rows, k]; [rows].
 
-    Its expectation rises with k from the ELBO (k = 1) to log p(x) (Burda et al. 2016, arXiv 1509.00519, Theorem 1).
+    As k grows its expectation rises from the ELBO (k = 1) to log p(x) (Burda et al. 2016, arXiv 1509.00519, Theorem 1).
     """
     return torch.logsumexp(weights, dim=1) - math.log(weights.shape[1])

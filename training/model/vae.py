@@ -1,4 +1,4 @@
-"""The variational autoencoder: q(z | x), p(x | z), p(z), and how they begin."""
+"""Vae, the variational autoencoder: encoder q(z | x), decoder p(x | z), prior p(z), and their initial weights."""
 
 import math
 from typing import cast
@@ -15,15 +15,15 @@ from training.model.networks.layers import ResidualBlock
 from training.model.objective import Posterior, log_standard_normal
 
 LOG_VAR_LIMITS = (-12.0, 8.0)
-# What lies further from the mean of a column is encoded as if it lay here: no finite number may make a NaN. None of N
-# training rows is more than the root of N deviations away.
+# Values further from a column's mean are clamped to this many standard deviations, so that no finite number becomes a
+# NaN. None of N training rows is more than sqrt(N) standard deviations from the mean.
 MOST_DEVIATIONS = 1e6
 
 
 class Standardisation(nn.Module):
-    """Between a table's units and those the networks see: standard deviations from the mean of the training rows.
+    """Conversion of a table's units to those of the networks: standard deviations from the mean of the training rows.
 
-    Part of the graphs, so that whoever serves or calls a model knows its own units only.
+    It is part of the exported graphs, so that servers and clients use the table's own units only.
     """
 
     def __init__(self, item_shape: tuple[int, ...]) -> None:
@@ -41,7 +41,7 @@ class Standardisation(nn.Module):
 
 
 class Encoder(nn.Module):
-    """q(z | x): a network gives the mean and log-variance of a diagonal Gaussian (Eq. 10)."""
+    """q(z | x): a network that gives the mean and log-variance of a diagonal Gaussian (Eq. 10)."""
 
     def __init__(
         self, body: nn.Module, features: int, latent_size: int, *, standardisation: Standardisation | None
@@ -59,7 +59,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """g(z) of Eq. 5: the logits of a Bernoulli, or the mean of a Gaussian, per dimension of an item."""
+    """g(z) of Eq. 5: a network that gives the logits of a Bernoulli, or the mean of a Gaussian, for each dimension."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Decoder(nn.Module):
         self.bias = nn.Parameter(torch.zeros(item_shape)) if item_bias else None
 
     def forward(self, z: Tensor) -> Tensor:
-        """z [rows, latent] -> [rows, *item], a Gaussian's mean in item units."""
+        """z [rows, latent] -> [rows, *item]: logits, or a Gaussian's mean in item units."""
         out = cast(Tensor, self.body(z)).float()
         out = out if self.bias is None else out + self.bias
         return out if self.standardisation is None else self.standardisation.inverse(out)
@@ -84,11 +84,15 @@ class Decoder(nn.Module):
 class Vae(nn.Module):
     """Encoder, decoder, prior and likelihood of one configuration, for items of one shape.
 
-    Its methods are pure: they draw nothing, and train() and eval() change no result. climb.py makes a loss of them.
+    Its methods are pure: they draw no random numbers, and train() and eval() change no result. run/step.py computes the
+    loss from them.
     """
 
     def __init__(self, config: Config, item_shape: tuple[int, ...]) -> None:
-        """Raises TrainingError if the configuration is not for such items."""
+        """Build the model without initial weights (see `initialise`).
+
+        Raises TrainingError if the configuration cannot take items of this shape.
+        """
         super().__init__()
         bodies = build(config.architecture, item_shape, config.latent_size)
         table = kind_of(item_shape) == "table"
@@ -102,7 +106,7 @@ class Vae(nn.Module):
         self.encoder = Encoder(bodies.encoder, bodies.features, config.latent_size, standardisation=units)
         self.decoder = Decoder(bodies.decoder, item_shape, item_bias=bodies.item_bias, standardisation=units)
         self.prior = RealNvp(config.latent_size, config.prior) if config.prior else None
-        # One sigma for all dimensions, of a table in standard deviations; meaningless, and absent, for a Bernoulli.
+        # One sigma for all dimensions, in item units or in a table's standard deviations. A Bernoulli has none.
         self.log_sigma = (
             nn.Parameter(torch.tensor(math.log(config.sigma or 0.3)), requires_grad=config.sigma is None)
             if config.likelihood == "gaussian"
@@ -114,37 +118,37 @@ class Vae(nn.Module):
         return cast(Posterior, self.encoder(x))
 
     def decode(self, z: Tensor) -> Tensor:
-        """What log_likelihood takes, from z [rows, latent]: [rows, *item], logits or a Gaussian's mean."""
+        """The input of log_likelihood: logits, or a Gaussian's mean, [rows, *item] from z [rows, latent]."""
         return cast(Tensor, self.decoder(z))
 
     def log_likelihood(self, x: Tensor, output: Tensor) -> Tensor:
-        """log p(x | z) from the decoder's output; [rows]."""
+        """log p(x | z), given the decoder's output [rows, *item]; [rows]."""
         if self.log_sigma is None:
             return bernoulli_log_likelihood(x, output)
         scale = None if self.standardisation is None else self.standardisation.scale
         return gaussian_log_likelihood(x, output, self.log_sigma.clamp(min=SMALLEST_LOG_SIGMA), scale)
 
     def log_prior(self, z: Tensor) -> Tensor:
-        """log p(z); z [rows, k, latent], the result [rows, k]."""
+        """log p(z); z is [rows, k, latent], the result [rows, k]."""
         if self.prior is None:
             return log_standard_normal(z)
         return self.prior.log_density(z.flatten(0, 1)).view(z.shape[:2])
 
     @property
     def standardisation(self) -> Standardisation | None:
-        """Of a table; the same one in encoder and decoder."""
+        """The conversion of a table's units, shared by encoder and decoder; None for images."""
         return self.encoder.standardisation
 
     @property
     def sigma(self) -> float | None:
-        """The Gaussian's sigma: in item units, or in those of `scale`."""
+        """The Gaussian's sigma, in item units or, for a table, in those of `scale`; None for a Bernoulli."""
         if self.log_sigma is None:
             return None
         return math.exp(max(float(self.log_sigma.detach()), SMALLEST_LOG_SIGMA))
 
     @property
     def scale(self) -> tuple[float, ...] | None:
-        """A table's standard deviations by column, in item units."""
+        """The standard deviation of each column, in item units; None for images."""
         return None if self.standardisation is None else tuple(self.standardisation.scale.tolist())
 
     @property
@@ -153,10 +157,10 @@ class Vae(nn.Module):
 
 
 def initialise(model: Vae, *, mean_item: Tensor, deviation: Tensor | None = None, generator: torch.Generator) -> None:
-    """Draw the weights from `generator`, and let the decoder begin with the mean of the training items.
+    """Draw the weights from `generator`, and make the mean of the training items the decoder's initial output.
 
-    mean_item [*item] in item units, deviation [*item] for a table only. The distribution is torch's default (uniform
-    within 1 / sqrt(fan in)); blocks and couplings begin as the identity.
+    mean_item [*item] is in item units; deviation [*item] is for a table only. Weights have torch's default distribution
+    (uniform within 1 / sqrt(fan in)); residual blocks and couplings start as the identity.
     """
     with torch.no_grad():
         for module in model.modules():
@@ -174,6 +178,6 @@ def initialise(model: Vae, *, mean_item: Tensor, deviation: Tensor | None = None
             model.standardisation.scale.copy_(deviation)
         elif model.decoder.bias is not None:
             bernoulli = model.config.likelihood == "bernoulli"
-            # A pixel that is always black has no finite logit; 1/510 is half a grey value.
+            # A pixel that is always black or white has no finite logit; 1/510 is half a grey value.
             inside = mean_item.clamp(1 / 510, 1 - 1 / 510)
             model.decoder.bias.copy_(torch.logit(inside) if bernoulli else mean_item)

@@ -1,1 +1,1 @@
-"""One HTML page about a run. journal -> findings (what is computed) -> page (what is shown); the rest are its parts."""
+"""The HTML page about a run: `journal` reads, `findings` computes, `page` renders; the other files are its parts."""

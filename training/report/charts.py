@@ -1,4 +1,4 @@
-"""The charts of a page, drawn by matplotlib. Each is an image inside the page, and equal values give equal bytes."""
+"""The charts of a page, drawn by matplotlib as images inside the page; equal values give equal bytes."""
 
 import base64
 from collections.abc import Callable
@@ -23,8 +23,8 @@ PAPER, INK, SOFT, RULE = (PALETTE[name][0] for name in ("paper", "ink", "soft", 
 LINES = ((PALETTE["line-1"][0], "-"), (PALETTE["line-2"][0], "--"))
 ACTIVE, IDLE = PALETTE["line-1"][0], PALETTE["idle"][0]
 STYLE = {
-    "svg.fonttype": "none",  # text stays text: it can be found, copied and read aloud
-    "svg.hashsalt": "vaeserve",  # identifiers in a drawing depend on what is drawn, on nothing else
+    "svg.fonttype": "none",  # text stays text, which can be searched, copied and read aloud
+    "svg.hashsalt": "vaeserve",  # a fixed salt: a drawing's identifiers depend on its content only
     "font.size": 9,
     "text.color": INK,
     "axes.labelcolor": SOFT,
@@ -39,7 +39,7 @@ STYLE = {
     "legend.frameon": False,
 }
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-MANY = 500  # dots, which are then drawn small
+MANY = 500  # with more dots than this, all are drawn smaller
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,11 @@ class Chart:
     unit: str  # of the values
     series: tuple[Series, ...]
     from_zero: bool = False  # whether the vertical axis shows zero too
-    settled: int = 0  # so many epochs at the beginning do not widen the vertical axis; what is outside is cut off
+    settled: int = 0  # the vertical axis ignores this many first epochs, whose values may be cut off
 
 
 def lines(chart: Chart, *, epochs: tuple[int, ...]) -> str:
-    """The drawing without its title. Each line's last value stands beside its name; a single epoch is a dot."""
+    """Draw a chart without its title. Each line's last value stands beside its name; a single epoch is a dot."""
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -84,7 +84,7 @@ def lines(chart: Chart, *, epochs: tuple[int, ...]) -> str:
 
 
 def bars(kl: tuple[float, ...], active: tuple[bool, ...]) -> str:
-    """KL of each latent, in nats and in descending order; latents that are not active are grey."""
+    """Draw the KL of each latent, in nats and in descending order; inactive latents are grey."""
     order = sorted(range(len(kl)), key=lambda latent: -kl[latent])
 
     def draw(figure: Figure) -> None:
@@ -92,7 +92,7 @@ def bars(kl: tuple[float, ...], active: tuple[bool, ...]) -> str:
         colours = [ACTIVE if active[latent] else IDLE for latent in order]
         axes.bar(range(1, len(kl) + 1), [kl[latent] for latent in order], color=colours, width=0.8)
         axes.set_xlim(0.5, len(kl) + 0.5)
-        axes.set_ylim(0.0, max(1.05 * max(kl), 0.1))  # a collapsed model's bars stay small
+        axes.set_ylim(0.0, max(1.05 * max(kl), 0.1))  # at least 0.1, so that a collapsed model's bars look small
         axes.set(xlabel="latents in descending order of their KL", ylabel="KL, nats")
         axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
         _values_upwards(axes)
@@ -102,9 +102,9 @@ def bars(kl: tuple[float, ...], active: tuple[bool, ...]) -> str:
 
 
 def scatter(shown: LatentMap) -> str:
-    """A dot for each row and a colour for each class, whose name stands at the middle of its dots.
+    """Draw a dot for each row, with a colour for each class and the class's name at the median of its dots.
 
-    Both directions have one scale, so distances can be compared.
+    Both axes have the same scale, so that distances can be compared.
     """
     classes = shown.classes
     colours = mpl.color_sequences["tab10" if len(classes) <= 10 else "tab20"]
@@ -115,7 +115,7 @@ def scatter(shown: LatentMap) -> str:
         groups = [shown.points[shown.labels == name] for name in classes] if classes else [shown.points]
         for group, colour in zip(groups, colours, strict=False):
             x, y = group.T.numpy()
-            # As pixels: thousands of dots would be most of the page's bytes.
+            # Rasterized, because thousands of vector dots would be most of the page's bytes.
             axes.plot(x, y, "o", color=colour, alpha=0.65, markersize=size, markeredgewidth=0, rasterized=True)
         outline = [withStroke(linewidth=4, foreground=PAPER)]
         for name, group in zip(classes, groups, strict=False):
@@ -137,16 +137,16 @@ def scatter(shown: LatentMap) -> str:
 
 
 def picture(draw: Callable[[BinaryIO], None], *, alt: str) -> str:
-    """What `draw` writes as a PNG file, inside the page."""
+    """The PNG file that `draw` writes, as an image inside the page."""
     file = BytesIO()
     draw(file)
     return _image(file.getvalue(), "png", alt)
 
 
 def _drawing(draw: Callable[[Figure], None], *, width: float, height: float, alt: str) -> str:
-    """An SVG image; width and height in inches of 72 points."""
+    """What `draw` draws, as an SVG image; width and height are in inches of 72 points."""
     file = BytesIO()
-    with mpl.style.context(["default", STYLE]):  # whatever the user has set for other plots
+    with mpl.style.context(["default", STYLE]):  # the user's own settings must not change the page
         figure = Figure(figsize=(width, height), dpi=200, layout="constrained")
         draw(figure)
         figure.savefig(file, format="svg", transparent=True, metadata=NO_METADATA)
@@ -159,7 +159,7 @@ def _image(content: bytes, kind: str, alt: str) -> str:
 
 
 def _limits(values: list[float]) -> tuple[float, float]:
-    """An interval that shows all of `values` with a little room; a single value lies in its middle."""
+    """An interval that holds all `values` with a margin; a single value is in the middle of it."""
     low, high = min(values), max(values)
     room = 0.05 * (high - low) or 0.5 * abs(low) or 1.0
     return low - room, high + room

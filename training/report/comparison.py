@@ -1,4 +1,4 @@
-"""The VAE beside models that it must beat, on the same validation rows."""
+"""The comparison of a run's VAE with simpler models on the same validation rows."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from training.run.step import draw, elbo_terms
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A model's -log p(x) of the validation rows, in nats; for the VAE its bound, -ELBO."""
+    """A model's -log p(x) of the validation rows in nats; for the VAE an upper bound of it, -ELBO."""
 
     name: str
     mean: float
@@ -26,7 +26,10 @@ class Comparison:
 
 
 def comparisons(model: Vae, dataset: Dataset, x: Tensor) -> tuple[Comparison, ...]:
-    """The VAE first; x [rows, *item] as its likelihood sees them. Minutes for MNIST."""
+    """Measure the VAE, which comes first, and the baselines; takes minutes for MNIST.
+
+    x [rows, *item] are the validation rows as the VAE's likelihood sees them.
+    """
     stream = generator(0, "evaluation")
     elbos = []
     for part in torch.split(x, ROWS_AT_ONCE):

@@ -1,4 +1,4 @@
-"""How a run went: six charts over its epochs, and the same as a table."""
+"""The section about training: six charts over the epochs of a run, and a table of the same values."""
 
 from html import escape
 
@@ -7,18 +7,18 @@ from training.report.charts import Chart, Series, lines
 from training.report.table import number
 from training.run.progress import EpochDone
 
-LEFT_OUT = 0.1  # of all epochs, at the beginning: their ELBO is so low that the rest would look flat
+LEFT_OUT = 0.1  # the first fraction of the epochs, whose low ELBO would make the rest of the curve look flat
 HEAD = ("epoch", "ELBO", "reconstruction", "KL", "training ELBO", "reconstruction", "KL", "rows/s", "rate", "")
 
 
 def curves(epochs: tuple[EpochDone, ...]) -> str:
-    """HTML."""
+    """The section as HTML."""
     settled = round(LEFT_OUT * len(epochs))
     cut = f" Epochs up to {settled} may lie below the ELBO's chart." if settled else ""
     numbers = tuple(epoch.epoch for epoch in epochs)
     return (
-        '<p class="caption">Validation is of the averaged weights, training of the moving ones under fresh noise. '
-        f'Beside each name: its last value.{cut}</p><div class="charts">'
+        '<p class="caption">Validation measures the averaged weights, training those of each step. '
+        f'The last value stands beside each name.{cut}</p><div class="charts">'
         + "".join(
             f"<figure><h3>{escape(chart.title)}</h3>{lines(chart, epochs=numbers)}</figure>"
             for chart in _charts(epochs, settled)

@@ -1,4 +1,4 @@
-"""What a page tells of a run: read, encoded, decoded and measured, with the weights that `export` would take."""
+"""Findings: everything that a page shows about a run, computed with the weights that `export` would take."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,38 +24,38 @@ from training.run.minibatches import client_input, grey, likelihood_input
 from training.run.progress import EpochDone
 from training.run.session import require_same_data, trained_model
 
-COLUMNS = 8  # of the pictures
-SAMPLES, RECONSTRUCTED = 64, 32
-PATHS, STEPS = 8, 8  # interpolations, and latents on each
-MAPPED = 3000
-PARALLEL = 1e-4  # radians from parallel, or from opposite, at which an arc has no direction
+COLUMNS = 8  # images in one line of a picture
+SAMPLES, RECONSTRUCTED = 64, 32  # images shown
+PATHS, STEPS = 8, 8  # the number of interpolations, and of latents on each
+MAPPED = 3000  # rows in the latent map, at most
+PARALLEL = 1e-4  # sine of an angle below which two vectors count as parallel or opposite
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Everything that is shown. Items are images [N, C, H, W] in 0..1, or a table's rows [N, D] in its own units.
+    """The content of a page. Items are images [N, C, H, W] in 0..1, or a table's rows [N, D] in its own units.
 
-    Rows are validation rows at random.
+    All rows are validation rows, chosen at random.
     """
 
-    name: str  # the run's
+    name: str  # of the run
     config: Config
     provenance: Mapping[str, Any]
     item_shape: tuple[int, ...]
     epochs: tuple[EpochDone, ...]
-    chosen: EpochDone  # whose averaged weights are shown
+    chosen: EpochDone  # the epoch whose averaged weights are shown
     parameters: int
-    decode_macs: int
-    columns: tuple[str, ...] | None  # names, of a table's; None for images
-    samples: Tensor  # images: means of p(x | z); a table's rows: draws of x
+    decode_macs: int  # multiply-adds of decoding one row
+    columns: tuple[str, ...] | None  # the column names of a table; None for images
+    samples: Tensor  # images: means of p(x | z); a table: draws of x
     originals: Tensor
     reconstructions: Tensor
-    interpolations: tuple[Tensor, ...]  # of images; each: a row, STEPS decoded latents, another row
+    interpolations: tuple[Tensor, ...]  # each a row, STEPS decoded latents and another row; empty for a table
     latent_map: LatentMap
     kl_per_latent: tuple[float, ...]  # KL(q(z_i | x), N(0, 1)) in nats, the mean over `measured_rows`
-    active: tuple[bool, ...]  # by latent, as evaluate counts them
+    active: tuple[bool, ...]  # by latent: whether it is active, as `evaluate` counts
     measured_rows: int
-    comparisons: tuple[Comparison, ...]  # the VAE first; empty unless asked for
+    comparisons: tuple[Comparison, ...]  # the VAE and the baselines; empty unless asked for
 
     @property
     def finished(self) -> bool:
@@ -65,21 +65,25 @@ class Findings:
 def gather(
     name: str, saved: Checkpoint, epochs: tuple[EpochDone, ...], dataset: Dataset, *, with_baselines: bool
 ) -> Findings:
-    """Raises TrainingError if `dataset` or `epochs` are not the run's or too few. Draws come from fixed seeds."""
+    """Compute the findings of a checkpoint and its journal's `epochs`. All draws come from fixed seeds.
+
+    Raises TrainingError if `dataset` is not the run's, has too few validation rows, or `epochs` lack the chosen epoch.
+    """
     require_same_data(saved, dataset)
     if len(dataset.validation) < 2:
         raise TrainingError(f"{dataset.name}: has one validation row; a report, like a variance, needs two")
     model, facts = trained_model(saved)
-    last = epochs[-1].epoch if facts["chosen_epoch"] is None else facts["chosen_epoch"]  # trained on all: none chosen
+    # A run that trains on the validation rows too chooses no epoch: its last one is shown.
+    last = epochs[-1].epoch if facts["chosen_epoch"] is None else facts["chosen_epoch"]
     chosen = next((epoch for epoch in epochs if epoch.epoch == last), None)
     if chosen is None:
         raise TrainingError(
-            f"{name}: the checkpoint holds the weights of epoch {facts['chosen_epoch']}, which the journal does not "
-            "know; put back the journal of this run"
+            f"{name}: the checkpoint holds the weights of epoch {facts['chosen_epoch']}, which is missing in the "
+            "journal; put back the journal of this run"
         )
     networks = Networks(model)
     with torch.inference_mode():
-        # The rows, their order and their binarisation are those of held_out.measure, the pictures those of the card.
+        # Rows, order and binarisation are the same as in held_out.measure, and the pictures the same as on the card.
         draws = generator(0, "held_out")
         order = torch.randperm(len(dataset.validation), generator=draws)[:MOST_ROWS]
         rows, labels = dataset.validation.rows[order], dataset.validation.labels
@@ -97,7 +101,7 @@ def gather(
             samples += model.sigma * torch.tensor(model.scale) * torch.randn(samples.shape, generator=pictures)
         some = torch.randperm(len(dataset.validation), generator=pictures)[: TABLE_ROWS if table else RECONSTRUCTED]
         if not table:
-            some = some[: len(some) // COLUMNS * COLUMNS or None]  # whole lines, or the one there is
+            some = some[: len(some) // COLUMNS * COLUMNS or None]  # only full lines, or a single line that is not full
         originals = client_input(dataset.validation.rows[some])
         return Findings(
             name=name,
@@ -125,10 +129,10 @@ def gather(
 
 
 def slerp(start: Tensor, end: Tensor, *, steps: int) -> Tensor:
-    """Spherical interpolation (Shoemake 1985), both ends included; start, end [latent] -> [steps, latent].
+    """Spherical interpolation (Shoemake 1985), including both ends; start, end [latent] -> [steps, latent].
 
-    A draw of N(0, I) lies near a sphere, and so does every point of the arc; a straight line would cut through the
-    inside, where draws are rare (White 2016, arXiv 1609.04468). Ends of unlike length change length on the way.
+    Draws of N(0, I) lie near a sphere, and so does every point of the arc. A straight line would pass through the
+    inside, where draws are rare (White 2016, arXiv 1609.04468). Between ends of different length the length changes.
     """
     t = torch.linspace(0, 1, steps)[:, None]
     cosine = torch.dot(start, end) / (start.norm() * end.norm()).clamp(min=1e-12)
@@ -139,6 +143,6 @@ def slerp(start: Tensor, end: Tensor, *, steps: int) -> Tensor:
 
 
 def _path(networks: Networks, ends: Tensor) -> Tensor:
-    """From one row to the other, [2 + STEPS, *item]; the arc runs in the noise that the prior makes latents of."""
+    """An interpolation between two rows, [2 + STEPS, *item]; the arc is in the prior's noise, not in its latents."""
     eps = networks.to_noise(networks.encode(ends).mean)
     return torch.cat((ends[:1], networks.decode(networks.from_noise(slerp(*eps, steps=STEPS))), ends[1:]))

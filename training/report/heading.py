@@ -1,4 +1,4 @@
-"""The top of a page: which run this is, how far it is, and its figures."""
+"""The top of a page: which run it is about, how many epochs are done, and its figures."""
 
 from html import escape
 
@@ -10,7 +10,7 @@ from training.run import warm_start
 
 
 def heading(findings: Findings) -> str:
-    """HTML."""
+    """The top of the page as HTML."""
     return (
         f'<p class="lead">{escape(_summary(findings))}</p>'
         + ("" if findings.finished else f'<p class="note">{escape(_unfinished(findings))}</p>')
@@ -26,7 +26,7 @@ def _summary(findings: Findings) -> str:
 
 def _unfinished(findings: Findings) -> str:
     done, wanted = findings.epochs[-1].epoch, findings.config.optimisation.epochs
-    return f"This run is not finished: {done} of {wanted} epochs are done. Everything here is of what there is."
+    return f"This run is not finished: {done} of {wanted} epochs are done. The page shows its state so far."
 
 
 def _tiles(findings: Findings) -> str:
@@ -52,7 +52,9 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
     data = provenance["data"]
     rows = ", ".join(f"{count:,} {name}" for name, count in data["rows"].items())
     chosen = (
-        "the last: validation rows are trained on" if config.train_on == "all" else "the best on the validation rows"
+        "the last, because the run trains on the validation rows"
+        if config.train_on == "all"
+        else "the best on the validation rows"
     )
     prior = f"RealNVP, {config.prior.couplings} couplings" if isinstance(config.prior, FlowPrior) else "N(0, I)"
     return [

@@ -1,4 +1,4 @@
-"""Reading a run's journal: one EpochDone a line."""
+"""The reader of a run's journal, which has one EpochDone per line."""
 
 import json
 
@@ -9,11 +9,10 @@ from training.run.progress import EpochDone
 
 
 def read(run: RunFolder, *, until: int) -> tuple[EpochDone, ...]:
-    """The epochs, at least one, that ended at or before step `until`: a run that goes on notes one before it saves.
+    """The epochs, at least one, that ended at or before step `until`, the checkpoint's.
 
-    A last line cut off by a crash, or half written, is left out.
-
-    Raises TrainingError if there is none or a line is damaged, OSError if the file cannot be read.
+    Later ones may be in the journal, because a run writes its journal before its checkpoint. An incomplete last line is
+    left out. Raises TrainingError if there is no epoch or a line is damaged, and OSError if the file cannot be read.
     """
     file = run.journal
     lines = file.read_text(errors="replace").splitlines() if file.is_file() else []

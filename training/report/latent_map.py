@@ -1,4 +1,4 @@
-"""Latents in the plane: the two directions in which posterior means vary most."""
+"""LatentMap: posterior means projected on the two directions in which they vary most."""
 
 from dataclasses import dataclass
 
@@ -14,21 +14,21 @@ class LatentMap:
 
     points: Tensor  # float64 [rows, 2]
     labels: Tensor | None  # int64 [rows]
-    explained: float  # the part of the total variance that is seen, 0..1
+    explained: float  # the fraction of the total variance in these two directions, 0..1
 
     @property
     def classes(self) -> tuple[int, ...]:
-        """The labels that are told apart by colour, in order; none without labels or with too many."""
+        """The labels in order, each of which gets a colour; empty without labels or with more than MOST_CLASSES."""
         names = () if self.labels is None else tuple(sorted(set(self.labels.tolist())))
         return names if len(names) <= MOST_CLASSES else ()
 
 
 def project(means: Tensor, labels: Tensor | None) -> LatentMap:
-    """The first two principal components of means [rows, latent]; one latent is drawn on a line."""
+    """Project means [rows, latent] on their first two principal components; a single latent gives points on a line."""
     centred = means.double() - means.double().mean(0)
     variances, directions = torch.linalg.eigh(centred.T @ centred / len(centred))  # ascending
     axes = directions[:, -2:].flip(1)  # [latent, 1 or 2]
-    # An eigenvector's sign is the library's whim: let its largest component be positive.
+    # The sign of an eigenvector is arbitrary; make its largest component positive, so that equal runs give equal maps.
     axes = axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
     points = torch.zeros(len(means), 2, dtype=torch.float64)
     points[:, : axes.shape[1]] = centred @ axes

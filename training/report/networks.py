@@ -1,4 +1,4 @@
-"""A trained model's networks in torch, as the graphs that would be exported."""
+"""Networks: a trained model's encoder, decoder and prior in torch, as `export` would write them."""
 
 from typing import cast
 
@@ -12,7 +12,7 @@ from training.model.vae import Vae
 
 
 class Networks:
-    """Rows in, rows out."""
+    """The functions of an exported model's graphs, for a model that is not exported."""
 
     def __init__(self, model: Vae) -> None:
         self._graphs = modules(model)
@@ -32,5 +32,5 @@ class Networks:
         return eps if self._flow is None else cast(Tensor, self._flow(eps))
 
     def to_noise(self, z: Tensor) -> Tensor:
-        """The inverse of from_noise."""
+        """The inverse of from_noise; z and the result are [rows, latent]."""
         return z if self._flow is None else self._flow.inverse(z)[0]

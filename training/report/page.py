@@ -1,4 +1,4 @@
-"""The page: findings in, one HTML text out that needs nothing else."""
+"""The page as one HTML text, made from findings and without references to other files."""
 
 from html import escape
 from importlib.resources import files
@@ -13,7 +13,7 @@ PACKAGE = "training.report"
 
 
 def text(findings: Findings) -> str:
-    """Images and styles are inside; nothing is fetched, from the network or from disk."""
+    """The HTML of the page. Images and styles are inside, so a browser fetches nothing."""
     parts = sections(findings)
     folder = files(PACKAGE)
     return Template((folder / "page.html").read_text(encoding="utf-8")).substitute(

@@ -1,4 +1,4 @@
-"""The colours of a page, for light and for dark screens; the page and the drawings inside it share them."""
+"""The colours of a page and of its drawings, for light and for dark screens."""
 
 PALETTE = {  # name: on light paper, on dark paper
     "paper": ("#ffffff", "#14171a"),
@@ -15,13 +15,13 @@ PALETTE = {  # name: on light paper, on dark paper
 
 
 def style_sheet() -> str:
-    """CSS that gives each colour's variable, as --ink, its value."""
+    """CSS that defines a variable for each colour, such as --ink."""
     light, dark = (" ".join(f"--{name}: {pair[index]};" for name, pair in PALETTE.items()) for index in (0, 1))
     return f":root {{ {light} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
 
 
 def adaptive(svg: str) -> str:
-    """A drawing made in the light colours, which also knows the dark ones. It holds its own style sheet."""
+    """A drawing in light colours, changed so that it follows the screen; it contains its own style sheet."""
     for name, (light, _) in PALETTE.items():
         svg = svg.replace(light, f"var(--{name})")
     return svg.replace("<defs>", f"<style>{style_sheet()}</style>\n<defs>", 1)

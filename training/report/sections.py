@@ -1,4 +1,4 @@
-"""What a page is made of, one function a section."""
+"""The sections of a page, one function for each."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Section:
 
 
 def sections(findings: Findings) -> list[Section]:
-    """In reading order; the baselines only where they were asked for."""
+    """The sections in reading order; tables have no interpolations, and baselines are there only if asked for."""
     learned = isinstance(findings.config.prior, FlowPrior)
     compared = [Section("baselines", "Baselines", _baselines(findings.comparisons))] if findings.comparisons else []
     interpolated = (
@@ -113,7 +113,7 @@ def _kl(findings: Findings, *, learned: bool) -> str:
     caption = (
         f"KL(q(z_i | x), N(0, 1)) in nats, the mean over {findings.measured_rows:,} validation rows, in descending "
         f"order. {active}: the variance of their posterior mean is above {ACTIVE} (the others are grey)."
-        + (" The learned prior is another one than N(0, 1), so these do not add up to the KL above." if learned else "")
+        + (" The learned prior is not N(0, I), so these do not add up to the KL above." if learned else "")
     )
     kl = findings.kl_per_latent
     order = sorted(range(len(kl)), key=lambda latent: -kl[latent])
@@ -144,7 +144,7 @@ def _baselines(comparisons: tuple[Comparison, ...]) -> str:
 
 
 def _configuration(config: Mapping[str, Any]) -> str:
-    return _caption("As resolved from preset, file and flags.") + table.facts(_flat(config, ""))
+    return _caption("The settings from preset, file and flags.") + table.facts(_flat(config, ""))
 
 
 def _flat(config: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:

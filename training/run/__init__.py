@@ -1,1 +1,1 @@
-"""One training run: its loop, its state and folder, the machine and what it reports."""
+"""One training run: its loop, state, folder and checkpoint, the machine it runs on, and what it reports."""

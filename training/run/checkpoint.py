@@ -1,4 +1,4 @@
-"""One file from which a run goes on, or is exported; written whole or not at all."""
+"""Checkpoint: the file from which a run is continued or exported, and its reader and writer."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +13,17 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A run as it was saved."""
+    """The content of a checkpoint file."""
 
     config: Config
     source: str  # --data, as given
     item_shape: tuple[int, ...]
-    provenance: dict[str, Any]  # what the artifact's manifest will say about the run's origin
+    provenance: dict[str, Any]  # the part of the manifest's provenance that is known before export
     state: dict[str, Any]  # state.to_mapping
 
 
 def save(file: Path, checkpoint: Checkpoint) -> None:
-    """Replace `file` by this checkpoint; a reader, or a crash, sees the old one or the new one. Raises OSError."""
+    """Replace the content of `file` by this checkpoint, atomically. Raises OSError."""
     torch_file.save(
         file,
         {
@@ -38,7 +38,7 @@ def save(file: Path, checkpoint: Checkpoint) -> None:
 
 
 def read(file: Path) -> Checkpoint:
-    """Raises TrainingError if there is none, or it is damaged, incomplete or of another format."""
+    """Read a checkpoint. Raises TrainingError if it is missing, damaged, incomplete or of another format."""
     if not file.is_file():
         raise TrainingError(f"{file.parent}: has no {file.name}; give the folder of a run, as fit prints it")
 

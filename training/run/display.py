@@ -1,4 +1,4 @@
-"""How a run looks in a terminal: one bar that moves, one line an epoch that stays."""
+"""Display: shows a run in the terminal, with a progress bar and one line per epoch."""
 
 from types import TracebackType
 
@@ -9,7 +9,7 @@ from training.run.progress import EpochDone, Event
 
 
 class Display:
-    """Shows what fit reports. Without a terminal only the epochs' lines are written."""
+    """Shows the events that `fit` reports. Without a terminal it writes only the lines of the epochs."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -1,4 +1,4 @@
-"""A run's folder: its checkpoint and its journal."""
+"""RunFolder: the folder of a run, with its checkpoint and its journal."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from training.run.progress import EpochDone
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """runs/NAME/."""
+    """The folder runs/NAME/."""
 
     path: Path
 
@@ -21,15 +21,16 @@ class RunFolder:
 
     @property
     def journal(self) -> Path:
-        """One JSON object a line, one line an epoch."""
+        """The journal's file: one line per epoch, each a JSON object with the fields of EpochDone."""
         return self.path / "journal.jsonl"
 
-    def note(self, event: EpochDone) -> None:
+    def append(self, event: EpochDone) -> None:
+        """Add an epoch to the journal. Raises OSError."""
         with self.journal.open("a") as stream:
             stream.write(json.dumps(asdict(event), sort_keys=True) + "\n")
 
-    def forget_after(self, step: int) -> None:
-        """Drop what the journal says of steps that a resumed run will do again, and a line cut off by a crash."""
+    def drop_after(self, step: int) -> None:
+        """Remove the journal's lines after `step`, which a resumed run writes again, and a line cut off by a crash."""
         if not self.journal.exists():
             return
         kept = [line for line in self.journal.read_text().splitlines() if _step(line) <= step]
@@ -37,7 +38,7 @@ class RunFolder:
 
 
 def _step(line: str) -> float:
-    """The step that a line of the journal speaks of; beyond every step if it cannot be read."""
+    """The step in a line of the journal; infinity if the line cannot be read."""
     try:
         return int(json.loads(line)["step"])
     except ValueError:
@@ -45,7 +46,7 @@ def _step(line: str) -> float:
 
 
 def create(path: Path) -> RunFolder:
-    """A new run's folder. Raises TrainingError if it holds a run already."""
+    """Create the folder of a new run. Raises TrainingError if it holds a run already."""
     run = RunFolder(path)
     if run.checkpoint.exists() or run.journal.exists():
         raise TrainingError(
@@ -56,7 +57,7 @@ def create(path: Path) -> RunFolder:
 
 
 def free_name(parent: Path, name: str) -> Path:
-    """parent/name-1, or the first number that is free."""
+    """parent/NAME-1 or, if it exists, parent/NAME-2 and so on: the first path that does not exist."""
     number = 1
     while (parent / f"{name}-{number}").exists():
         number += 1

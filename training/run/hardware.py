@@ -1,4 +1,4 @@
-"""The machine a run trains on: device, precision and memory layout, chosen once and shown at the start."""
+"""Hardware: the device, precision and memory layout that a run computes with, and how they are chosen."""
 
 import os
 import sys
@@ -22,22 +22,24 @@ class Hardware:
 
     device: torch.device
     precision: Literal["fp32", "bf16"]
-    channels_last: bool
-    threads: int
+    channels_last: bool  # the memory layout of images
+    threads: int  # of torch, on the CPU
     ranks: Ranks = ALONE
 
     def autocast(self) -> torch.autocast:
-        """The context in which the networks run; likelihoods, KL and flows stay in fp32."""
+        """A context in which networks run in this precision; likelihoods, KL and flows stay in fp32 outside of it."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
 
-    def near(self, rows: torch.Tensor) -> torch.Tensor:
-        """A data set where batches are gathered fastest: in the GPU's memory if it takes a quarter of it at most."""
+    def to_device_if_small(self, rows: torch.Tensor) -> torch.Tensor:
+        """A data set in the GPU's memory if it takes at most a quarter of the free part, so that batches are gathered
+        there.
+        """
         if self.device.type != "cuda" or rows.nbytes > torch.cuda.mem_get_info(self.device)[0] / 4:
             return rows
         return rows.to(self.device)
 
-    def rows(self, rows: torch.Tensor) -> torch.Tensor:
-        """Images in the memory layout that this machine convolves fastest."""
+    def to_layout(self, rows: torch.Tensor) -> torch.Tensor:
+        """Images in the memory layout in which this machine's convolutions are fastest."""
         return rows.contiguous(memory_format=torch.channels_last) if self.channels_last else rows
 
     def __str__(self) -> str:
@@ -54,12 +56,12 @@ def choose(
     threads: int | None = None,
     ranks: Ranks = ALONE,
 ) -> Hardware:
-    """`auto` takes CUDA where it works, and bf16 where the processor multiplies it natively and it pays.
+    """Choose what a run computes with, and set torch's number of threads for the whole process.
 
-    `threads` are those of torch on the CPU, for the whole process; None leaves torch's choice, the number of cores, or
-    an even share of them where several processes train together: these take one GPU each.
-    Dense networks this small gain nothing from bf16 on a CPU: conversion costs what the product saves.
-    Raises TrainingError if CUDA was asked for and there is none, or if there are too few GPUs.
+    Device `auto` is CUDA if it works, else the CPU. Precision `auto` is bf16 for convolutions on a processor that
+    multiplies it natively, else fp32: in small dense networks the conversion costs as much as the product saves.
+    `threads` None is one per core or, if several processes train together, an equal share of the cores. Such processes
+    take one GPU each. Raises TrainingError if CUDA was asked for but does not work, or if there are too few GPUs.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise TrainingError("--device cuda: no usable NVIDIA GPU or CUDA build of torch here; use --device cpu or auto")
@@ -69,7 +71,7 @@ def choose(
         native = torch.cuda.is_bf16_supported() if chosen.type == "cuda" else _cpu_has_bf16()
         precision = "bf16" if native and convolves else "fp32"
     if chosen.type == "cpu":
-        memory.keep()
+        memory.keep_freed_blocks()
     if threads is None and ranks.local_count > 1:
         threads = max(1, (os.cpu_count() or 1) // ranks.local_count)
     if threads is not None:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a question the training loop can ask between two steps."""
+"""Ctrl-C and SIGTERM while training: noted in a flag that the training loop reads between two steps."""
 
 import signal
 from collections.abc import Iterator
@@ -7,18 +7,18 @@ from types import FrameType
 
 
 class Interruption:
-    """Whether, and by which signal, an end was asked for."""
+    """The flag: whether a signal asked this process to stop, and which one."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
 
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         return self.signal is not None
 
 
 @contextmanager
-def listening() -> Iterator[Interruption]:
-    """Note the first SIGINT or SIGTERM; a second one has its usual effect at once."""
+def catch_signals() -> Iterator[Interruption]:
+    """Note the first SIGINT or SIGTERM during the block; a second one has its usual effect."""
     interruption = Interruption()
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

@@ -1,7 +1,7 @@
-"""The training loop: a minibatch, a step; validation and a checkpoint once an epoch.
+"""The training loop: a step per minibatch, and validation and a checkpoint after every epoch.
 
-Where several processes train together (ranks.py) each runs this loop on its part of every minibatch. They add up what
-concerns the whole minibatch inside a step (climb.py) and in validation; after each step all states are equal.
+If several processes train together (distributed.py), each runs this loop on its part of every minibatch. Inside a step
+(step.py) and in validation they add up gradients and sums, so after each step all states are equal.
 """
 
 import math
@@ -22,8 +22,8 @@ from training.run.schedule import step_settings
 from training.run.state import Best, State
 from training.run.step import draw, elbo_terms, log_importance_weights, totals, update
 
-REPORT_EVERY = 20  # steps; also how soon a NaN is noticed
-VALIDATION_ROWS = 500  # in one pass
+REPORT_EVERY = 20  # steps between two reports; a NaN is noticed at a report
+VALIDATION_ROWS = 500  # that go through the networks at once
 
 
 def fit(
@@ -36,15 +36,15 @@ def fit(
     stopping: Callable[[], bool],
     clock: Callable[[], float],
 ) -> bool:
-    """Move `state` to the end of its run; True if it got there, False if `stopping` said so first, in any process.
+    """Train `state` to the end of its run and return True, or return False if `stopping` is true in any process.
 
-    `save` is called after every epoch and when stopping. Raises TrainingError when the loss is no longer a number;
-    `save` has then not been called with it.
+    `save` is called after every epoch and before returning False; `observe` is called with every event. Raises
+    TrainingError if the loss is no longer a number; such a state is never saved.
     """
     config = state.model.config
-    batches = Minibatches(hardware.near(dataset.rows(config.train_on)), config, hardware)
+    batches = Minibatches(hardware.to_device_if_small(dataset.rows(config.train_on)), config, hardware)
     epochs = config.optimisation.epochs
-    started, first = clock(), state.step  # of this epoch
+    started, first = clock(), state.step  # time and step at which this epoch began
 
     def speed() -> float:
         return (state.step - first) * batches.batch_size / max(clock() - started, 1e-9)
@@ -69,7 +69,7 @@ def fit(
             _require_finite(means, state.step, epoch)
             observe(StepDone(state.step, batches.total, epoch, epochs, means, speed()))
         if ended:
-            rate = speed()  # before validation, which is not training
+            rate = speed()  # measured before validation, whose time does not count
             validation, weighted = validate(state.average, dataset, hardware)
             _require_finite(validation, state.step, epoch)
             reached = validation.elbo if weighted is None else weighted
@@ -98,7 +98,7 @@ def fit(
 
 
 def validate(model: Vae, dataset: Dataset, hardware: Hardware) -> tuple[Means, float | None]:
-    """The ELBO of the validation rows and, where the run maximises it, the importance-weighted bound, in nats.
+    """The ELBO of the validation rows and, if the run maximises it, the importance-weighted bound, in nats.
 
     The noise is fixed. Raises TrainingError if a process is lost.
     """
@@ -112,7 +112,7 @@ def validate(model: Vae, dataset: Dataset, hardware: Hardware) -> tuple[Means, f
             shape = len(x), config.optimisation.importance_draws, config.latent_size
             noise = torch.randn(shape, generator=stream, device=hardware.device)
             part = hardware.ranks.part(len(x))
-            draws = draw(model, hardware.rows(x[part]), noise[part], autocast=hardware.autocast())
+            draws = draw(model, hardware.to_layout(x[part]), noise[part], autocast=hardware.autocast())
             sums[:3] += totals(elbo_terms(model, draws))
             if weighted:
                 bound = importance_weighted_bound(log_importance_weights(model, draws))

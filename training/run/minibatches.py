@@ -1,4 +1,4 @@
-"""Which rows a step sees, and what is drawn for them: a function of seed and step alone."""
+"""Minibatches: the rows of each step and the noise drawn for them, which depend on seed and step alone."""
 
 from dataclasses import dataclass
 
@@ -16,15 +16,15 @@ class Minibatch:
 
     x: Tensor  # float32 [rows, *item]; images in 0..1
     noise: Tensor  # float32 [rows, draws, latent], N(0, I)
-    weight: float  # its rows as a fraction of the whole minibatch's
+    weight: float  # the number of rows here, divided by that of the whole minibatch
 
 
 @dataclass(slots=True)
 class Minibatches:
-    """The steps of a run over a data set's `rows`, on the training device or, where they are too many, beside it.
+    """The minibatches of a run over `rows`, which lie on the training device or, if they are too large, on the CPU.
 
-    Every epoch is a fresh permutation; the rows left over by its last full minibatch wait for the next epoch. Several
-    processes draw the same minibatch, rows and noise, and take a part each: what they see together is what one would.
+    Every epoch takes the rows in a new random order, and leaves out those after the last full minibatch. Several
+    processes draw the same rows and noise and take a part each, so together they see what a single process would.
     """
 
     rows: Tensor
@@ -46,7 +46,7 @@ class Minibatches:
         return self.per_epoch * self.config.optimisation.epochs
 
     def at(self, step: int, *, draws: int) -> Minibatch:
-        """The minibatch of step 0, 1, 2, ..., with the noise for so many draws of z for each row."""
+        """The minibatch of step 0, 1, 2, ..., with noise for `draws` draws of z per row."""
         epoch, position = divmod(step, self.per_epoch)
         if self._order is None or self._epoch != epoch:
             order = torch.randperm(len(self.rows), generator=generator(self.config.seed, "order", epoch))
@@ -56,21 +56,21 @@ class Minibatches:
         stream = generator(self.config.seed, "step", step, device=device)
         x = likelihood_input(self.rows[index].to(device), self.config, stream)
         noise = torch.randn((len(index), draws, self.config.latent_size), generator=stream, device=device)
-        return Minibatch(self.hardware.rows(x[part]), noise[part], weight=(part.stop - part.start) / len(index))
+        return Minibatch(self.hardware.to_layout(x[part]), noise[part], weight=(part.stop - part.start) / len(index))
 
 
 def likelihood_input(rows: Tensor, config: Config, draws: torch.Generator) -> Tensor:
-    """What the likelihood sees of rows: fresh black and white for a Bernoulli, else what a client sends; float32."""
+    """Rows as the likelihood sees them: binarised afresh for a Bernoulli, else as a client sends them; float32."""
     return binarise(rows, draws) if config.likelihood == "bernoulli" else client_input(rows)
 
 
 def client_input(rows: Tensor) -> Tensor:
-    """Rows as a client sends them: images grey, 0..1, a table's numbers as they are; float32."""
+    """Rows as a client sends them: images grey in 0..1, tables in their own units; float32."""
     return grey(rows) if rows.dtype == torch.uint8 else rows
 
 
 def grey(rows: Tensor) -> Tensor:
-    """0..255 as 0..1."""
+    """Bytes 0..255 as float32 0..1."""
     return rows.float().div_(255)
 
 

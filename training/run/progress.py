@@ -1,4 +1,4 @@
-"""What fit reports while it runs: facts, for whoever listens."""
+"""The events that a run reports: StepDone and EpochDone."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -15,10 +15,10 @@ class Means:
 
 @dataclass(frozen=True, slots=True)
 class StepDone:
-    """Some steps were done; the means are over the rows of this epoch so far."""
+    """A report between two steps; `means` are over the rows of this epoch so far."""
 
-    step: int  # done so far
-    steps: int
+    step: int  # the number of steps done
+    steps: int  # of the whole run
     epoch: int  # 1, 2, ...
     epochs: int
     means: Means
@@ -27,9 +27,9 @@ class StepDone:
 
 @dataclass(frozen=True, slots=True)
 class EpochDone:
-    """An epoch was trained and validated; it is about to be saved."""
+    """The report of an epoch that was trained and validated; its checkpoint is written after the report."""
 
-    step: int
+    step: int  # the number of steps done
     epoch: int  # 1, 2, ...
     epochs: int
     train: Means
@@ -37,10 +37,8 @@ class EpochDone:
     learning_rate: float
     kl_weight: float
     rows_per_second: float
-    best: bool  # whether this is the best epoch so far; never, if the validation rows are trained on too
-    bound: float | None = (
-        None  # the importance-weighted one of the validation rows, nats, where the run maximises that one
-    )
+    best: bool  # whether this is the best epoch so far; always false if the validation rows are trained on too
+    bound: float | None = None  # the importance-weighted bound of the validation rows, nats; None if not maximised
 
 
 Event: TypeAlias = StepDone | EpochDone

@@ -1,4 +1,4 @@
-"""Where an artifact comes from: code, libraries, data. No clock, no host, no path: equal runs have equal provenance."""
+"""The provenance of an artifact: code, libraries, data. It has no times, hosts or paths: equal runs have equal ones."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ LIBRARIES = ("numpy", "onnx", "onnxruntime", "onnxscript", "torch")
 
 
 def describe(config: Config, dataset: Dataset, hardware: Hardware) -> dict[str, Any]:
-    """What is known when training starts, as plain values."""
+    """The provenance that is known when training starts, as plain values."""
     return {
         "config": config.to_mapping(),
         "data": {
@@ -37,12 +37,12 @@ def describe(config: Config, dataset: Dataset, hardware: Hardware) -> dict[str, 
 
 
 def libraries() -> dict[str, str]:
-    """The versions that trained or exported."""
+    """The installed versions of LIBRARIES."""
     return {name: version(_distribution(name)).split("+")[0] for name in LIBRARIES}
 
 
 def git_commit(folder: Path) -> str | None:
-    """The commit that `folder` is at, with "-dirty" if it was changed since; None outside of git."""
+    """The git commit of `folder`, with "-dirty" if files were changed since; None if git does not know it."""
     git = shutil.which("git")
     if git is None:
         return None
@@ -50,7 +50,7 @@ def git_commit(folder: Path) -> str | None:
         done = subprocess.run(  # noqa: S603  fixed arguments
             [git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
             cwd=folder,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},  # look only: somebody may be committing
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},  # take no lock that would disturb another git process
             capture_output=True,
             text=True,
             timeout=10,
@@ -62,5 +62,5 @@ def git_commit(folder: Path) -> str | None:
 
 
 def _distribution(name: str) -> str:
-    # The GPU build of onnxruntime is a distribution of its own with the same package inside.
+    # The package onnxruntime comes from the distribution onnxruntime or onnxruntime-gpu.
     return packages_distributions()["onnxruntime"][0] if name == "onnxruntime" else name

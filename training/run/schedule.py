@@ -1,4 +1,4 @@
-"""What changes from step to step: the objective, the weight of KL, the learning rate and the average's decay."""
+"""The schedule of a run: objective, weight of KL, learning rate and decay of the average, as functions of the step."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from training.run.step import Objective
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepSettings:
-    """What holds at one step."""
+    """The settings of one step."""
 
     objective: Objective
     learning_rate: float
@@ -17,7 +17,7 @@ class StepSettings:
 
 
 def step_settings(settings: Optimisation, *, step: int, steps_per_epoch: int) -> StepSettings:
-    """Of step 0, 1, 2, ... of a run."""
+    """The settings of step 0, 1, 2, ... of a run."""
     steps = settings.epochs * steps_per_epoch
     weight = kl_weight(settings, step=step, steps=steps)
     return StepSettings(
@@ -28,7 +28,7 @@ def step_settings(settings: Optimisation, *, step: int, steps_per_epoch: int) ->
 
 
 def objective(settings: Optimisation, *, epoch: int, kl_weight: float) -> Objective:
-    """Of epoch 0, 1, ...: the ELBO, by one draw, until the last `bound_fraction` of the epochs begins."""
+    """The objective of epoch 0, 1, ...: first the ELBO with one draw, then `bound` in the last `bound_fraction`."""
     late = epoch >= settings.epochs - bound_epochs(settings)
     return Objective(
         bound=settings.bound if late else "elbo",
@@ -40,7 +40,7 @@ def objective(settings: Optimisation, *, epoch: int, kl_weight: float) -> Object
 
 
 def bound_epochs(settings: Optimisation) -> int:
-    """How many epochs, the last ones, maximise `bound`; a part of one counts as one."""
+    """The number of epochs at the end that maximise `bound`, rounded up."""
     return math.ceil(settings.epochs * settings.bound_fraction)
 
 
@@ -52,11 +52,11 @@ def learning_rate(settings: Optimisation, *, step: int, steps: int) -> float:
 
 
 def kl_weight(settings: Optimisation, *, step: int, steps: int) -> float:
-    """Rises evenly to beta over the first `kl_warmup` of the steps, so that latents find a use before they cost."""
+    """A linear rise to beta over the first `kl_warmup` of the steps, so that latents come into use before KL counts."""
     ramp = settings.kl_warmup * steps
     return settings.beta * (1.0 if step >= ramp else (step + 1) / (ramp + 1))
 
 
 def average_decay(settings: Optimisation, *, step: int) -> float:
-    """The decay of the moving average; shorter at first, so that it forgets the initial weights."""
+    """The decay of the moving average; it is smaller at first, so that the average forgets the initial weights."""
     return min(settings.average, (1 + step) / (10 + step))

@@ -1,4 +1,4 @@
-"""One run with all that belongs to it: new, or resumed from its checkpoint."""
+"""Session: a run in memory, new or resumed from a checkpoint, which can be trained and saved."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,10 +19,10 @@ from training.run.state import State, begin, copy_weights, restore, to_mapping
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A run in memory."""
+    """A run in memory: its folder, data, machine and state."""
 
     run: RunFolder
-    source: str  # --data
+    source: str  # --data, as given
     dataset: Dataset
     hardware: Hardware
     provenance: dict[str, Any]
@@ -39,12 +39,12 @@ class Session:
     def fit(
         self, *, observe: Callable[[Event], None], stopping: Callable[[], bool], clock: Callable[[], float]
     ) -> bool:
-        """Train to the end, or until `stopping`; whether the end was reached."""
+        """Train until the end and return True, or return False if `stopping` is true. Raises as loop.fit does."""
 
         def note(event: Event) -> None:
             observe(event)
             if isinstance(event, EpochDone) and self.hardware.ranks.first:
-                self.run.note(event)
+                self.run.append(event)
 
         return loop.fit(
             self.state,
@@ -57,7 +57,7 @@ class Session:
         )
 
     def save(self) -> None:
-        """Write the checkpoint. Of several processes the first does: their states are equal."""
+        """Write the checkpoint. Of several processes only the first does, because their states are equal."""
         if self.hardware.ranks.first:
             checkpoint.save(
                 self.run.checkpoint,
@@ -74,9 +74,9 @@ def new(
     hardware: Hardware,
     earlier: Checkpoint | None = None,
 ) -> Session:
-    """A run before its first step; with the averaged weights of an `earlier` run, where there is one.
+    """A run before its first step, with random weights or with the averaged weights of an `earlier` run.
 
-    Raises TrainingError if a minibatch has fewer rows than there are processes; see also warm_start.require_fit.
+    Raises TrainingError if a minibatch has fewer rows than there are processes, and as warm_start.require_fit does.
     """
     rows, processes = min(config.optimisation.batch_size, len(dataset.train)), hardware.ranks.count
     if rows < processes:
@@ -98,9 +98,9 @@ def new(
 
 
 def resume(saved: Checkpoint, *, run: RunFolder, dataset: Dataset, hardware: Hardware) -> Session:
-    """A run where its checkpoint left it: what follows is what would have followed, bit for bit on a CPU.
+    """The run of a checkpoint, which continues as if it had not been interrupted: bit for bit on a CPU.
 
-    With another number of processes it is the same but for rounding.
+    With another number of processes it is equal except for rounding. The journal loses what came after the checkpoint.
     Raises TrainingError if the data or the precision are not those of the run.
     """
     require_same_data(saved, dataset)
@@ -110,12 +110,12 @@ def resume(saved: Checkpoint, *, run: RunFolder, dataset: Dataset, hardware: Har
     session = new(saved.config, run=run, source=saved.source, dataset=dataset, hardware=hardware)
     restore(session.state, saved.state)
     if hardware.ranks.first:
-        run.forget_after(session.state.step)
+        run.drop_after(session.state.step)
     return replace(session, provenance=saved.provenance)
 
 
 def require_same_data(saved: Checkpoint, dataset: Dataset) -> None:
-    """Raises TrainingError if `dataset` is not what the run was trained on."""
+    """Raise TrainingError if `dataset` is not what the run was trained on."""
     was = saved.provenance["data"]["sha256"]
     if dataset.sha256 != was:
         raise TrainingError(
@@ -125,7 +125,9 @@ def require_same_data(saved: Checkpoint, dataset: Dataset) -> None:
 
 
 def trained_model(saved: Checkpoint) -> tuple[Vae, dict[str, Any]]:
-    """The averaged weights to export, fp32 on the CPU, and what to say of them: epochs done and the epoch chosen."""
+    """The model to export, with averaged weights in fp32 on the CPU, and its part of the provenance: `epochs` done and
+    `chosen_epoch` (None: the last step).
+    """
     model = Vae(saved.config, saved.item_shape)
     best = saved.state["best"]
     model.load_state_dict(saved.state["average"] if best is None else best["weights"])
@@ -136,6 +138,6 @@ def trained_model(saved: Checkpoint) -> tuple[Vae, dict[str, Any]]:
 
 
 def steps_per_epoch(config: Config, counts: Mapping[str, int]) -> int:
-    """`counts` are the rows of each split."""
+    """The steps in one epoch; `counts` are the numbers of rows by split."""
     rows = counts["train"] + (counts["validation"] if config.train_on == "all" else 0)
     return rows // min(config.optimisation.batch_size, rows)

@@ -1,4 +1,4 @@
-"""Everything that changes while training: what a checkpoint keeps, and what a step moves."""
+"""State: everything that a training step changes and a checkpoint saves."""
 
 import copy
 from dataclasses import dataclass
@@ -19,18 +19,18 @@ class Best:
     """The averaged weights with the highest bound on the validation rows."""
 
     epoch: int
-    bound: float  # nats; of log p(x), the one that the run maximises: the ELBO or the importance-weighted bound
+    bound: float  # the bound that the run maximises, ELBO or importance-weighted, in nats
     weights: dict[str, Tensor]
 
 
 @dataclass(slots=True)
 class State:
-    """A run between two steps."""
+    """The state of a run between two steps."""
 
     model: Vae
-    average: Vae  # the moving average of the model's weights: what is validated and exported
+    average: Vae  # the model with the moving average of the weights, which is validated and exported
     optimiser: torch.optim.AdamW
-    step: int  # steps done
+    step: int  # the number of steps done
     sums: Tensor  # float64 [3] on the device: log-likelihood, KL and rows of this epoch so far
     best: Best | None
 
@@ -43,7 +43,7 @@ def begin(
     deviation: Tensor | None = None,
     hardware: Hardware,
 ) -> State:
-    """The state before step 0; see vae.initialise."""
+    """The state before step 0. For `mean_item` and `deviation` see vae.initialise. Raises as Vae does."""
     model = Vae(config, item_shape)
     initialise(model, mean_item=mean_item, deviation=deviation, generator=generator(config.seed, "weights"))
     model.to(hardware.device)
@@ -61,9 +61,9 @@ def begin(
 
 
 def parameter_groups(model: Vae, weight_decay: float) -> list[dict[str, Any]]:
-    """For an optimiser: the layers' weights, which decay, and what must not be drawn to 0: biases and log_sigma.
+    """The optimiser's two groups: the layers' weights, which decay, and the biases and log_sigma, which do not.
 
-    The decoder's offset per pixel is a bias too: 0 would be a grey pixel.
+    The decoder's bias per pixel must not decay either: 0 would be a grey pixel.
     """
     layers = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
     decaying = [module.weight for module in model.modules() if isinstance(module, layers)]
@@ -73,7 +73,7 @@ def parameter_groups(model: Vae, weight_decay: float) -> list[dict[str, Any]]:
 
 
 def copy_weights(state: State, model: Vae) -> None:
-    """Begin with the weights, and a table's units, of `model` instead of random ones."""
+    """Replace the initial weights (and a table's units) by those of `model`."""
     state.model.load_state_dict(model.state_dict())
     state.average.load_state_dict(model.state_dict())
 
@@ -93,13 +93,13 @@ def to_mapping(state: State) -> dict[str, Any]:
 
 
 def restore(state: State, facts: dict[str, Any]) -> None:
-    """Put a mapping of to_mapping back into a fresh state of the same configuration.
+    """Load what `to_mapping` returned into a new state of the same configuration.
 
-    Raises TrainingError if another version of training, with other groups of parameters, has written it.
+    Raises TrainingError if it was written by a version of training that had other groups of parameters.
     """
     if len(facts["optimiser"]["param_groups"]) != len(state.optimiser.param_groups):
         raise TrainingError(
-            "the run was begun by another version of training, whose optimiser cannot be continued; "
+            "the run was started by another version of training, whose optimiser state this one cannot read; "
             "export it as it is, or start a new run"
         )
     state.model.load_state_dict(facts["model"])

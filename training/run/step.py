@@ -1,8 +1,8 @@
-"""One training step, read from top to bottom: the loss of a minibatch, then the update it causes.
+"""One training step, to be read from top to bottom: the loss of a minibatch, then the update of the state.
 
-`loss` holds every branch that a run may take: the ELBO, its gradient along the path, free bits, the importance-weighted
-bound and its DReG gradient. Everything is in nats and per row; k is the number of draws of z for each row. Where
-several processes train together (ranks.py), each calls `update` with its own rows of the minibatch.
+`loss` has a branch for every objective: the ELBO, its gradient along the path, free bits, the importance-weighted bound
+and its DReG gradient. All values are in nats and per row; k is the number of draws of z per row. If several processes
+train together (distributed.py), each calls `update` with its own rows of the minibatch.
 """
 
 from dataclasses import dataclass
@@ -32,24 +32,24 @@ from training.run.state import State
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """What one step maximises, and by which gradient. config.Optimisation explains each word."""
+    """What one step maximises, and by which gradient; config.Optimisation explains the fields."""
 
     bound: Bound
     gradient: Gradient
-    draws: int  # of z, for each row: k
+    draws: int  # k, the draws of z per row
     free_bits: float  # nats of KL per latent
     kl_weight: float
 
 
 class Loss(NamedTuple):
-    """Of one process's rows."""
+    """The loss of one process's rows, and their ELBO."""
 
-    value: Tensor  # a scalar, the mean over rows; the step follows its gradient downwards
-    terms: Terms  # the ELBO's, at the same draws: for the journal, whatever the objective is
+    value: Tensor  # a scalar, the mean over rows, to be minimised
+    terms: Terms  # the ELBO's parts at the same draws, for the journal; whatever the objective is
 
 
 def loss(model: Vae, batch: Minibatch, objective: Objective, *, hardware: Hardware) -> Loss:
-    """The negative of the objective. Of the minibatch's other rows only free bits need something: their mean KL."""
+    """The negative of the objective. Only free bits need other processes' rows: their mean KL per latent."""
     draws = draw(model, batch.x, batch.noise, autocast=hardware.autocast())
     if objective.bound != "elbo":
         return _importance_weighted_loss(model, draws, objective)
@@ -72,9 +72,9 @@ def update(
     average_decay: float,
     hardware: Hardware,
 ) -> None:
-    """Move `state` by one step: weights, their average, the epoch's sums and the step count.
+    """Move `state` by one step: its weights, their average, the epoch's sums and the number of steps.
 
-    All processes' gradients are added, so that all move alike. Raises TrainingError if a process is lost.
+    The gradients of all processes are added, so that all states stay equal. Raises TrainingError if a process is lost.
     """
     optimiser, weights = state.optimiser, state.model.parameters
     value, terms = loss(state.model, batch, objective, hardware=hardware)
@@ -95,14 +95,14 @@ def update(
 
 
 def totals(terms: Terms) -> Tensor:
-    """Sums over rows of the log-likelihood and of KL, and the number of rows; float64 [3]."""
+    """The sums over rows of log-likelihood and KL, and the number of rows; float64 [3]."""
     log_likelihood, kl = terms
     count = log_likelihood.new_full((), len(log_likelihood), dtype=torch.float64)
     return torch.stack((log_likelihood.sum(dtype=torch.float64), kl.sum(dtype=torch.float64), count))
 
 
 class PosteriorDraws(NamedTuple):
-    """Items, k draws of z ~ q(z | x) for each, and how well each draw explains its item."""
+    """The posteriors of items, k draws of z ~ q(z | x) per item, and the log-likelihood of each draw."""
 
     posterior: Posterior  # [rows, latent]
     z: Tensor  # [rows, k, latent]
@@ -122,7 +122,7 @@ def draw(model: Vae, x: Tensor, noise: Tensor, *, autocast: torch.autocast) -> P
 
 
 def elbo_terms(model: Vae, draws: PosteriorDraws) -> Terms:
-    """The ELBO's parts, averaged over the draws; KL in closed form for N(0, I), at the draws for a learned prior."""
+    """The ELBO's parts, averaged over the draws; KL is in closed form for N(0, I), at the draws for a learned prior."""
     if model.prior is None:
         kl = kl_to_standard_normal(draws.posterior)
     else:
@@ -139,27 +139,27 @@ def log_importance_weights(model: Vae, draws: PosteriorDraws) -> Tensor:
 def minibatch_loss(terms: Terms, kl_weight: float) -> Tensor:
     """The negative ELBO of a minibatch, averaged over its rows (Eq. 12-14); a scalar.
 
-    N times its mean estimates the sum over all N rows without bias: one draw of rows, one draw of noise each.
-    kl_weight is 1, except during warm-up or if the run's beta is another (Higgins et al. 2017).
+    N times it is an unbiased estimate of the sum over all N rows: rows and noise are random. kl_weight is 1 except
+    during warm-up, or if the run's beta is not 1 (Higgins et al. 2017).
     """
     return -(terms.log_likelihood.mean() - kl_weight * terms.kl.mean())
 
 
 def kl_along_path(posterior: Posterior, z: Tensor, log_prior: Tensor) -> Tensor:
-    """kl_at_draw with a gradient that reaches q only through the draw z ("sticking the landing"); [rows].
+    """kl_at_draw, with a gradient that reaches q only through the draw z ("sticking the landing"); [rows].
 
-    The part left out has mean zero; without it the gradient's variance vanishes as q approaches the true posterior
-    (Roeder, Wu & Duvenaud 2017, arXiv 1703.09194).
+    The part of the gradient that is left out has mean zero. Without it the gradient's variance vanishes as q approaches
+    the true posterior (Roeder, Wu & Duvenaud 2017, arXiv 1703.09194).
     """
     return kl_at_draw(detached(posterior), z, log_prior)
 
 
 def free_bits_kl(per_latent: Tensor, mean: Tensor, nats: float) -> Tensor:
-    """sum_j max(nats, mean_j): a latent's KL costs nothing up to `nats`, on average over the minibatch; a scalar.
+    """sum_j max(nats, mean_j), so that no latent's mean KL is reduced below `nats`; a scalar.
 
-    per_latent [rows, latent] as kl_per_latent; mean [latent] its mean over all rows of the minibatch, of which these
-    may be a part: it decides which latents are above the floor, and only theirs have a gradient (Kingma et al. 2016,
-    arXiv 1606.04934, appendix C.8).
+    per_latent [rows, latent] is the KL of these rows; mean [latent] is its mean over the whole minibatch, of which they
+    may be a part. Only latents whose mean is above `nats` have a gradient (Kingma et al. 2016, arXiv 1606.04934,
+    appendix C.8).
     """
     return torch.where(mean > nats, per_latent.mean(0), nats).sum()
 
@@ -167,39 +167,40 @@ def free_bits_kl(per_latent: Tensor, mean: Tensor, nats: float) -> Tensor:
 def doubly_reparameterised_bound(weights: Tensor, z: Tensor, kl_weight: float) -> Tensor:
     """importance_weighted_bound with the DReG gradient for q (Tucker et al. 2019, arXiv 1810.04152); [rows].
 
-    z [rows, k, latent] are the draws, weights [rows, k] their log weights, in which log q(z | x) has been computed with
-    q's parameters detached: they reach q through z alone. With the normalised weights v_i = w_i / sum_j w_j
+    z [rows, k, latent] are the draws, weights [rows, k] their log weights. log q(z | x) in them was computed with q's
+    parameters detached, so the gradient reaches q through z alone. With the normalised weights v_i = w_i / sum_j w_j,
 
         d bound / d q = sum_i v_i^2 (d log w_i / d z_i) (d z_i / d q)
 
-    has the mean of the plain gradient, and a signal-to-noise ratio that does not fall with k. Decoder and prior keep
-    theirs, sum_i v_i d log w_i. For k = 1 it is the gradient along the path (kl_along_path). With kl_weight b, where
-    log w = log p(x | z) + b (log p(z) - log q(z | x)), v_i^2 becomes (1 - b) v_i + b v_i^2 by the same derivation.
+    has the mean of the plain gradient, and its signal-to-noise ratio does not fall with k. Decoder and prior have the
+    plain gradient, sum_i v_i d log w_i. For k = 1 this is the gradient along the path (kl_along_path). With kl_weight
+    b, log w = log p(x | z) + b (log p(z) - log q(z | x)), and by the same derivation (1 - b) v_i + b v_i^2 replaces
+    v_i^2.
     """
     shares = torch.softmax(weights.detach(), dim=1)
-    # The bound itself contributes v_i to the gradient that arrives at z_i; the other factor is put in on its way to q.
+    # The gradient that arrives at z_i has the factor v_i already; the hook multiplies it by the rest on its way to q.
     z.register_hook(lambda gradient: gradient * (1 - kl_weight + kl_weight * shares).unsqueeze(-1))  # type: ignore[no-untyped-call]  # torch
     return importance_weighted_bound(weights)
 
 
 def per_draw(posterior: Posterior) -> Posterior:
-    """mean and log_var [rows, 1, latent], as wide as the k draws of each row."""
+    """mean and log_var as [rows, 1, latent], to be broadcast over the k draws of each row."""
     return Posterior(posterior.mean[:, None], posterior.log_var[:, None])
 
 
 def detached(posterior: Posterior) -> Posterior:
-    """The same distribution, to whose parameters no gradient flows."""
+    """The same distribution, with parameters that receive no gradient."""
     return Posterior(posterior.mean.detach(), posterior.log_var.detach())
 
 
 def _terms_along_path(model: Vae, draws: PosteriorDraws) -> Terms:
-    """The ELBO's parts with the gradient along the path; KL is at the draws, whatever the prior."""
+    """The ELBO's parts with the gradient along the path; KL is at the draws, for every prior."""
     kl = kl_along_path(per_draw(draws.posterior), draws.z, model.log_prior(draws.z)).mean(1)
     return Terms(draws.log_likelihood.mean(1), kl)
 
 
 def _importance_weighted_loss(model: Vae, draws: PosteriorDraws, objective: Objective) -> Loss:
-    """The negative importance-weighted bound, by its own gradient (iwae) or by DReG's."""
+    """The negative importance-weighted bound, with its own gradient (iwae) or DReG's."""
     doubly, kl_weight = objective.bound == "dreg", objective.kl_weight
     log_prior = model.log_prior(draws.z)
     posterior = per_draw(draws.posterior)

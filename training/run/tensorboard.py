@@ -1,4 +1,4 @@
-"""The figures of every epoch for TensorBoard (`fit --tensorboard`): the journal's, under names that it groups by."""
+"""The writer of the journal's figures for TensorBoard (`fit --tensorboard`), under names that TensorBoard groups."""
 
 import importlib
 from collections.abc import Callable, Iterator
@@ -9,15 +9,15 @@ from typing import Any
 from training.errors import TrainingError
 from training.run.progress import EpochDone, Event
 
-FOLDER = "tensorboard"  # in the run's
+FOLDER = "tensorboard"  # inside the run's folder
 
 
 @contextmanager
 def recorder(run: Path, *, epochs_done: int, wanted: bool) -> Iterator[Callable[[Event], None]]:
-    """Whom to tell of events, so that finished epochs are written; nobody listens unless it is wanted.
+    """A function to call with every event: it writes the figures of finished epochs, or nothing if not `wanted`.
 
-    What an interrupted run wrote is continued after `epochs_done`. Raises TrainingError where the package tensorboard
-    is missing.
+    The figures that an interrupted run wrote are continued after `epochs_done`. Raises TrainingError if the package
+    tensorboard is missing.
     """
     if not wanted:
         yield lambda _: None
@@ -30,7 +30,7 @@ def recorder(run: Path, *, epochs_done: int, wanted: bool) -> Iterator[Callable[
 
 
 def figures(epoch: EpochDone) -> dict[str, float]:
-    """Names and values; nats, but for the schedule and the speed."""
+    """The figures of an epoch by name, in nats except for the schedule and the speed."""
     found: dict[str, float] = {}
     for rows, means in (("train", epoch.train), ("validation", epoch.validation)):
         found |= {
@@ -54,7 +54,7 @@ def _writer(folder: Path, *, epochs_done: int) -> Any:
         raise TrainingError(
             f"--tensorboard needs the package tensorboard ({error}); pip install 'vaeserve[tensorboard]'"
         ) from error
-    # Epochs that were written but not saved are hidden: they are done again.
+    # TensorBoard hides epochs after the checkpoint, because the resumed run does them again.
     return writer(str(folder), purge_step=epochs_done + 1)
 
 

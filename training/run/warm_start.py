@@ -1,4 +1,4 @@
-"""When the weights of an earlier run may begin a new one."""
+"""Starting a run from an earlier run's weights (`fit --start-from`): when it is allowed, and how it is described."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,11 +9,13 @@ from training.datasets import Dataset
 from training.errors import TrainingError
 from training.run.checkpoint import Checkpoint
 
-NETWORK = ("architecture", "latent_size", "likelihood", "sigma", "prior")  # what weights belong to
+NETWORK = ("architecture", "latent_size", "likelihood", "sigma", "prior")  # settings that decide what the weights are
 
 
 def require_fit(earlier: Checkpoint, config: Config, dataset: Dataset) -> None:
-    """Raises TrainingError unless the network is the same and validation rows may still choose where they are to."""
+    """Raise TrainingError if the network or the items differ, or if the earlier run was trained on validation rows by
+    which this run would choose its best epoch.
+    """
     was, asked = ({name: each.to_mapping()[name] for name in NETWORK} for each in (earlier.config, config))
     for name, (old, new) in differences(was, asked).items():
         raise TrainingError(
@@ -29,13 +31,13 @@ def require_fit(earlier: Checkpoint, config: Config, dataset: Dataset) -> None:
         for before in runs(earlier.provenance)
     ):
         raise TrainingError(
-            "--start-from: that run was trained on the validation rows of these data, which can choose no epoch now; "
-            "give --train-on all"
+            "--start-from: that run was trained on the validation rows of these data, so they cannot choose the best "
+            "epoch of this one; give --train-on all"
         )
 
 
 def origin(provenance: Mapping[str, Any]) -> str | None:
-    """In words, whose weights a run began with, and whose that one; None if its own were random."""
+    """The runs that a run started from, in words, the latest first; None if it started from random weights."""
     _, *earlier = runs(provenance)
     return ", after ".join(map(_run, earlier)) or None
 
@@ -49,7 +51,7 @@ def _run(provenance: Mapping[str, Any]) -> str:
 
 
 def runs(provenance: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """A run, the one it began with, the one before that."""
+    """The provenance of a run, of the run it started from, of the run before that, and so on."""
     yield provenance
     if "started_from" in provenance:
         yield from runs(provenance["started_from"])

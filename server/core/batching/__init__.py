@@ -1,1 +1,1 @@
-"""Rows of many calls through one graph together."""
+"""Batching: the rows of many calls run through a graph together."""

@@ -1,7 +1,8 @@
-"""Drives a scheduler: executor threads pull batches, run the graph and hand every caller its own rows.
+"""Runs a graph in batches: executor threads take batches from a scheduler, run them and settle the jobs' tickets.
 
-Work-conserving: an idle executor takes what is there at once; while all are busy, jobs gather. Helpers are executors on
-the core that the transport needs: they take full batches only, of which no company is lost by being taken early.
+It is work-conserving: an idle executor takes whatever waits, and jobs gather only while all executors are busy. A
+helper is an extra executor thread on the core the transport uses. It only takes full batches: running those early
+cannot reduce batching.
 """
 
 import threading
@@ -22,9 +23,9 @@ from server.errors import DeadlineExceeded, EngineFailure, QueueFull, Unavailabl
 
 
 class Batcher:
-    """Batches the rows of many callers through one graph.
+    """Runs the rows of many calls through one graph in shared batches.
 
-    Every admitted job's ticket settles exactly once, whatever happens to the jobs it shares a batch with.
+    The ticket of every admitted job settles exactly once, whatever happens to the jobs it shares a batch with.
     """
 
     def __init__(
@@ -40,11 +41,11 @@ class Batcher:
         soon: Deliver = lambda work: work(),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`deliver` brings results to the thread on which callers live, once for each batch.
+        """Start the threads: `executors`, and `helpers` that take full batches only.
 
-        `soon` runs a piece of work in the submitting thread's next turn, e.g. loop.call_soon: executors take what has
-        arrived once a turn has brought no more, so that requests which arrive together run together. `helpers` run
-        full batches beside the executors.
+        `deliver` runs a function on the callers' thread: it settles all jobs of a batch. `soon` runs a function in the
+        submitting thread's next turn, e.g. loop.call_soon. Executors take rows once a turn has brought no more, so
+        that requests which arrive together run together (see burst). `observe` is called on any thread.
         """
         self._run = run
         self._name = name
@@ -60,10 +61,10 @@ class Batcher:
         self._running_rows = 0
         self._idle_executors = 0
         self._burst = Burst()
-        work = [self._next] * executors + [self._next_full] * helpers
+        sources = [self._next_batch] * executors + [self._next_full_batch] * helpers
         self._threads = [
             threading.Thread(target=self._execute, args=(next_batch,), name=f"{name}-{i}", daemon=True)
-            for i, next_batch in enumerate(work)
+            for i, next_batch in enumerate(sources)
         ]
         for thread in self._threads:
             thread.start()
@@ -85,9 +86,9 @@ class Batcher:
         return self._running_rows
 
     def submit(self, rows: Rows, call: Call) -> Ticket[tuple[Floats, ...]]:
-        """Queue rows [rows, ...], or noise yet to be drawn; the ticket brings one array [rows, ...] for each output.
+        """Queue rows [rows, ...], or noise to draw. The ticket gives one array [rows, ...] for each output.
 
-        Raises QueueFull, DeadlineExceeded or Unavailable at once where the job cannot be kept. The ticket fails with
+        Raises QueueFull, DeadlineExceeded or Unavailable if the job is not admitted. The ticket fails with
         DeadlineExceeded, Cancelled or EngineFailure.
         """
         job = Job(rows, call, submitted=self._clock())
@@ -114,14 +115,14 @@ class Batcher:
         return job.ticket
 
     def close(self) -> None:
-        """Take nothing more, finish what was accepted, and stop the executors."""
+        """Admit no more jobs, finish those admitted, and stop the threads. Blocks."""
         with self._lock:
             self._close()
         for thread in self._threads:
             thread.join()
 
     def _end_of_turn(self) -> None:
-        """On the callers' thread: let executors take the burst if it is over, else look again after the next turn."""
+        """Runs on the callers' thread: wake an executor if the burst is over, else check again after the next turn."""
         with self._lock:
             over = self._burst.end_turn(now=self._clock(), queued_rows=self._scheduler.queued_rows, full=self._full)
             if over:
@@ -142,12 +143,12 @@ class Batcher:
         batch: Batch | None = None
         try:
             while (batch := next_batch()) is not None:
-                self._serve(batch)
+                self._run_batch(batch)
         except BaseException as error:
-            self._die(error, batch)
+            self._fail_all(error, batch)
             raise
 
-    def _next(self) -> Batch | None:
+    def _next_batch(self) -> Batch | None:
         while True:
             batch: Batch | None = None
             expired: list[Job] = []
@@ -178,14 +179,14 @@ class Batcher:
             if batch is not None:
                 return batch
 
-    def _next_full(self) -> Batch | None:
+    def _next_full_batch(self) -> Batch | None:
         while True:
             with self._lock:
                 while not self._full and not self._closed:
                     self._full_batch_or_close.wait()
                 if self._closed:
-                    return None  # the executors finish what is left
-                batch, expired = self._take(self._clock(), idle=0)  # whoever else is: helpers run full batches
+                    return None  # the executors finish the queue
+                batch, expired = self._take(self._clock(), idle=0)  # helpers share with none
             self._deliver_expired(expired)
             if batch is not None:
                 return batch
@@ -198,12 +199,12 @@ class Batcher:
             self._full_batch_or_close.notify()
         return batch, expired
 
-    def _serve(self, batch: Batch) -> None:
+    def _run_batch(self, batch: Batch) -> None:
         started = self._clock()
         results = run_parts(batch.parts, self._run, self._observe)
         ended = self._clock()
         seconds = ended - started
-        settled: list[Callable[[], object]] = []
+        settlements: list[Callable[[], object]] = []
         failed = 0
         unwanted = sum(part.size for part in batch.parts if part.job.ticket.done)
         with self._lock:
@@ -216,10 +217,10 @@ class Batcher:
                 if isinstance(result, EngineFailure):
                     failed += part.size
                     self._scheduler.withdraw(job)
-                    settled.append(_failure(job, job.timing(self._name, now=ended), result))
+                    settlements.append(_failure(job, job.timing(self._name, now=ended), result))
                 elif (outputs := job.put(part, result)) is not None:
-                    settled.append(_success(job, job.timing(self._name, now=ended), outputs))
-        self._deliver(partial(_call_all, settled))
+                    settlements.append(_success(job, job.timing(self._name, now=ended), outputs))
+        self._deliver(partial(_call_all, settlements))
         self._observe(
             BatchDone(
                 rows=batch.rows,
@@ -248,7 +249,7 @@ class Batcher:
             job.call.observe(job.timing(self._name, now=self._clock()))
             job.ticket.fail(DeadlineExceeded("the deadline passed while the request was queued"))
 
-    def _die(self, error: BaseException, batch: Batch | None) -> None:
+    def _fail_all(self, error: BaseException, batch: Batch | None) -> None:
         with self._lock:
             self._close()
             jobs = self._scheduler.withdraw_all()

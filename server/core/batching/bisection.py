@@ -1,4 +1,4 @@
-"""Runs the parts of a batch together and, where that fails, finds out whose rows are to blame."""
+"""Runs the parts of a batch together; if the run fails, bisects the batch to find the job that fails."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -13,7 +13,10 @@ Result: TypeAlias = tuple[Part, tuple[Floats, ...] | EngineFailure]
 
 
 def run_parts(parts: tuple[Part, ...], run: RunGraph, observe: Callable[[Event], None]) -> list[Result]:
-    """Every part with its own rows of the outputs; where a run fails, in halves, so that only the guilty job fails."""
+    """Run parts and give each its own rows of the outputs. A failed run is repeated in halves, down to one part.
+
+    So only the part that fails gets an EngineFailure, with the error as its cause.
+    """
     rows = concatenate([part.rows for part in parts])
     try:
         outputs = run(rows)

@@ -1,8 +1,8 @@
-"""The jobs that wait, in two classes of many tenants: nobody's large job keeps another's small one waiting.
+"""The queue of waiting jobs, fair between classes and tenants: a large job never keeps a small one waiting.
 
-Classes share the rows of every batch by weight, as far as both have any waiting (stride scheduling); inside a class the
-tenants take turns, a quantum of rows times their weight each (deficit round robin: what a full batch leaves of a turn
-is had in the next one). Pure: no lock, no clock of its own.
+The two classes share the rows of every batch by weight while both have jobs (stride scheduling). Inside a class the
+tenants take turns of a quantum of rows times their weight (deficit round robin). A turn that a full batch cuts short
+goes on in the next batch. Pure: no lock, no clock.
 """
 
 from collections import OrderedDict
@@ -12,11 +12,11 @@ from server.core.batching.job import Job
 from server.core.call import Priority
 
 WEIGHTS: dict[Priority, int] = {"interactive": 8, "bulk": 1}
-QUANTUM_ROWS = 4  # of one tenant of weight 1 before the next one's turn
+QUANTUM_ROWS = 4  # rows in one turn of a tenant of weight 1
 
 
 class FairQueue:
-    """Jobs by class and tenant, first come first served inside a tenant."""
+    """Waiting jobs by class and tenant; the jobs of one tenant are served in order of arrival."""
 
     def __init__(self) -> None:
         self._lanes: dict[Priority, _Lane] = {name: _Lane(weight) for name, weight in WEIGHTS.items()}
@@ -34,7 +34,7 @@ class FairQueue:
     def add(self, job: Job) -> None:
         lane = self._lanes[job.priority]
         if not lane:
-            # Time spent without work earns nothing: a lane that returns starts where the others are.
+            # An idle class saves up no credit: when it returns, it starts level with the busy one.
             busy = [other.served for other in self._lanes.values() if other]
             lane.served = max(lane.served, min(busy, default=lane.served))
         lane.add(job)
@@ -43,9 +43,9 @@ class FairQueue:
         self._lanes[job.priority].remove(job)
 
     def next(self) -> tuple[Job, int]:
-        """The job whose rows go next, and how many of them at most before somebody else's turn.
+        """The job whose rows run next, and how many of its rows may run before the turn ends.
 
-        Tell `took` how many were taken. There must be a job waiting.
+        Call `took` with the number of rows taken. The queue must not be empty.
         """
         busy = [lane for lane in self._lanes.values() if lane]
         if len(busy) == 1:
@@ -56,19 +56,19 @@ class FairQueue:
         return lane.next(), lane.turn()
 
     def took(self, job: Job, rows: int) -> None:
-        """`rows` of the job of `next` are on their way; the turn passes on."""
+        """Note that `rows` of the job of `next` were taken; a used-up turn passes to the next tenant."""
         self._lanes[job.priority].took(job, rows)
 
 
 class _Lane:
-    """One class: its tenants in the order of their turns."""
+    """One class: its tenants in order of turns."""
 
     def __init__(self, weight: int) -> None:
-        self.served = 0.0  # rows, divided by the weight
+        self.served = 0.0  # rows taken, divided by the weight
         self._weight = weight
         self._tenants: OrderedDict[str, OrderedDict[Job, None]] = OrderedDict()
         self._active_tenant = ""  # the tenant that `_deficit` belongs to
-        self._deficit = 0  # rows of a turn that has begun
+        self._deficit = 0  # rows left of the active tenant's turn
 
     def __iter__(self) -> Iterator[Job]:
         for jobs in self._tenants.values():
@@ -90,14 +90,14 @@ class _Lane:
         if not jobs:
             del self._tenants[tenant]
             if tenant == self._active_tenant:
-                self._deficit = 0  # who returns waits for a turn like anybody
+                self._deficit = 0  # a tenant that returns waits for a new turn
 
     @property
     def tenants(self) -> int:
         return len(self._tenants)
 
     def turn(self) -> int:
-        """Rows that the job of `next` may have before somebody else's turn, which begins if it had none."""
+        """The rows left in the turn of the tenant of `next`; begins the turn if needed."""
         job = self.next()
         if self._deficit == 0 or job.call.tenant != self._active_tenant:
             self._active_tenant, self._deficit = job.call.tenant, QUANTUM_ROWS * job.call.weight

@@ -1,4 +1,4 @@
-"""Jobs: the rows that one call waits for at one graph; and the batches that jobs, or parts of them, run in."""
+"""A job: the rows of one call that wait for one graph; and the batches that carry jobs or parts of them."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,15 +14,15 @@ from server.core.noise import Rows
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """Rows that one caller waits for, and what has become of them."""
+    """The rows of one call for one graph, and their progress."""
 
     rows: Rows
     call: Call
     submitted: float  # clock, seconds
-    ticket: Ticket[tuple[Floats, ...]] = field(init=False)  # its batcher's promise
-    priority: Priority = "interactive"  # decided when queued
+    ticket: Ticket[tuple[Floats, ...]] = field(init=False)  # set by the batcher on submission
+    priority: Priority = "interactive"  # set when queued
     taken: int = 0  # rows handed to batches
-    finished: int = 0  # rows that came back
+    finished: int = 0  # rows whose outputs are in
     first_taken: float | None = None
     run_seconds: float = 0.0
     batch_rows: int = 0
@@ -33,7 +33,7 @@ class Job:
         return len(self.rows) - self.taken
 
     def put(self, part: "Part", outputs: tuple[Floats, ...]) -> tuple[Floats, ...] | None:
-        """Take in the outputs of one part; the whole job's outputs once all parts are in."""
+        """Store the outputs of one part. Returns the whole job's outputs once all parts are in, else None."""
         if part.size == len(self.rows):
             self.finished = part.size
             return outputs
@@ -50,14 +50,14 @@ class Job:
         return 0.0 if self.first_taken is None else self.first_taken - self.submitted
 
     def timing(self, graph: str, *, now: float) -> GraphTiming:
-        """What it took until now, also if it never ran."""
+        """The job's timing until `now`, also if it never ran."""
         queue_seconds = now - self.submitted if self.first_taken is None else self.queue_seconds
         return GraphTiming(queue_seconds, self.run_seconds, self.batch_rows, graph, self.submitted, now)
 
 
 @dataclass(slots=True)
 class Part:
-    """Rows start..stop of a job, inside a batch."""
+    """Rows start..stop of a job, as part of a batch."""
 
     job: Final[Job]
     start: Final[int]
@@ -65,7 +65,7 @@ class Part:
 
     @property
     def size(self) -> int:
-        """How many rows."""
+        """The number of rows."""
         return self.stop - self.start
 
     @property
@@ -76,7 +76,7 @@ class Part:
 
 @dataclass(slots=True)
 class Batch:
-    """What one run of the graph shall compute."""
+    """The parts that one run of the graph computes."""
 
     parts: Final[tuple[Part, ...]]
     rows: Final[int]  # of all parts

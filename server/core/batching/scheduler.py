@@ -1,7 +1,7 @@
 """Decides which waiting rows run next. Pure: no thread, no event loop, and the time is an argument.
 
-The unit is the row. A job is a range of rows that one caller waits for; a batch may hold parts of many jobs, and a
-job may be spread over many batches. Who goes first among the waiting: see waiting.
+The unit is the row. A job is the rows of one call. A batch may hold parts of many jobs, and a job may be spread over
+many batches. The order among waiting jobs is decided in fair_queue.
 """
 
 from typing import Literal
@@ -10,12 +10,12 @@ from server.core.batching.fair_queue import FairQueue
 from server.core.batching.job import Batch, Job, Part
 from server.errors import DeadlineExceeded, QueueFull
 
-SMALLEST_SHARE = 8  # rows are not shared among executors in parts smaller than this part of a full batch
-BULK_BATCHES = 4  # a job that fills more batches than this is bulk, whatever its call says
+SMALLEST_SHARE = 8  # idle executors share waiting rows, but never in parts below 1/8 of a full batch
+BULK_BATCHES = 4  # a job that fills more batches than this is bulk, whatever its call's priority
 
 
 class Scheduler:
-    """A bounded queue of rows. The caller brings the lock."""
+    """A bounded queue of rows. Not thread-safe: the batcher holds its lock around every call."""
 
     def __init__(self, *, max_batch_rows: int, max_queued_rows: int, max_queued_bytes: int) -> None:
         self.max_batch_rows = max_batch_rows
@@ -24,12 +24,12 @@ class Scheduler:
         self.queued_rows = 0
         self.queued_bytes = 0
         self._queue = FairQueue()
-        self._seconds_per_row = 1e-4  # a first guess; learned from every batch
+        self._seconds_per_row = 1e-4  # a first guess; every batch updates it
 
     def admit(self, job: Job, *, now: float) -> list[Job]:
-        """Queue a job, or refuse it at once; returns the expired jobs that made room, for the caller to fail.
+        """Queue a job. Returns the expired jobs that were removed to make room; the batcher must fail their tickets.
 
-        Raises DeadlineExceeded if the job's time is over already, QueueFull if its rows or bytes do not fit.
+        Raises DeadlineExceeded if the job's deadline has passed, QueueFull if its rows or bytes do not fit.
         """
         if job.call.deadline <= now:
             raise DeadlineExceeded("the deadline passed before the request was queued")
@@ -54,13 +54,13 @@ class Scheduler:
         return expired
 
     def take(self, *, now: float, idle: int = 0) -> tuple[Batch | None, list[Job]]:
-        """The next batch, if any row waits; and the jobs whose time ran out, for the caller to fail.
+        """The next batch, or None if no row waits; and the expired jobs, whose tickets the batcher must fail.
 
-        `idle` others could run a batch now: each is left as many rows as this batch takes, as far as they pay.
+        `idle` is the number of other executors without work: the waiting rows are shared evenly with them.
         """
         expired: list[Job] = []
-        begun: dict[Job, int] = {}  # each job's first row in this batch, in the order of their turns
-        most = room = self._fair_rows(1 + idle)
+        firsts: dict[Job, int] = {}  # each job's first row in this batch, in order of turns
+        limit = room = self._fair_rows(1 + idle)
         while room and self._queue:
             job, quantum = self._queue.next()
             if job.call.deadline <= now:
@@ -69,32 +69,32 @@ class Scheduler:
                 continue
             if job.first_taken is None:
                 job.first_taken = now
-            begun.setdefault(job, job.taken)
+            firsts.setdefault(job, job.taken)
             rows = min(quantum, room, job.waiting)
             job.taken += rows
             room -= rows
-            self._leave(job, rows)
+            self._uncount(job, rows)
             self._queue.took(job, rows)
             if not job.waiting:
                 self._queue.remove(job)
-        if not begun:
+        if not firsts:
             return None, expired
-        parts = tuple(Part(job, first, job.taken) for job, first in begun.items())
-        rows = most - room
+        parts = tuple(Part(job, first, job.taken) for job, first in firsts.items())
+        rows = limit - room
         return Batch(parts, rows, "full" if rows == self.max_batch_rows else "idle"), expired
 
     def _fair_rows(self, executors: int) -> int:
-        """The most rows of a batch while so many executors have nothing else to do."""
+        """The most rows of a batch if `executors` share the waiting rows."""
         share = -(-self.queued_rows // executors)
         return min(self.max_batch_rows, max(share, self.max_batch_rows // SMALLEST_SHARE))
 
     def withdraw(self, job: Job) -> int:
-        """Forget a job's waiting rows; how many they were."""
+        """Remove a job's waiting rows from the queue. Returns their number."""
         if job not in self._queue:
             return 0
         self._queue.remove(job)
         waiting = job.waiting
-        self._leave(job, waiting)
+        self._uncount(job, waiting)
         return waiting
 
     def withdraw_all(self) -> list[Job]:
@@ -104,7 +104,7 @@ class Scheduler:
         return jobs
 
     def learn(self, *, rows: int, seconds: float) -> None:
-        """Note how long a batch took: the measure of how soon a refused caller may come back."""
+        """Note how long a batch took. This estimates when a refused caller may try again."""
         self._seconds_per_row += 0.1 * (seconds / rows - self._seconds_per_row)
 
     def _no_room(self, job: Job) -> Literal["rows", "bytes"] | None:
@@ -116,6 +116,6 @@ class Scheduler:
             return "bytes"
         return None
 
-    def _leave(self, job: Job, rows: int) -> None:
+    def _uncount(self, job: Job, rows: int) -> None:
         self.queued_rows -= rows
         self.queued_bytes -= rows * (job.rows.nbytes // len(job.rows))

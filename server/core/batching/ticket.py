@@ -1,4 +1,4 @@
-"""A ticket: the promise of one result, kept exactly once. Coroutines await tickets, with or without an event loop."""
+"""Ticket, a future that settles exactly once, and `drive`, which runs coroutines that await tickets."""
 
 import threading
 from collections.abc import Callable, Coroutine, Generator
@@ -9,12 +9,12 @@ from server.errors import Cancelled
 T = TypeVar("T")
 
 
-# How a piece of work reaches the thread on which callers live, e.g. loop.call_soon_threadsafe.
+# Runs a function on the callers' thread, e.g. loop.call_soon_threadsafe.
 Deliver: TypeAlias = Callable[[Callable[[], object]], object]
 
 
 class Ticket(Generic[T]):
-    """A future that any thread may settle, any thread may wait for, and any coroutine of `drive` may await."""
+    """A future that any thread may settle or wait for, and that any coroutine run by `drive` may await."""
 
     __slots__ = ("_callbacks", "_error", "_lock", "_on_cancel", "_result", "_settled")
 
@@ -39,13 +39,13 @@ class Ticket(Generic[T]):
         return self._settle(None, error)
 
     def cancel(self) -> None:
-        """The caller no longer wants the result. Nothing happens if it is there already."""
+        """Settle with Cancelled and call `on_cancel`. Does nothing if already settled."""
         on_cancel = self._on_cancel
         if self.fail(Cancelled("the caller cancelled")) and on_cancel is not None:
             on_cancel()
 
     def add_done_callback(self, callback: "Callable[[Ticket[T]], None]") -> None:
-        """Call back once, when settled: at once if it is, else on the settling thread."""
+        """Call `callback` once: now if settled, else on the thread that settles the ticket."""
         with self._lock:
             if not self._settled:
                 self._callbacks.append(callback)
@@ -53,22 +53,22 @@ class Ticket(Generic[T]):
         callback(self)
 
     def __await__(self) -> Generator["Ticket[Any]", None, T]:
-        """The result, once settled. Raises the error that it failed with."""
+        """Wait for the result. Raises the error that the ticket failed with."""
         if not self._settled:
-            yield self  # to `drive`, which goes on once it is settled
+            yield self  # to `drive`, which resumes the coroutine once the ticket is settled
         error = self._error
         if error is None:
             return self._result  # type: ignore[return-value]  # T may itself be None
         try:
-            # The error's traceback will hold this frame: a frame that held the ticket, which holds the error, would
-            # keep all three, and a batch's arrays, until the garbage collector comes.
+            # The error's traceback refers to this frame. If the frame also referred to the ticket, which refers to the
+            # error, the cycle would keep a batch's arrays until the garbage collector runs.
             del self
             raise error
         finally:
             del error
 
     def outcome(self) -> T:
-        """The result of a settled ticket. Raises its error."""
+        """The result of a ticket that is settled. Raises its error."""
         assert self._settled
         if self._error is not None:
             raise self._error
@@ -88,8 +88,8 @@ class Ticket(Generic[T]):
                 return False
             self._result, self._error, self._settled = result, error, True
             callbacks, self._callbacks = self._callbacks, []
-            # Who is told of a cancellation mostly holds this ticket, and with it what only the garbage collector, much
-            # later, would free: a batch's arrays.
+            # The object behind `on_cancel` mostly refers to this ticket. Without this line the cycle would keep a
+            # batch's arrays until the garbage collector runs.
             self._on_cancel = None
         for callback in callbacks:
             callback(self)
@@ -97,10 +97,10 @@ class Ticket(Generic[T]):
 
 
 def drive(coroutine: Coroutine[Ticket[Any], None, T]) -> Ticket[T]:
-    """Run a coroutine that awaits tickets and nothing else; the ticket brings what it returns, or its error.
+    """Run a coroutine that awaits tickets and nothing else. The returned ticket gives its result or raises its error.
 
-    It needs no event loop, so every transport can drive it: the thread that settles a ticket also runs what awaits it.
-    Cancelling the ticket returned cancels the one awaited, and the coroutine sees Cancelled.
+    No event loop is needed, so every transport can use it: the thread that settles a ticket resumes the coroutine.
+    Cancelling the returned ticket cancels the awaited one, and the coroutine gets Cancelled there.
     """
     run = _Run(coroutine)
     run.resume(None)
@@ -108,6 +108,8 @@ def drive(coroutine: Coroutine[Ticket[Any], None, T]) -> Ticket[T]:
 
 
 class _Run(Generic[T]):
+    """One coroutine on its way from ticket to ticket."""
+
     __slots__ = ("_awaited", "_coroutine", "ticket")
 
     def __init__(self, coroutine: Coroutine[Ticket[Any], None, T]) -> None:
@@ -116,7 +118,7 @@ class _Run(Generic[T]):
         self.ticket: Ticket[T] = Ticket(on_cancel=self._cancel)
 
     def resume(self, _: Ticket[Any] | None) -> None:
-        """Go on until the next ticket that is not yet settled."""
+        """Run the coroutine until it awaits a ticket that is not settled, or ends."""
         try:
             awaited = self._coroutine.send(None)
             while awaited.done:

@@ -1,1 +1,1 @@
-"""The mathematics of a variational autoencoder over the batchers of its graphs."""
+"""The mathematics of a variational autoencoder, computed by the batchers of its graphs."""

@@ -1,4 +1,4 @@
-"""log p(x) of items by importance sampling with q(z | x) as proposal (Eq. 6, 7; docs/explanation/theory.md)."""
+"""Estimates log p(x) of items by importance sampling from q(z | x) (Eq. 6, 7; docs/explanation/theory.md)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from server.core.likelihood import DecoderOutput, Likelihood
 from server.core.noise import Noise, Purpose, draw
 from server.core.vae.vae import Posterior, Vae
 
-DECODES_AT_ONCE = 512  # fill several batches, and stay small beside a request's own rows
+DECODES_AT_ONCE = 512  # enough to fill several batches, small beside a request's own rows
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """How probable items are."""
+    """How probable each item is under the model."""
 
     log_evidence: Floats  # [rows], nats: the estimate of log p(x)
     elbo: Floats  # [rows], nats: the mean log weight
@@ -28,7 +28,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some draws for some rows: what is decoded at once."""
+    """A range of draws for a range of rows, decoded together."""
 
     rows: slice
     draws: range
@@ -37,10 +37,10 @@ class Block:
 async def score(
     vae: Vae, items: Floats, *, samples: int, seed: int, first_row: int, call: Call, offload: Offload
 ) -> Scores:
-    """Score items [rows, *item] by `samples` draws from each one's posterior.
+    """Score items [rows, *item] with `samples` draws from the posterior of each.
 
-    Draw d of a row is draw d of Encode under the same seed, and a row's weights are summed in the order of its draws,
-    all at once: nothing depends on the company of a row, nor on how rows and draws are cut into blocks.
+    Draw d of a row equals draw d of Encode under the same seed. A row's weights are collected first and then summed in
+    the order of its draws. So a score depends neither on the other rows nor on how the work is cut into blocks.
     """
     posterior = await vae.encode(items, call=call)
     weights: Doubles = np.empty((len(items), samples))  # log w, nats
@@ -51,7 +51,7 @@ async def score(
         z = repeated.at(noise)
         log_prior = await vae.log_prior(z, call=call)
         decoded = await vae.decode(z, call=call)
-        # Beside the callers' thread: a likelihood costs a good part of its decoding.
+        # Offloaded, since it costs a good part of what decoding costs and would delay other calls.
         block_weights = await offload.run(
             partial(
                 _log_weights,
@@ -73,7 +73,7 @@ async def score(
 
 
 def blocks(*, rows: int, draws: int) -> Iterator[Block]:
-    """Every draw of every row once, at most DECODES_AT_ONCE together."""
+    """Cut rows x draws into blocks of at most DECODES_AT_ONCE; each draw of each row is in one block."""
     for first in range(0, rows, DECODES_AT_ONCE):
         some = slice(first, min(first + DECODES_AT_ONCE, rows))
         step = DECODES_AT_ONCE // (some.stop - some.start)
@@ -84,7 +84,7 @@ def blocks(*, rows: int, draws: int) -> Iterator[Block]:
 def importance_weighted(weights: Doubles) -> Doubles:
     """log (1/k) sum_i w_i from log weights [rows, k]; [rows] (Burda et al. 2016, arXiv 1509.00519)."""
     greatest = _greatest(weights)
-    with np.errstate(divide="ignore"):  # a row that no draw can explain
+    with np.errstate(divide="ignore"):  # a row whose weights are all 0
         return np.asarray(np.log(np.exp(weights - greatest).mean(axis=1)) + greatest[:, 0])
 
 
@@ -96,13 +96,13 @@ def effective_samples(weights: Doubles) -> Doubles:
 
 
 def _greatest(weights: Doubles) -> Doubles:
-    """The greatest log weight of each row, 0 where all are minus infinity; [rows, 1]."""
+    """The greatest log weight of each row, or 0 if all are minus infinity; [rows, 1]."""
     greatest = weights.max(axis=1, keepdims=True)
     return np.where(np.isfinite(greatest), greatest, 0.0)
 
 
 def _noise(posterior: Posterior, draws: range, *, seed: int, first_row: int) -> Floats:
-    """The noise of some draws for every row, draw after draw; [draws * rows, latent]."""
+    """The noise of a range of draws for every row, draw by draw; [draws * rows, latent]."""
     rows, size = posterior.mean.shape
     first = Noise(seed=seed, purpose=Purpose.POSTERIOR, first_row=first_row, rows=rows, size=size)
     return draw([first.of_draw(number) for number in draws])
@@ -111,7 +111,7 @@ def _noise(posterior: Posterior, draws: range, *, seed: int, first_row: int) -> 
 def _log_weights(
     items: Floats, likelihood: Likelihood, decoded: DecoderOutput, *, log_prior: Floats, log_posterior: Floats
 ) -> Doubles:
-    """log p(x | z) + log p(z) - log q(z | x) in nats, of draw after draw of all items; [rows, draws]."""
+    """log p(x | z) + log p(z) - log q(z | x) in nats; [rows, draws]. The arguments hold all items draw by draw."""
     draws = len(log_prior) // len(items)
     nll = likelihood.nll(np.tile(items, (draws, *(1 for _ in items.shape[1:]))), decoded)
     weights = log_prior.astype(np.float64) - nll - log_posterior

@@ -1,6 +1,6 @@
-"""The variational autoencoder as a computation: which graph runs on what, and the mathematics in between.
+"""A variational autoencoder: runs its graphs through their batchers and does the mathematics between them.
 
-Methods that run graphs are coroutines of `ticket.drive`: they await tickets.
+Methods that run graphs are coroutines that await tickets; `ticket.drive` runs them.
 """
 
 import math
@@ -40,19 +40,19 @@ class Posterior:
 
 @dataclass(slots=True)
 class Samples:
-    """Rows drawn from the model."""
+    """Items drawn from the model, with their latents."""
 
     z: Final[Rows]
     decoded: Final[DecoderOutput]
 
     def latents(self) -> Floats:
-        """What was decoded, [rows, latent]; noise, which comes out the same every time, is drawn once more."""
+        """The decoded latents [rows, latent]. Noise is drawn again, with the same result."""
         return concatenate([self.z])
 
 
 @dataclass(frozen=True, slots=True)
 class Reconstructions:
-    """Items that went through the latent and back, and how well that explains them."""
+    """Items decoded from their latents, with the terms of their ELBO."""
 
     decoded: DecoderOutput
     reconstruction_nll: Floats  # [rows], nats
@@ -62,10 +62,10 @@ class Reconstructions:
 
 
 class Vae:
-    """One model version: its mathematics over the batchers of its graphs."""
+    """The mathematics of one model version, computed by the batchers of its graphs."""
 
     def __init__(self, spec: Spec, batchers: Mapping[str, Batcher]) -> None:
-        """`batchers` by graph name: encoder, decoder and, under a learned prior, prior and prior_log_density."""
+        """`batchers` by graph name: encoder, decoder and, with a learned prior, prior and prior_log_density."""
         self.spec = spec
         self._batchers = batchers
 
@@ -100,7 +100,7 @@ class Vae:
         return np.stack([posterior.at(noise) for noise in noises], axis=1)
 
     async def kl(self, posterior: Posterior, *, seed: int, first_row: int, call: Call) -> Floats:
-        """KL(q(z | x) || p(z)) in nats [rows]: in closed form, or at the row's first draw under a learned prior."""
+        """KL(q(z | x) || p(z)) in nats [rows]: in closed form, or with a learned prior at the first draw."""
         if not self.spec.learned_prior:
             return posterior.kl_to_standard_normal()
         noise = self._noise(posterior, seed=seed, first_row=first_row)
@@ -110,7 +110,7 @@ class Vae:
     async def log_prior(self, latents: Floats, *, call: Call) -> Floats:
         """log p(z) in nats of latents [rows, latent]; [rows]."""
         if not self.spec.learned_prior:
-            with np.errstate(over="ignore"):  # the wildest latents are infinitely unlikely
+            with np.errstate(over="ignore"):  # extreme latents overflow: log p is minus infinity
                 return -0.5 * row_sums(latents**2 + np.float32(math.log(2 * math.pi)))
         (log_density,) = await self._batchers["prior_log_density"].submit(latents, call)
         return np.asarray(log_density, np.float32)
@@ -130,7 +130,7 @@ class Vae:
         return Reconstructions(decoded, nll, kl, elbo, self.percentile(elbo, latent))
 
     def percentile(self, elbo: Floats, latent: LatentMode) -> Floats:
-        """Where ELBOs [rows] stand among those of held-out rows scored at the same latent; [rows], 0..100."""
+        """The percentile of ELBOs [rows] among held-out rows scored at the same latent mode; [rows], 0..100."""
         table = self.spec.elbo_percentiles[latent]
         return np.interp(elbo, table, np.linspace(0.0, 100.0, len(table))).astype(np.float32)
 

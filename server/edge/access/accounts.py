@@ -1,4 +1,4 @@
-"""What each tenant has used of what it may have."""
+"""Accounts: what each tenant has used of its quotas, and the refusals of what exceeds them."""
 
 import math
 
@@ -6,12 +6,12 @@ from server.edge.access.tenants_file import Tenant, TenantsFile
 from server.edge.access.token_bucket import TokenBucket
 from server.errors import InvalidInput, PermissionDenied, QuotaExceeded
 
-# When a place may be free for one more call at a time is not known; calls take milliseconds, and asking is cheap.
+# The end of an open call cannot be predicted. Calls take milliseconds, and a retry is cheap.
 CONCURRENCY_RETRY_SECONDS = 0.1
 
 
 class Account:
-    """One tenant's calls and rows."""
+    """One tenant's open calls and used rows."""
 
     def __init__(self, tenant: Tenant, *, now: float) -> None:
         self.tenant = tenant
@@ -19,7 +19,7 @@ class Account:
         self._bucket = _bucket(tenant, now)
 
     def open(self) -> None:
-        """One more call at a time. Raises QuotaExceeded."""
+        """Count one more open call. Raises QuotaExceeded."""
         most = self.tenant.concurrent_calls
         if most is not None and self.open_calls >= most:
             raise QuotaExceeded(
@@ -35,11 +35,11 @@ class Account:
 
     @property
     def rows_at_once(self) -> int | None:
-        """The most that can be charged at once; None: any number."""
+        """The most rows that one charge may take; None: any number."""
         return None if self._bucket is None else self._bucket.burst
 
     def charge(self, rows: int, *, field: str, now: float) -> None:
-        """Take rows off the quota. Raises InvalidInput for more than the burst, QuotaExceeded."""
+        """Take rows from the quota. Raises InvalidInput for more than the burst, and QuotaExceeded."""
         if self._bucket is None:
             return
         if rows > self._bucket.burst:
@@ -50,14 +50,14 @@ class Account:
         if seconds > 0:
             raise QuotaExceeded(
                 f"tenant {self.tenant.name} may have {self._bucket.rate:g} rows a second; "
-                f"{rows} are there again in {seconds:.3f} s",
+                f"{rows} will be available in {seconds:.3f} s",
                 tenant=self.tenant.name,
                 reason="quota",
                 retry_after=math.ceil(seconds * 1000) / 1000,
             )
 
     def give_back(self, rows: int) -> None:
-        """The rows of `charge` were not run after all."""
+        """Return rows that were charged but not run."""
         if self._bucket is not None:
             self._bucket.give_back(rows)
 
@@ -70,7 +70,7 @@ class Account:
             raise PermissionDenied(f"tenant {self.tenant.name} may not use model {name}")
 
     def change(self, tenant: Tenant, *, now: float) -> None:
-        """The same tenant under other terms: what it has used stays used."""
+        """Give the tenant other quotas. What it has used stays used."""
         self.tenant = tenant
         if self._bucket is None or math.isinf(tenant.rows_per_second):
             self._bucket = _bucket(tenant, now)
@@ -89,7 +89,7 @@ class Accounts:
         return self._accounts[tenant.name]
 
     def change(self, tenants_file: TenantsFile, *, now: float) -> None:
-        """Another tenants file from now on. Calls of a tenant that is gone end as they would have."""
+        """Use another tenants file. Open calls of tenants that are not in it end undisturbed."""
         before, self._accounts = self._accounts, {}
         for name, tenant in tenants_file.tenants.items():
             account = before.get(name)

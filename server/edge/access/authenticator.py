@@ -1,4 +1,4 @@
-"""A call comes in: who is it, and may it? And out it goes, with what it took."""
+"""Finds the tenant of every call by its key or certificate, admits or refuses the call, and charges its rows."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,10 @@ SCHEME = "bearer "
 
 
 class AdmittedCall:
-    """One call of a tenant: its last charge, and its place among the calls at a time. A core.call.Allowance."""
+    """One admitted call of a tenant: it counts as open until it leaves, and knows its last charge.
+
+    An implementation of core.call.Allowance.
+    """
 
     __slots__ = ("_account", "_authenticator", "_charged", "_open")
 
@@ -25,7 +28,7 @@ class AdmittedCall:
         self._open = True
 
     def on_behalf(self, call: Call) -> Call:
-        """The same call, now that it is known whose it is."""
+        """The same call with its tenant's name, weight and allowance."""
         tenant = self._account.tenant
         return replace(call, tenant=tenant.name, weight=tenant.weight, allowance=self)
 
@@ -51,19 +54,19 @@ class AdmittedCall:
             raise
 
     def give_back(self) -> None:
-        """What was charged last is not had after all."""
+        """Return the last charge, as its rows were not run."""
         self._account.give_back(self._charged)
         self._charged = 0
 
     def leave(self) -> None:
-        """The call is over. May be called again."""
+        """End the call. May be called again."""
         if self._open:
             self._open = False
             self._account.close()
 
 
 class Authenticator:
-    """Admits the calls of tenants in the file, within their terms."""
+    """Admits the calls of the tenants in the tenants file, within their quotas."""
 
     def __init__(
         self,
@@ -72,19 +75,23 @@ class Authenticator:
         tell: Callable[[AccessEvent], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`tell` hears of every refusal and every charge."""
+        """`tell` is called with every refusal and every charge."""
         self.tell = tell
         self._clock = clock
         self._accounts = Accounts(tenants_file, now=clock())
 
     def change(self, tenants_file: TenantsFile) -> None:
-        """Another tenants file from now on."""
+        """Use another tenants file."""
         self._accounts.change(tenants_file, now=self._clock())
 
     def enter(self, peer: Peer) -> AdmittedCall:
-        """Raises Unauthenticated, PermissionDenied (a certificate of nobody's), QuotaExceeded (too many at a time)."""
+        """Admit a call.
+
+        Raises Unauthenticated, PermissionDenied (the certificate belongs to no tenant) or QuotaExceeded (too many
+        calls open).
+        """
         try:
-            account = self._accounts.of(self._who(peer))
+            account = self._accounts.of(self._tenant_of(peer))
         except Unauthenticated:
             self.tell(CallTurnedAway("unauthenticated", ""))
             raise
@@ -106,8 +113,8 @@ class Authenticator:
             raise
         self.tell(RowsCharged(account.tenant.name, rows))
 
-    def _who(self, peer: Peer) -> Tenant:
-        """A key decides if there is one; else the certificate does."""
+    def _tenant_of(self, peer: Peer) -> Tenant:
+        """The tenant of a peer: by its key if it sent one, else by its certificate."""
         tenants_file = self._accounts.tenants_file
         authorization = peer.metadata.get("authorization", "")
         if authorization:

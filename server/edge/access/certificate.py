@@ -1,4 +1,4 @@
-"""The server's certificate: read from files and proved before anybody is shown it."""
+"""The server's own TLS certificate: read from files, and checked before any client sees it."""
 
 import datetime
 from collections.abc import Callable
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 
 class BadCertificate(Exception):
-    """The files cannot be served; the message says which and why, and quotes nothing of a key."""
+    """A file cannot be used; the message says which and why, and quotes nothing of a key."""
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """Where it lies."""
+    """The paths of the files."""
 
     certificate: Path  # PEM, the server's own first, then those that lead to its issuer
     key: Path  # PEM, without a password
-    client_ca: Path | None  # PEM, whose certificates clients must have; None: clients need none
+    client_ca: Path | None  # PEM, the authorities that issue client certificates; None: clients need no certificate
 
     def all(self) -> tuple[Path, ...]:
         return (self.certificate, self.key, *([self.client_ca] if self.client_ca else []))
@@ -28,20 +28,20 @@ class CertificateFiles:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What is served."""
+    """The contents of the files, checked."""
 
     chain: bytes  # PEM
     key: bytes  # PEM
     client_ca: bytes | None  # PEM
-    expires: float  # Unix time at which the first certificate of the chain to do so ends
-    client_ca_expires: float | None  # likewise
+    expires: float  # Unix time at which the first certificate of the chain expires
+    client_ca_expires: float | None  # the same for the authorities
 
     def __repr__(self) -> str:
-        return f"Certificate(expires={self.expires})"  # a key is not for logs
+        return f"Certificate(expires={self.expires})"  # keeps the key out of logs
 
 
 def read(files: CertificateFiles, *, now: Callable[[], datetime.datetime] | None = None) -> Certificate:
-    """Read and prove: the key is the certificate's, and the certificate has not expired. Raises BadCertificate."""
+    """Read the files; check that the key fits the certificate and that it has not expired. Raises BadCertificate."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
     moment = now() if now else datetime.datetime.now(datetime.UTC)
@@ -53,8 +53,8 @@ def read(files: CertificateFiles, *, now: Callable[[], datetime.datetime] | None
     try:
         private = load_pem_private_key(key, password=None)
     except (ValueError, TypeError) as error:
-        # The library's own words could hold parts of the file.
-        raise BadCertificate(f"{files.key}: is no private key in PEM without a password") from error
+        # The library's own message could quote parts of the file.
+        raise BadCertificate(f"{files.key}: is not a private key in PEM without a password") from error
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if private.public_key().public_bytes(*form) != own.public_key().public_bytes(*form):
         raise BadCertificate(f"{files.key}: is not the key of {files.certificate}")

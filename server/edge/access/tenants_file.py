@@ -1,13 +1,13 @@
 """The file that lists the tenants: TOML, one table for each.
 
 [tenants.alice]
-keys = ["3f9a2c1d5e6b:sha256:..."]       # made by `python -m server.keys alice`; several, to change them in peace
+keys = ["3f9a2c1d5e6b:sha256:..."]       # made by `python -m server.keys alice`; old and new during a change of keys
 certificates = ["alice.example"]         # names (DNS, URI) of client certificates
-models = ["mnist"]                       # all, if not given
-rows_per_second = 500.0                  # no limit, if not given
-burst_rows = 2000                        # at once, after a pause; else 10 seconds' worth
-concurrent_calls = 16                    # no limit, if not given
-weight = 2                               # turns beside other tenants' when rows have to wait
+models = ["mnist"]                       # default: all
+rows_per_second = 500.0                  # default: no limit
+burst_rows = 2000                        # rows at once after a pause; default: 10 seconds of rows_per_second
+concurrent_calls = 16                    # default: no limit
+weight = 2                               # turns in the fair queue, relative to other tenants; default: 1
 """
 
 import math
@@ -27,12 +27,12 @@ MOST_CALLS, MOST_WEIGHT = 1 << 20, 100
 
 
 class BadTenantsFile(Exception):
-    """The file cannot be used; the message says where it is wrong and never quotes what may be a secret."""
+    """The file cannot be used; the message says where the mistake is and never quotes a possible secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """Somebody with an account."""
+    """A named caller: how it is recognised, and its quotas."""
 
     name: str
     keys: tuple[KeyHash, ...] = ()
@@ -46,26 +46,26 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class TenantsFile:
-    """All tenants, and by what they are known."""
+    """All tenants, found by key or certificate."""
 
     tenants: Mapping[str, Tenant]
     _by_key_id: Mapping[str, tuple[Tenant, KeyHash]] = field(default_factory=dict)
     _by_certificate: Mapping[str, Tenant] = field(default_factory=dict)
 
     def by_key(self, key: str) -> Tenant | None:
-        """Whose key it is."""
-        found = self._by_key_id.get(id_of(key) or "")
-        if found is None:
+        """The tenant that the key belongs to."""
+        entry = self._by_key_id.get(id_of(key) or "")
+        if entry is None:
             return None
-        tenant, kept = found
-        return tenant if kept.matches(key) else None
+        tenant, key_hash = entry
+        return tenant if key_hash.matches(key) else None
 
     def by_certificate(self, name: str) -> Tenant | None:
         return self._by_certificate.get(name)
 
 
 def read(file: Path) -> TenantsFile:
-    """Raises BadTenantsFile."""
+    """Read the file. Raises BadTenantsFile."""
     try:
         text = file.read_text()
     except OSError as error:
@@ -79,7 +79,7 @@ def read(file: Path) -> TenantsFile:
 
 
 def parse(text: str) -> TenantsFile:
-    """Raises BadTenantsFile."""
+    """Read the file's text. Raises BadTenantsFile."""
     try:
         facts = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -92,15 +92,15 @@ def parse(text: str) -> TenantsFile:
     by_certificate: dict[str, Tenant] = {}
     for name, table in tables.items():
         if not _NAME.fullmatch(name):
-            raise BadTenantsFile(f"tenants: {name!r} is no name: letters, digits, '_' and '-', at most 63")
+            raise BadTenantsFile(f"tenants: {name!r} is not a name: use 1 to 63 letters, digits, '_' or '-'")
         tenant = tenants[name] = _tenant(name, table)
         for key in tenant.keys:
             if key.key_id in by_key_id:
-                raise BadTenantsFile(f"tenants.{name}.keys: id {key.key_id} is there twice")
+                raise BadTenantsFile(f"tenants.{name}.keys: id {key.key_id} is listed twice")
             by_key_id[key.key_id] = (tenant, key)
         for certificate in tenant.certificates:
             if certificate in by_certificate:
-                raise BadTenantsFile(f"tenants.{name}.certificates: {certificate!r} is there twice")
+                raise BadTenantsFile(f"tenants.{name}.certificates: {certificate!r} is listed twice")
             by_certificate[certificate] = tenant
     return TenantsFile(tenants, by_key_id, by_certificate)
 
@@ -119,11 +119,11 @@ def _tenant(name: str, table: Any) -> Tenant:
         except ValueError as error:
             raise BadTenantsFile(f"{where}: {error}") from None
     if not values.get("keys") and not values.get("certificates"):
-        raise BadTenantsFile(f"tenants.{name}: needs keys or certificates: nobody could be this tenant")
+        raise BadTenantsFile(f"tenants.{name}: needs keys or certificates: without them no call can belong to it")
     if "rows_per_second" in values:
         values.setdefault("burst_rows", max(1, math.ceil(values["rows_per_second"] * BURST_SECONDS)))
     elif "burst_rows" in values:
-        raise BadTenantsFile(f"tenants.{name}.burst_rows: means nothing without rows_per_second")
+        raise BadTenantsFile(f"tenants.{name}.burst_rows: needs rows_per_second")
     return Tenant(name, **values)
 
 

@@ -1,17 +1,17 @@
-"""A token bucket: so many rows a second, and so many at once after a pause."""
+"""A token bucket: limits a rate (here: rows per second), and allows a burst after a pause."""
 
 
 class TokenBucket:
-    """Full at first. The caller brings the clock."""
+    """A bucket that is full at first. The caller passes the time in."""
 
     def __init__(self, *, rate: float, burst: int, now: float) -> None:
-        """`rate` tokens a second flow in; it never holds more than `burst`."""
+        """`rate` tokens are added per second; the bucket holds at most `burst`."""
         self.rate, self.burst = rate, burst
         self._level = float(burst)
-        self._filled = now  # when the level was right
+        self._filled = now  # the time for which `_level` was computed
 
     def take(self, tokens: int, *, now: float) -> float:
-        """Take them and return 0; or take none, and return the seconds until so many are there.
+        """Take the tokens and return 0; or take none, and return the seconds until enough are there.
 
         `tokens` must not exceed the burst.
         """
@@ -25,7 +25,7 @@ class TokenBucket:
         self._level = min(self._level + tokens, float(self.burst))
 
     def change(self, *, rate: float, burst: int, now: float) -> None:
-        """Other limits from now on; what was used stays used."""
+        """Use other limits. What was used stays used."""
         self._fill(now)
         self._level = max(0.0, self._level + burst - self.burst)
         self.rate, self.burst = rate, burst

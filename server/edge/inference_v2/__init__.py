@@ -1,12 +1,12 @@
 """The Open Inference Protocol, version 2 (inference.GRPCInferenceService), for clients of Triton and KServe.
 
-descriptors          what `make proto` made of the .proto, in a descriptor pool of their own
+descriptors          the descriptors that `make proto` makes of the .proto, in a separate descriptor pool
 open_inference_pb2   the messages
-tensors              elements in and out: raw or typed, checked before anything is allocated
-parameters           timeout and priority; whatever is not supported is refused
-views                the four models that one VAE is to such clients
-repository           which names there are
-statistics           what ModelInfer and the graphs have done
+tensors              tensors of requests and responses, raw or typed, checked before anything is allocated
+parameters           timeout and priority of a request; others are refused
+views                the four models as which these clients see one VAE
+repository           finds and lists the views by their names
+statistics           counts and times of ModelInfer requests and of batches
 description          metadata and configuration of a view
 servicer             the RPCs
 """

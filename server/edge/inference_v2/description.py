@@ -1,4 +1,4 @@
-"""A view in the words of the protocol: its metadata, and how it runs in the words of Triton's configuration."""
+"""Describes a view: its metadata by the Open Inference Protocol, and how it runs as a Triton model configuration."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ BACKEND = "onnxruntime"
 
 
 def metadata(found: LeasedView, *, versions: Sequence[str]) -> pb.ModelMetadataResponse:
-    """Tensors and facts of a view; `versions` are those that take traffic."""
+    """The tensors and properties of a view; `versions` are those that take traffic."""
     spec = found.model.spec
     inputs = found.view.inputs(spec)
     properties = {
@@ -38,7 +38,7 @@ def metadata(found: LeasedView, *, versions: Sequence[str]) -> pb.ModelMetadataR
 
 
 def configuration(found: LeasedView, *, max_rows: int) -> pb.ModelConfig:
-    """How a view runs."""
+    """The model configuration of a view: its tensors, executors and batching."""
     view, spec = found.view, found.model.spec
     execution = found.model.graphs[view.graph]
     by_rows = view.takes_rows(spec)
@@ -79,5 +79,5 @@ def _type(tensor: Tensor) -> str:
 
 
 def _dims(tensor: Tensor, by_rows: bool) -> tuple[int, ...]:
-    # Where rows are batched they are understood; an output of one number for each row is then [1].
+    # With batching, dims leave out the dimension of rows. An output of one number for each row is then [1].
     return (tensor.row_shape or (1,)) if by_rows else tensor.shape

@@ -1,6 +1,6 @@
-"""The descriptors of proto/inference/open_inference.proto, in a pool of their own.
+"""The descriptors of proto/inference/open_inference.proto, in a separate descriptor pool.
 
-tritonclient brings messages of the same names, and two of a name in the default pool end the process.
+tritonclient defines messages with the same names. A second definition in the default pool would end the process.
 """
 
 from importlib import resources

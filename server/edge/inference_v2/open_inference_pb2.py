@@ -1,6 +1,6 @@
-"""The messages of proto/inference/open_inference.proto; `make proto` remakes the types beside this file.
+"""The message classes of proto/inference/open_inference.proto; `make proto` makes the .pyi file beside this one.
 
-Top-level enums have no class here: their values are given by name.
+Top-level enums have no class here: use their values by name.
 """
 
 from google.protobuf import message_factory

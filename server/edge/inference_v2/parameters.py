@@ -1,4 +1,4 @@
-"""Parameters of requests and tensors: `timeout` and `priority` are honoured, everything else is refused by name."""
+"""Parameters of requests and tensors: reads `timeout` and `priority`, and refuses every other one by name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from server.edge import wire
 from server.edge.inference_v2 import open_inference_pb2 as pb
 from server.errors import InvalidInput
 
-INTERACTIVE, BULK = 1, 2  # priorities; 0 is whatever the caller has anyway
+INTERACTIVE, BULK = 1, 2  # priorities; 0 leaves the call's own priority
 MAX_MICROSECONDS = 2**63 - 1
-_UNSUPPORTED = {  # by how their names begin
+_UNSUPPORTED = {  # by the beginning of their names
     "sequence": "sequences are not supported",
     "shared_memory": "shared memory is not supported",
     "classification": "classification is not supported",
@@ -18,14 +18,14 @@ _UNSUPPORTED = {  # by how their names begin
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a request asks of the scheduler."""
+    """The timeout and priority that a request asks for."""
 
     timeout_seconds: float | None
     bulk: bool
 
 
 def options(parameters: Mapping[str, pb.InferParameter]) -> Options:
-    """The parameters of a request. Raises InvalidInput."""
+    """Read the parameters of a request. Raises InvalidInput."""
     refuse_all("", {name: value for name, value in parameters.items() if name not in ("timeout", "priority")})
     microseconds = _integer(parameters, "timeout", most=MAX_MICROSECONDS)
     priority = _integer(parameters, "priority", most=BULK)
@@ -33,7 +33,7 @@ def options(parameters: Mapping[str, pb.InferParameter]) -> Options:
 
 
 def refuse_all(owner: str, parameters: Mapping[str, pb.InferParameter]) -> None:
-    """Raises InvalidInput if there is any; `owner` is the tensor that they belong to, "" for the request."""
+    """Raise InvalidInput for the first parameter, if any; `owner` is its tensor, "" for the request."""
     field = f"{owner}.parameters" if owner else "parameters"
     known = "no parameter is known here" if owner else "only timeout and priority are known"
     for name in parameters:
@@ -42,7 +42,7 @@ def refuse_all(owner: str, parameters: Mapping[str, pb.InferParameter]) -> None:
 
 
 def quoted(text: str) -> str:
-    """A caller's text for a refusal, which goes into a header and must stay small."""
+    """A caller's text for an error message, which goes into a header and must stay small."""
     return repr(text if len(text) <= 64 else text[:64] + "...")
 
 

@@ -1,4 +1,4 @@
-"""Which models there are by the names of the Open Inference Protocol."""
+"""The repository: finds and lists models by the names that clients of the Open Inference Protocol use."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from server.errors import InvalidInput, NotFound
 
 @dataclass(frozen=True, slots=True)
 class LeasedView:
-    """A view of a model version that takes traffic."""
+    """A view of a model version that takes traffic and stays in memory meanwhile."""
 
     name: str
     view: View
@@ -27,7 +27,7 @@ class LeasedView:
 
 @dataclass(frozen=True, slots=True)
 class ListedView:
-    """A view of a model version that the server knows."""
+    """A view of a model version in any state."""
 
     name: str
     view: View
@@ -35,14 +35,14 @@ class ListedView:
 
 
 class Repository:
-    """Every view of every model. A model's own name beats the view of another: `a-encoder` may be a VAE."""
+    """Every view of every model. A model's name takes precedence over a view: a VAE may be called `a-encoder`."""
 
     def __init__(self, models: Models) -> None:
         self._models = models
 
     @contextmanager
     def admitted(self, name: str, version: str, call: Call, record: CallRecord) -> Iterator[LeasedView]:
-        """The view, in the version that its model's policy serves if none is named, which stays in memory meanwhile.
+        """A view in this version, which stays in memory meanwhile; if `version` is empty, routing chooses one.
 
         Raises InvalidInput, NotFound, Unavailable or PermissionDenied.
         """
@@ -51,7 +51,7 @@ class Repository:
             yield LeasedView(name, view, admitted)
 
     def listed(self, name: str = "", version: str = "") -> Iterator[ListedView]:
-        """All, or those of a name, or of a version. Raises NotFound for a name that there is not."""
+        """All views, or those with this name and this version. Raises NotFound for an unknown name."""
         if name:
             self._split(name)
         own = self._own()

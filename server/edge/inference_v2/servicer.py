@@ -1,4 +1,4 @@
-"""inference.GRPCInferenceService: each RPC over the same models, batchers and checks as the native API."""
+"""inference.GRPCInferenceService: the RPCs, over the same models, batchers and checks as VaeService."""
 
 import time
 from collections.abc import Callable
@@ -45,9 +45,9 @@ class InferenceServicer:
         observe: Callable[[RowsScored], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`offload` reads and writes typed tensors; `max_rows` bounds one request; `pick_seed` gives a seed 0..2^63 - 1
-        to requests that bring none; `ready` says whether the server takes traffic; `observe` hears how well rows
-        were explained; `clock` is that of the callers' deadlines.
+        """`offload` reads and writes typed tensors. `max_rows` limits one request. `pick_seed` gives a seed 0..2^63 - 1
+        to requests without one. `ready` says whether the server takes traffic. `observe` gets the scores of
+        reconstructed rows. `clock` is the clock of the calls' deadlines.
         """
         self._repository = Repository(models)
         self._offload = offload
@@ -99,7 +99,7 @@ class InferenceServicer:
     async def model_statistics(self, request: pb.ModelStatisticsRequest, call: Call, record: CallRecord) -> Message:
         if request.name and request.version:
             with self._repository.admitted(request.name, request.version, call, record):
-                pass  # it is there
+                pass  # raises if the version is unknown or the caller may not use it
         response = pb.ModelStatisticsResponse()
         for listed in self._repository.listed(request.name, request.version):
             if listed.entry.model and call.allowance.may_use(listed.entry.name):
@@ -115,7 +115,8 @@ class InferenceServicer:
     async def repository_index(self, request: pb.RepositoryIndexRequest, _call: Call, _record: CallRecord) -> Message:
         if request.repository_name:
             raise InvalidInput(
-                "repository_name", f"must be empty: there is one, got {parameters.quoted(request.repository_name)}"
+                "repository_name",
+                f"must be empty, as there is one repository, got {parameters.quoted(request.repository_name)}",
             )
         response = pb.RepositoryIndexResponse()
         for listed in self._repository.listed():

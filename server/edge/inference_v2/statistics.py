@@ -1,4 +1,4 @@
-"""What every view and every graph has done since the process started: sums, never samples."""
+"""Statistics since the process started: requests of every view and batches of every graph, as counts and sums."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from server.edge.inference_v2 import open_inference_pb2 as pb
 
 @dataclass(slots=True)
 class Duration:
-    """How often something was done and how long that took in all."""
+    """A count and a total time in seconds."""
 
     count: int = 0
     seconds: float = 0.0
@@ -39,7 +39,7 @@ class Requests:
     writing: Duration = field(default_factory=Duration)
 
     def answered(self, *, rows: int, total: float, reading: float, writing: float, timing: GraphTiming) -> None:
-        """One request of so many rows; times in seconds."""
+        """Count one answered request of this many rows; times in seconds."""
         self.rows += rows
         self.answered_at = time.time()
         self.success.add(total)
@@ -53,7 +53,7 @@ class Statistics:
     """Requests by view and version, and batches by graph."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # executors report batches, each from a thread of its own
+        self._lock = threading.Lock()  # each executor reports its batches on its own thread
         self._batches: dict[tuple[str, str, str], dict[int, Duration]] = {}
         self._requests: dict[tuple[str, str], Requests] = {}
 
@@ -69,14 +69,14 @@ class Statistics:
         return observe
 
     def requests(self, *, name: str, version: str) -> Requests:
-        """Where the requests of one view are counted."""
+        """The statistics of one view's requests."""
         requests = self._requests.get((name, version))
         if requests is None:
             requests = self._requests[name, version] = Requests()
         return requests
 
     def message(self, *, name: str, model: str, version: str, graph: str) -> pb.ModelStatistics:
-        """The statistics of view `name`, with the batches of this graph of this model."""
+        """The statistics of view `name` as a message, with the batches of its model's `graph`."""
         requests = self.requests(name=name, version=version)
         with self._lock:
             batches = sorted(self._batches.get((model, version, graph), {}).items())

@@ -1,4 +1,7 @@
-"""Tensors in and out: raw bytes or typed contents, and nothing is allocated before type, shape and size agree."""
+"""Tensors of requests and responses, as raw bytes or typed contents.
+
+Nothing is allocated for a tensor before its type, shape and size agree.
+"""
 
 import math
 import time
@@ -23,7 +26,7 @@ Array: TypeAlias = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """What a model says of one of its tensors."""
+    """The description of one tensor of a model."""
 
     name: str
     datatype: str  # FP32, INT64
@@ -39,7 +42,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class _Element:
-    """How elements of a datatype lie in raw bytes, and in which field of typed contents."""
+    """How a datatype's elements are stored: in raw bytes, and in which field of typed contents."""
 
     dtype: np.dtype[Any]
     field: str
@@ -55,7 +58,7 @@ _FIELDS = {element.dtype.newbyteorder("="): (name, element.field) for name, elem
 
 
 class Inputs:
-    """The inputs of one request by name, each checked completely when it is read."""
+    """The inputs of one request, by name. Reading one checks it completely."""
 
     def __init__(
         self,
@@ -66,12 +69,12 @@ class Inputs:
         max_rows: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises InvalidInput unless the request has the tensors that are expected, and each has one set of elements.
+        """Raises InvalidInput unless the request has the expected tensors, each with one set of elements.
 
-        Typed contents are read aside: Python takes them one by one.
+        Typed contents are read on the threads of `offload`, as Python reads them one by one.
         """
         self.raw = len(request.raw_input_contents) > 0
-        self.seconds = 0.0  # what reading has taken
+        self.seconds = 0.0  # time spent on reading so far
         self._request = request
         self._offload, self._max_rows, self._clock = offload, max_rows, clock
         self._expected = {tensor.name: tensor for tensor in expected}
@@ -110,7 +113,7 @@ class Inputs:
         return await self._read(checked)
 
     def integer(self, name: str, *, least: int, most: int) -> int | None:
-        """The one integer of a tensor [1]; None if the tensor is absent. Raises InvalidInput."""
+        """The integer in a tensor [1]; None if the tensor is absent. Raises InvalidInput."""
         value = self._number(name)
         return None if value is None else wire.integer(name, int(value), least=least, most=most)
 
@@ -180,7 +183,7 @@ def _typed(name: str, contents: pb.InferTensorContents, element: _Element, shape
 def wanted(
     requested: Iterable[pb.ModelInferRequest.InferRequestedOutputTensor], offered: Sequence[Tensor]
 ) -> tuple[str, ...]:
-    """The names of the outputs asked for; all, if none is named. Raises InvalidInput."""
+    """The names of the requested outputs; all outputs if the request names none. Raises InvalidInput."""
     known = {tensor.name: tensor for tensor in offered}
     names: dict[str, None] = {}
     for output in requested:
@@ -193,7 +196,7 @@ def wanted(
 
 
 def write(response: pb.ModelInferResponse, outputs: Mapping[str, Callable[[], Array]], *, raw: bool) -> None:
-    """Set the outputs of a response, in their order."""
+    """Set the outputs of a response, in this order."""
     for name, made in outputs.items():
         array = made()
         datatype, field = _FIELDS[array.dtype]
@@ -205,7 +208,7 @@ def write(response: pb.ModelInferResponse, outputs: Mapping[str, Callable[[], Ar
 
 
 def named(field: str, name: str, known: Iterable[str]) -> str:
-    """The name, if it is known. Raises InvalidInput."""
+    """Return the name if it is known. Raises InvalidInput."""
     if name not in known:
         raise InvalidInput(field, f"must be {', '.join(known)}, got {parameters.quoted(name)}")
     return name

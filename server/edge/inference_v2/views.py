@@ -1,4 +1,4 @@
-"""The four models that one VAE is to clients of the Open Inference Protocol: their tensors, and what runs."""
+"""The views: the four models as which clients of the Open Inference Protocol see one VAE, their tensors and code."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from server.edge.inference_v2.tensors import Array, Inputs, Tensor
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a view gave: outputs by name, each made when it is wanted."""
+    """A view's answer: the rows, and a function for each output by name, called only if the output is requested."""
 
     rows: int
     outputs: Mapping[str, Callable[[], Array]]
@@ -24,10 +24,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One way to use a VAE."""
+    """One way to use a VAE, as a model of its own."""
 
-    suffix: str  # behind the VAE's name
-    graph: str  # the one that most of its time goes into
+    suffix: str  # added to the VAE's name
+    graph: str  # the graph that takes most of the time
     inputs: Callable[[Spec], tuple[Tensor, ...]]
     outputs: Callable[[Spec], tuple[Tensor, ...]]
     infer: Callable[["Request"], Awaitable[Answer]]
@@ -39,7 +39,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a view works with."""
+    """One ModelInfer request, as a view's function gets it."""
 
     inputs: Inputs
     model: AdmittedModel
@@ -49,7 +49,7 @@ class Request:
     observe: Callable[[RowsScored], None]
 
     def charge(self, rows: int, *, field: str) -> Vae:
-        """The computation, in exchange for rows that are valid. Raises QuotaExceeded or InvalidInput."""
+        """Charge valid rows and return the computation. Raises QuotaExceeded or InvalidInput."""
         self.model.note_rows(rows)
         return self.model.charge(rows, field=field)
 

@@ -1,1 +1,1 @@
-"""One file per way of carrying the method table over the network."""
+"""Transports: the ways to carry the methods of the table over the network."""

@@ -1,4 +1,4 @@
-"""Two transports as one: gRPC on its port, and HTTP for browsers and curl on another."""
+"""Combines two transports into one: gRPC on its port, and HTTP for browsers and curl on another port."""
 
 from collections.abc import Callable
 
@@ -12,14 +12,14 @@ from server.edge.web.cors import CorsPolicy
 
 
 class CombinedTransport:
-    """A transport with HTTP beside it."""
+    """A main transport and an HTTP transport that start and stop together."""
 
     def __init__(self, main: Transport, http: HttpTransport, *, http_port: int, tell: Callable[[int], None]) -> None:
-        """`tell` learns which port HTTP took."""
+        """`tell` is called with the port on which HTTP listens."""
         self._main, self._http, self._http_port, self._tell = main, http, http_port, tell
 
     async def start(self, host: str, port: int) -> int:
-        """Listen on both; the main transport's port. Raises OSError if one cannot be had."""
+        """Listen on both ports; return the main transport's. Raises OSError if a port cannot be bound."""
         try:
             http_port = await self._http.start(host, self._http_port)
         except OSError as error:
@@ -34,10 +34,10 @@ class CombinedTransport:
         await self._main.stop(seconds=seconds)
 
 
-def combined(
+def add_http(
     make_main: MakeTransport, *, http_port: int, cors: CorsPolicy, shared: bool, tell: Callable[[int], None]
 ) -> MakeTransport:
-    """A maker of the main transport with HTTP beside it, over the same table and boundary."""
+    """A MakeTransport that adds HTTP to the main transport, over the same method table and boundary."""
 
     def make(
         methods: MethodTable, boundary: Boundary, *, max_request_bytes: int, connections: Connections

@@ -1,4 +1,4 @@
-"""How connections are kept, and how they are protected: what transports are told beside the calls they carry."""
+"""The settings of a transport's connections: keepalive, maximum age and the TLS certificate."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,26 +9,28 @@ KEEPALIVE_ANSWER_SECONDS = 20.0
 
 
 class CurrentCertificate:
-    """The certificate that new connections see; it may be another one tomorrow."""
+    """The certificate for new connections, which may change while the server runs."""
 
     def __init__(self, certificate: Certificate) -> None:
         self.certificate = certificate
-        self._told: list[Callable[[], None]] = []
+        self._callbacks: list[Callable[[], None]] = []
 
-    def when_changed(self, tell: Callable[[], None]) -> None:
-        self._told.append(tell)
+    def when_changed(self, callback: Callable[[], None]) -> None:
+        """Call back after every change."""
+        self._callbacks.append(callback)
 
     def change(self, certificate: Certificate) -> None:
+        """Use another certificate for new connections."""
         self.certificate = certificate
-        for tell in self._told:
-            tell()
+        for callback in self._callbacks:
+            callback()
 
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """What every connection gets."""
+    """The settings of every connection."""
 
-    keepalive_seconds: float  # one that was silent for so long is asked whether it lives
-    max_age_seconds: float  # after which it takes no new calls; 0: any age
-    grace_seconds: float  # for the calls that it has then
+    keepalive_seconds: float  # silence after which a connection is pinged
+    max_age_seconds: float  # age after which a connection takes no new calls; 0: no limit
+    grace_seconds: float  # time for its open calls to end after that
     current_certificate: CurrentCertificate | None = None  # None: no encryption

@@ -1,4 +1,4 @@
-"""The method table over grpc.aio: deadlines, cancellation, metadata and status, and nothing else."""
+"""The transport by grpcio: carries the method table over grpc.aio (deadlines, cancellation, metadata, status)."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -22,11 +22,11 @@ _OPTIONS = (
     # Answer clients that ping to keep idle connections alive through NAT.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
-    # Ask silent connections for as long as they live.
+    # Ping silent connections without a limit on the number of pings.
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_send_message_length", -1),
-    # Past 1,000 calls that Python has not taken up yet, grpc ends some at random with CANCELLED, which no client
-    # retries: a storm of short deadlines would hit neighbours. Refusing is for the queues, which say when to come back.
+    # By default grpc cancels calls at random once 1,000 of them wait for Python. Clients do not retry CANCELLED, so
+    # a storm of short deadlines would hurt other clients. Here only the queues refuse calls, and say when to retry.
     ("grpc.server.max_pending_requests", 1 << 20),
     ("grpc.server.max_pending_requests_hard_limit", 1 << 20),
 )
@@ -50,8 +50,7 @@ class GrpcioTransport:
             options=(
                 *_OPTIONS,
                 *_lifetime(connections),
-                # Two servers on one port would each get some of the calls, silently: unless they are workers, it is
-                # refused.
+                # Off except for workers: a second server on the port would silently get a part of the calls.
                 ("grpc.so_reuseport", int(shared)),
                 ("grpc.max_receive_message_length", max_request_bytes),
             ),
@@ -59,7 +58,7 @@ class GrpcioTransport:
         self._current_certificate = connections.current_certificate
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; the port taken, chosen by the system if 0 was asked for. Raises OSError if it cannot be had."""
+        """Listen and return the port, which the system chooses if `port` is 0. Raises OSError if it cannot be bound."""
         address = host_and_port(host, port)
         try:
             if self._current_certificate is None:
@@ -67,24 +66,26 @@ class GrpcioTransport:
             else:
                 bound = self._server.add_secure_port(address, _credentials(self._current_certificate))
         except RuntimeError as error:
-            raise OSError(f"cannot listen on {address}: the port is taken or the address is not ours") from error
+            raise OSError(
+                f"cannot listen on {address}: the port is taken or it is not this machine's address"
+            ) from error
         await self._server.start()
         return bound
 
     async def start_on_socket(self, path: Path) -> None:
-        """Listen on a Unix socket that only this process's user may use. Raises OSError if it cannot be had."""
+        """Listen on a Unix socket that only this process's user may use. Raises OSError if it cannot be bound."""
         unix_socket.clear(path)
         with unix_socket.private():
             try:
                 self._server.add_insecure_port(f"unix:{path.absolute()}")
             except RuntimeError as error:
-                raise OSError(f"cannot listen on {path}: the folder is not there or not writable") from error
+                raise OSError(f"cannot listen on {path}: the folder does not exist or is not writable") from error
         await self._server.start()
 
     async def stop(self, *, seconds: float) -> None:
         """Close the port and cut the calls that are still open after `seconds`.
 
-        grpc cancels calls that have arrived but were not yet handed over: let the boundary drain first.
+        grpc cancels calls that have arrived but were not yet passed to Python: let the boundary drain first.
         """
         await self._server.stop(seconds)
 
@@ -96,7 +97,7 @@ def _lifetime(connections: Connections) -> tuple[tuple[str, int], ...]:
     )
     if not connections.max_age_seconds:
         return options
-    return (  # grpc spreads the age by a tenth either way
+    return (  # grpc varies the age by 10 % either way
         *options,
         ("grpc.max_connection_age_ms", round(connections.max_age_seconds * 1000)),
         ("grpc.max_connection_age_grace_ms", round(connections.grace_seconds * 1000)),
@@ -104,20 +105,20 @@ def _lifetime(connections: Connections) -> tuple[tuple[str, int], ...]:
 
 
 def _credentials(current_certificate: CurrentCertificate) -> grpc.ServerCredentials:
-    """Credentials that ask at every handshake what to show."""
-    handed_over = current_certificate.certificate
+    """Credentials that look for a new certificate at every handshake."""
+    in_use = current_certificate.certificate
 
     def newer() -> "grpc.ServerCertificateConfiguration | None":
-        nonlocal handed_over
-        if current_certificate.certificate is handed_over:
-            return None  # go on as before
-        handed_over = current_certificate.certificate
-        return _configuration(handed_over)
+        nonlocal in_use
+        if current_certificate.certificate is in_use:
+            return None  # grpc keeps the one in use
+        in_use = current_certificate.certificate
+        return _configuration(in_use)
 
     return grpc.dynamic_ssl_server_credentials(
-        _configuration(handed_over),
-        newer,  # type: ignore[arg-type]  # the stubs forget that None is "no news"
-        require_client_authentication=handed_over.client_ca is not None,
+        _configuration(in_use),
+        newer,  # type: ignore[arg-type]  # the stubs do not allow None, which means "no change"
+        require_client_authentication=in_use.client_ca is not None,
     )
 
 
@@ -128,7 +129,7 @@ def _configuration(certificate: Certificate) -> "grpc.ServerCertificateConfigura
 
 
 class _Peer:
-    """A call's context as a Peer."""
+    """The Peer of a call, read from grpc's context."""
 
     __slots__ = ("_context", "metadata")
 
@@ -140,12 +141,12 @@ class _Peer:
 
     @property
     def certificate_names(self) -> Sequence[str]:
-        known = self._context.auth_context()
-        return [name.decode() for kind in ("peer_dns", "peer_uri") for name in known.get(kind, ())]
+        verified = self._context.auth_context()
+        return [name.decode() for kind in ("peer_dns", "peer_uri") for name in verified.get(kind, ())]
 
 
 class _Table(grpc.GenericRpcHandler):
-    """Finds the handler of a path; unknown paths get UNIMPLEMENTED from grpc itself."""
+    """Finds the handler for a path. grpc itself answers unknown paths with UNIMPLEMENTED."""
 
     def __init__(self, methods: MethodTable, boundary: Boundary) -> None:
         self._handlers = {path: _handler(method, boundary) for path, method in methods.items()}
@@ -155,7 +156,7 @@ class _Table(grpc.GenericRpcHandler):
 
 
 def _handler(method: Unary | ServerStream | Dialogue, boundary: Boundary) -> "grpc.RpcMethodHandler[Any, Any]":
-    # No serializers: bytes come in and go out, and the boundary alone knows messages.
+    # Without serializers, handlers take and return bytes. Only the boundary knows messages.
     if isinstance(method, Unary):
         return grpc.unary_unary_rpc_method_handler(_unary(method, boundary))
     if isinstance(method, ServerStream):

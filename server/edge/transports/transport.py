@@ -1,4 +1,4 @@
-"""What the server asks of a transport, however it carries the method table."""
+"""The interface of every transport: start to listen, stop, and how to build one."""
 
 from typing import Protocol
 
@@ -11,7 +11,7 @@ class Transport(Protocol):
     """A way to carry calls. Lives on one event loop."""
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; the port taken, chosen by the system if 0 was asked for. Raises OSError if it cannot be had."""
+        """Listen and return the port, which the system chooses if `port` is 0. Raises OSError if it cannot be bound."""
 
     async def stop(self, *, seconds: float) -> None:
         """Close the port and cut the calls that are still open after `seconds`."""

@@ -1,4 +1,4 @@
-"""The web app on a port of its own, by uvicorn: for transports that carry nothing but gRPC."""
+"""Serves the web app on its own port by uvicorn, for transports that carry only gRPC."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ import uvicorn
 from server.core.batching.ticket import Ticket
 from server.edge.web.app import Receive, Send, WebApp
 
-MAX_HEADER_BYTES = 16 << 10  # as the other transports
+MAX_HEADER_BYTES = 16 << 10  # as in the other transports
 KEEPALIVE_SECONDS = 75
 _BACKLOG = 2048
 
@@ -27,7 +27,7 @@ class HttpTransport:
         self._server: _Server | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; the port taken, chosen by the system if 0 was asked for. Raises OSError if it cannot be had."""
+        """Listen and return the port, which the system chooses if `port` is 0. Raises OSError if it cannot be bound."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=self._shared)
         listener.setblocking(False)
@@ -78,5 +78,5 @@ async def _cancel_when_gone(ticket: Ticket[Any], receive: Receive) -> None:
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Leave signals to those who drain."""
+        """Capture none: the server handles signals and drains."""
         yield

@@ -1,9 +1,9 @@
-"""The method table for browsers and curl: the Connect protocol over HTTP, and one page that uses it.
+"""The web edge: the method table for browsers and curl by the Connect protocol, and one web page that uses it.
 
-json_messages  a method whose messages are JSON
-connect        a call's headers, and its outcome as an HTTP response, by the Connect protocol
-cors           which pages may call
-static         the page's files
-response       what HTTP answers
+json_messages  wraps a method so that its messages are JSON
+connect        reads a call's headers and writes its HTTP response, by the Connect protocol
+cors           which web pages may call
+static         the web page's files as responses
+response       an HTTP response
 app            the ASGI application over the method table
 """

@@ -1,4 +1,4 @@
-"""The method table and the page as an ASGI application, for any server that speaks ASGI."""
+"""The web app: an ASGI application that answers HTTP requests for the unary methods and the web page."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -23,12 +23,12 @@ CertificateNames: TypeAlias = Callable[[Mapping[bytes, bytes]], Sequence[str]]
 WaitFor: TypeAlias = Callable[[Ticket[Any]], None]
 PROTO = b"application/proto"
 ACCEPTED = b"application/json, application/proto"
-# What `curl -d` says of any body. A page could send it without asking first, which is why origins are checked.
+# `curl -d` sends this content type by default. A page may send it without a preflight, hence the check of origins.
 _JSON_TOO = {JSON, b"application/x-www-form-urlencoded"}
 
 
 class CallerGone(Exception):
-    """Nobody waits for the answer."""
+    """The caller has left and needs no answer."""
 
 
 class WebApp:
@@ -43,10 +43,10 @@ class WebApp:
         cors: CorsPolicy,
         certificate_names: CertificateNames = lambda _: (),
     ) -> None:
-        """`max_request_bytes` bounds a request in its binary form; JSON may be a third longer, as base64 is.
+        """`max_request_bytes` limits a binary request. JSON may be a third longer, as base64 is.
 
-        `certificate_names` reads from the headers what a transport that verifies client certificates has put there;
-        without one nobody has a certificate, whatever the headers say.
+        `certificate_names` reads the names of the client certificate from headers that the transport sets. By default
+        no request has a certificate, and such headers are ignored.
         """
         unary = {path: method for path, method in methods.items() if isinstance(method, Unary)}
         self._boundary = boundary
@@ -58,9 +58,7 @@ class WebApp:
         self._page = static.read()
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send, *, wait_for: WaitFor) -> None:
-        """Answer one HTTP request. `wait_for` is told of the ticket that it waits for: to cancel it if the caller
-        leaves.
-        """
+        """Answer one HTTP request. `wait_for` gets the ticket of its call, to cancel it if the caller leaves."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
         try:
             response = await self._answer(scope["method"], scope["path"], headers, receive, wait_for)
@@ -71,7 +69,7 @@ class WebApp:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
 
     def refuses(self, headers: Mapping[bytes, bytes]) -> bool:
-        """Whether the page behind a request may not call."""
+        """Whether the web page that sent a request may not call."""
         return self._cors.refusal(headers) is not None
 
     async def _answer(
@@ -106,7 +104,7 @@ class WebApp:
             return Response(415, ((b"accept-post", ACCEPTED),))
         method = methods.get(path)
         if method is None:
-            return connect.error(Status(Code.UNIMPLEMENTED, "no such method, or one that streams"), http_status=404)
+            return connect.error(Status(Code.UNIMPLEMENTED, "no such unary method"), http_status=404)
         connect.check(headers)
         timeout = connect.seconds_left(headers)
         body = await _body(receive, max_bytes=max_bytes)
@@ -120,7 +118,7 @@ class WebApp:
 
 
 async def _body(receive: Receive, *, max_bytes: int) -> bytes:
-    """The whole request. Raises Refused if it is too large, CallerGone if its end will not come."""
+    """Read the whole request body. Raises RefusedCall if it is too large, CallerGone if the caller has left."""
     pieces: list[bytes] = []
     size = 0
     while (event := await receive())["type"] == "http.request":

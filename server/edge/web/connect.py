@@ -1,6 +1,6 @@
-"""A call's headers, and its outcome as an HTTP response, by the Connect protocol (https://connectrpc.com/docs/protocol).
+"""The Connect protocol (https://connectrpc.com/docs/protocol): reads a call's headers, writes its HTTP response.
 
-Unary calls only. Trailing metadata travels as header fields `trailer-...`.
+Unary calls only. Trailing metadata are sent as header fields `trailer-...`.
 """
 
 import base64
@@ -16,7 +16,7 @@ from server.edge.boundary import Reply
 from server.edge.status import Code, RefusedCall, Status, Trailers
 from server.edge.web.response import Response, as_json
 
-# By "Error Codes" of the protocol.
+# From the section "Error Codes" of the protocol.
 HTTP_STATUS: dict[Code, int] = {
     Code.CANCELLED: 499,
     Code.UNKNOWN: 500,
@@ -37,7 +37,7 @@ _TIMEOUT = re.compile(rb"[0-9]{1,10}")
 
 
 def seconds_left(headers: Mapping[bytes, bytes]) -> float | None:
-    """The caller's timeout; None if it sets none. Raises Refused."""
+    """The caller's timeout; None if it sets none. Raises RefusedCall."""
     text = headers.get(b"connect-timeout-ms")
     if text is None:
         return None
@@ -49,7 +49,7 @@ def seconds_left(headers: Mapping[bytes, bytes]) -> float | None:
 
 
 def check(headers: Mapping[bytes, bytes]) -> None:
-    """Raises Refused for a version or an encoding of the body that is not spoken here."""
+    """Raise RefusedCall if the protocol's version or the body's encoding is not supported."""
     version = headers.get(b"connect-protocol-version", b"1")
     if version != b"1":
         raise RefusedCall(Status(Code.INVALID_ARGUMENT, f"connect-protocol-version must be 1, got {_shown(version)}"))
@@ -59,7 +59,7 @@ def check(headers: Mapping[bytes, bytes]) -> None:
 
 
 def answer(reply: Reply, content_type: bytes) -> Response:
-    """The response to a call that was carried out or refused."""
+    """The response for a call's reply."""
     assert reply.status is not None
     if reply.payload is None:
         return error(reply.status)
@@ -67,7 +67,7 @@ def answer(reply: Reply, content_type: bytes) -> Response:
 
 
 def error(status: Status, *, http_status: int | None = None) -> Response:
-    """A status other than OK."""
+    """The response for a status other than OK."""
     name = "canceled" if status.code is Code.CANCELLED else status.code.name.lower()
     trailers = dict(status.trailers)
     body: dict[str, Any] = {"code": name, "message": status.message}
@@ -76,7 +76,7 @@ def error(status: Status, *, http_status: int | None = None) -> Response:
         body["details"] = [_detail(detail) for detail in status_pb2.Status.FromString(packed).details]
     headers = _metadata(tuple(trailers.items()))
     if _PUSHBACK in trailers:
-        # What HTTP's own clients heed, in whole seconds.
+        # Plain HTTP clients know this header, in whole seconds.
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(int(trailers[_PUSHBACK]) / 1000))))
     return as_json(http_status or HTTP_STATUS[status.code], body, *headers)
 

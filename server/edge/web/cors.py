@@ -1,7 +1,7 @@
-"""Which pages may call.
+"""Cross-origin requests (CORS): which web pages may call.
 
-A browser lets every page send requests to every server it reaches, this one on the loopback interface among them, and
-says in `origin` whose page it was. Without an origin no page is behind a POST.
+A browser lets any page send requests to any server that it can reach, also on the loopback interface. Its `origin`
+header says which site the page came from. A POST without that header was not sent by a page.
 """
 
 import ipaddress
@@ -10,31 +10,31 @@ from collections.abc import Mapping
 from server.edge.web.response import Headers
 
 ANY = "*"
-# What a script may read of an answer beside its body, and send beside its content type.
+# The headers that a page's script may read from an answer, and those that it may send.
 _EXPOSED = b"trailer-vae-queue-seconds, trailer-vae-run-seconds, trailer-vae-batch-rows, retry-after"
 _SENT = b"content-type, authorization, connect-protocol-version, connect-timeout-ms"
 _PREFLIGHT_SECONDS = b"7200"
 
 
 class CorsPolicy:
-    """The server's own page, and those of origins that were named."""
+    """Allows the server's own page and the pages of the configured origins."""
 
     def __init__(self, *named: str) -> None:
-        """Origins as browsers write them, https://name or http://name:port; * is every one."""
+        """`named` are origins as browsers write them, https://name or http://name:port; * allows every origin."""
         self._named = frozenset(origin.lower() for origin in named)
 
     def refusal(self, headers: Mapping[bytes, bytes]) -> str | None:
-        """Why this request's page may not call; None if it may or if there is none."""
+        """Why the page that sent this request may not call; None if it may, or if no page sent it."""
         given = headers.get(b"origin")
         if given is None:
             return None
         origin = given.decode("latin-1").lower()
         if self._is_named(origin) or _is_own(origin, headers.get(b"host", b"").decode("latin-1").lower()):
             return None
-        return f"pages of {origin!r} may not call here; if they should, name that in --web-origins"
+        return f"pages of {origin!r} may not call this server; to allow them, add the origin to --web-origins"
 
     def allowance(self, headers: Mapping[bytes, bytes]) -> Headers:
-        """What lets a page of another origin read the answer; nothing for pages that may not or need not be told."""
+        """The headers that let a page of another origin read the answer; none for pages that may not or need not."""
         origin = headers.get(b"origin", b"")
         if not self._named or not self._is_named(origin.decode("latin-1").lower()):
             return ()
@@ -45,7 +45,7 @@ class CorsPolicy:
         )
 
     def preflight(self, headers: Mapping[bytes, bytes]) -> Headers:
-        """What a browser wants to know before it sends a page's request."""
+        """The headers that answer a browser's preflight request, which comes before a page's own one."""
         allowed = self.allowance(headers)
         if not allowed:
             return ()
@@ -61,10 +61,10 @@ class CorsPolicy:
 
 
 def _is_own(origin: str, host: str) -> bool:
-    """Whether the page came from this server, and not from one that took on its address.
+    """Whether the page came from this server, and not from a site that uses DNS rebinding.
 
-    Whoever owns a name may let it point here after the page has been loaded (DNS rebinding). No name is behind an
-    address, localhost is nobody's, and https proves names.
+    The owner of a domain can make its name point to this server after the browser has loaded a page from it. That
+    cannot be done with an IP address or with localhost, and not over https, where the certificate proves the name.
     """
     scheme, _, authority = origin.partition("://")
     if not host or authority != host:

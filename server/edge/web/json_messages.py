@@ -1,7 +1,7 @@
-"""A method whose messages are JSON: the same handler behind the same boundary, read and written otherwise.
+"""JSON messages: wraps a unary method so that the same handler and boundary read and write JSON.
 
-The mapping is protobuf's own (https://protobuf.dev/programming-guides/json/), with one addition: an enum's value may be
-given without the prefix that all its values share, so that ENCODING_PNG is "PNG" too.
+The mapping is protobuf's own (https://protobuf.dev/programming-guides/json/), with one addition: an enum value may
+omit the prefix that all values of its enum share, so that "PNG" means ENCODING_PNG.
 """
 
 import json
@@ -16,28 +16,28 @@ from server.core.call import Call, CallRecord
 from server.edge.methods import Unary, UnaryHandler
 from server.errors import InvalidInput
 
-# Protobuf reads JSON value by value in Python, on the thread that carries all calls. Tensors are one string each, so
-# that an honest request has few values, however many bytes.
+# Protobuf parses JSON value by value in Python, on the thread that carries all calls. A tensor is a single string, so
+# that valid requests have few values, even if they have many bytes.
 MAX_VALUES = 16_384
 _PROBLEM_CHARACTERS = 300
 _Object: TypeAlias = dict[str, Any]
 
 
 def in_json(method: Unary) -> Unary:
-    """The method with its request and its response in JSON."""
+    """A copy of the method with its request and response in JSON."""
     request = cast("type[Message]", _Request(method.request))
     return replace(method, request=request, handler=_answering_in_json(method.handler))
 
 
 class _Request:
-    """What the boundary takes for a type of messages, and which reads JSON."""
+    """Stands for a message type in the boundary, and parses JSON."""
 
     def __init__(self, message: type[Message]) -> None:
         self._message = message
         self.DESCRIPTOR = message.DESCRIPTOR
 
-    def FromString(self, payload: bytes) -> Message:  # noqa: N802  # as protobuf has it
-        """The request in its JSON form as a message. Raises InvalidInput."""
+    def FromString(self, payload: bytes) -> Message:  # noqa: N802  # protobuf's name
+        """Parse a request in JSON into its message. Raises InvalidInput."""
         values = sum(payload.count(mark) for mark in (b",", b"[", b"{"))
         if values > MAX_VALUES:
             raise InvalidInput("request", f"must hold at most {MAX_VALUES} values, got {values}; tensors are base64")
@@ -54,12 +54,12 @@ class _Request:
 
 
 class _Response:
-    """What the boundary takes for a message, and which writes JSON."""
+    """Stands for a message in the boundary, and serialises it as JSON."""
 
     def __init__(self, message: Message) -> None:
         self._message = message
 
-    def SerializeToString(self) -> bytes:  # noqa: N802  # as protobuf has it
+    def SerializeToString(self) -> bytes:  # noqa: N802  # protobuf's name
         return json_format.MessageToJson(self._message, indent=None).encode()
 
 
@@ -75,17 +75,17 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> _Object:
     made: _Object = {}
     for name, value in pairs:
         if name in made:
-            raise ValueError(f"{name!r} is there twice")
+            raise ValueError(f"{name!r} occurs twice")
         made[name] = value
     return made
 
 
 def _lengthen_enums(value: _Object, message: Any) -> None:
-    """Give enum values, wherever they stand in the message of this descriptor, their full names."""
+    """Replace short enum values by their full names, at any depth. `message` is the descriptor of `value`."""
     for name, inner in value.items():
         field = message.fields_by_camelcase_name.get(name) or message.fields_by_name.get(name)
         if field is None:
-            continue  # ParseDict has a better word for it
+            continue  # ParseDict raises a better error
         if field.enum_type is not None:
             value[name] = (
                 [_full(i, field.enum_type) for i in inner] if isinstance(inner, list) else _full(inner, field.enum_type)

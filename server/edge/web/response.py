@@ -1,4 +1,4 @@
-"""What HTTP answers: a status, header fields, a body."""
+"""An HTTP response: status, header fields and body."""
 
 import json
 from collections.abc import Iterable
@@ -11,17 +11,17 @@ JSON = b"application/json"
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer that fits into memory."""
+    """A response whose whole body is in memory."""
 
     status: int
     headers: Headers = ()
     body: bytes = b""
 
     def also(self, headers: Iterable[tuple[bytes, bytes]]) -> "Response":
-        """The same with more header fields."""
+        """The same response with more header fields."""
         return Response(self.status, (*self.headers, *headers), self.body)
 
 
 def as_json(status: int, value: Any, *headers: tuple[bytes, bytes]) -> Response:
-    """A value as JSON."""
+    """A response with a value as JSON."""
     return Response(status, ((b"content-type", JSON), *headers), json.dumps(value).encode())

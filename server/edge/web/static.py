@@ -1,4 +1,4 @@
-"""The page's files, as they lie beside this module; read once."""
+"""The web page's files (in the folder page/), read once and kept as responses."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _TYPES = {
     ".js": b"text/javascript; charset=utf-8",
     ".svg": b"image/svg+xml",
 }
-# Nothing from elsewhere, nothing inline, and nobody's frame.
+# The page loads nothing from other servers, has no inline code, and may not be framed by other pages.
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -21,13 +21,13 @@ _INDEX = "index.html"
 
 
 def read() -> dict[str, Response]:
-    """Responses by path: the page itself at /, its parts at /page/."""
+    """Responses by path: index.html at /, the other files under /page/."""
     files = {file.name: file.read_bytes() for file in resources.files(__package__).joinpath("page").iterdir()}
     return {"/" if name == _INDEX else f"/page/{name}": _response(name, body) for name, body in files.items()}
 
 
 def fresh(response: Response, headers: Mapping[bytes, bytes]) -> Response:
-    """The response, or word that the browser has it already."""
+    """The response, or 304 if the browser has this version already."""
     if headers.get(b"if-none-match") == dict(response.headers)[b"etag"]:
         return Response(304, response.headers)
     return response
@@ -39,7 +39,7 @@ def _response(name: str, body: bytes) -> Response:
         (
             (b"content-type", _TYPES[name[name.rindex(".") :]]),
             (b"etag", b'"%s"' % hashlib.sha256(body).hexdigest()[:16].encode()),
-            (b"cache-control", b"no-cache"),  # asked again every time, and seldom sent
+            (b"cache-control", b"no-cache"),  # browsers ask every time, and mostly get a 304
             (b"content-security-policy", _POLICY),
             (b"x-content-type-options", b"nosniff"),
             (b"referrer-policy", b"no-referrer"),

@@ -1,1 +1,1 @@
-"""How a graph runs on this machine: measured, chosen, and kept for the next start."""
+"""Finds the batch size, executors and threads that suit a graph on this machine, and keeps the measurements."""

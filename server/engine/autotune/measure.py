@@ -1,7 +1,7 @@
-"""What a graph does on this machine: rows/s over batch sizes and over setups, measured in bounded time.
+"""Measures a graph's rows/s on this machine over batch sizes and setups, in bounded time.
 
-On a CPU bigger is often slower. Every rate is the best of several short windows, since whatever disturbs a measurement
-makes it slower; setups are measured in turn, so that none has the quiet moments for itself.
+On a CPU larger batches are often slower. Every rate is the best of several short windows, since disturbances only make
+a measurement slower. Setups are measured in turn, so that a disturbance affects all of them.
 """
 
 import time
@@ -9,19 +9,19 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from server.core.model import Rate
-from server.engine.autotune.choose import ExecutionOverrides, Setup, choose, served, setups
+from server.engine.autotune.choose import ExecutionOverrides, Setup, choose, effective_rate, setups
 
-# Runs so many batches of so many rows on every executor of a setup at once, and returns, when all are done, how many
-# seconds the slowest of them worked: on a machine that others use too that is less than what passed.
+# run(setup, rows, runs): every executor of the setup runs `runs` batches of `rows` rows, all at the same time. Returns
+# the seconds that the slowest executor worked. On a machine that others use too, more time than that may have passed.
 RunBatches: TypeAlias = Callable[[Setup, int, int], float]
 Clock: TypeAlias = Callable[[], float]
 
 WINDOW_SECONDS = 0.002
-# Of several executors: waking the others takes tenths of a millisecond; in a short window each would run alone.
+# With several executors: waking threads takes tenths of a millisecond, and in a short window each would run alone.
 SETUP_WINDOW_SECONDS = 0.02
 WINDOWS = 5
-WINDOWS_AT_LEAST, SECONDS_ENOUGH = 2, 0.02  # one alone may have been disturbed; of a slow graph's two are enough
-BETTER = 1.05
+WINDOWS_AT_LEAST, SECONDS_ENOUGH = 2, 0.02  # one window may be disturbed; for a slow graph two are enough
+BETTER = 1.05  # times the best rate so far counts as an improvement
 SECONDS_FOR_SIZES = 0.15  # for each number of threads
 SECONDS_FOR_SETUPS = 0.4
 
@@ -29,9 +29,9 @@ SECONDS_FOR_SETUPS = 0.4
 def measure_rates(
     run: RunBatches, overrides: ExecutionOverrides, *, cores: int, clock: Clock = time.perf_counter
 ) -> tuple[Rate, ...]:
-    """The rates of a graph, over batch sizes first, then over the setups that fit the cores; what is given stays.
+    """Measure a graph over batch sizes first, then over the setups that fit the cores. `overrides` stay fixed.
 
-    It also warms the graph up at every size measured.
+    This also warms the graph up at every size measured.
     """
     rates = _climb(run, overrides.start, overrides.sizes, clock)
     best = choose(rates)
@@ -39,7 +39,7 @@ def measure_rates(
     others = setups(overrides, cores=cores, row_seconds=row_seconds)
     sizes = {best.threads: best.rows}
     for threads in sorted({setup.threads for setup in others} - set(sizes)):
-        # Threads pay for their coming and going with larger batches, never with smaller ones.
+        # Starting threads costs time, which larger batches make up for: smaller sizes need not be measured.
         larger = [rows for rows in overrides.sizes if rows >= best.rows]
         climbed = _climb(run, Setup(overrides.start.executors, threads), larger, clock)
         sizes[threads] = choose(climbed).rows
@@ -50,22 +50,22 @@ def measure_rates(
 
 
 def _climb(run: RunBatches, setup: Setup, sizes: Iterable[int], clock: Clock) -> list[Rate]:
-    """Rates at rising sizes, until two in a row served no better than the best before them or the time is up."""
+    """Rates at rising sizes, until two in a row are no better than the best before them or the time is up."""
     rates: list[Rate] = []
     best, no_better, ends = 0.0, 0, clock() + SECONDS_FOR_SIZES
     for rows in sizes:
         run(setup, rows, 1)
         rate = _best_window(run, setup, rows, clock, seconds=WINDOW_SECONDS)
         rates.append(rate)
-        no_better = 0 if served(rate) > BETTER * best else no_better + 1
-        best = max(best, served(rate))
+        no_better = 0 if effective_rate(rate) > BETTER * best else no_better + 1
+        best = max(best, effective_rate(rate))
         if no_better == 2 or clock() > ends:
             break
     return rates
 
 
 def _in_turn(run: RunBatches, ways: list[tuple[Setup, int]], clock: Clock) -> list[Rate]:
-    """Rates of several setups, each at its own batch size, in three turns or as far as the time goes."""
+    """Rates of several setups, each at its own batch size: three rounds over all, or fewer when the time is up."""
     rates: list[Rate] = []
     ends = clock() + SECONDS_FOR_SETUPS
     for setup, rows in ways * 3:
@@ -77,7 +77,7 @@ def _in_turn(run: RunBatches, ways: list[tuple[Setup, int]], clock: Clock) -> li
 
 
 def _best_window(run: RunBatches, setup: Setup, rows: int, clock: Clock, *, seconds: float) -> Rate:
-    """The best of some windows of about so many seconds."""
+    """The best rate of several windows of about `seconds` each."""
     runs, best, spent = 1, 0.0, 0.0
     for window in range(1, WINDOWS + 1):
         started = clock()

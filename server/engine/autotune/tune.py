@@ -1,4 +1,4 @@
-"""Settles how every graph of a loaded artifact runs: as given, as remembered, or as measured now."""
+"""Decides how every graph of a loaded artifact runs: as set, by cached rates, or by rates measured now."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +17,12 @@ from server.engine.autotune.measure import measure_rates
 from server.engine.engine import PROVIDER, Engine
 from server.engine.graph import LoadedGraph
 
-CUDA_EXECUTORS_AT_MOST = 2  # one copies while the other computes
+CUDA_EXECUTORS_AT_MOST = 2  # one copies data while the other computes
 
 
 @dataclass(frozen=True, slots=True)
 class TunedGraph:
-    """A graph on the threads it shall have, and how it is to be run."""
+    """A graph loaded with the chosen number of threads, and how to run it."""
 
     graph: LoadedGraph
     execution: Execution
@@ -31,7 +31,10 @@ class TunedGraph:
 def tune(
     artifact: Artifact, loaded: Engine, *, overrides: ExecutionOverrides, cores: int, cache: CalibrationCache
 ) -> Mapping[str, TunedGraph]:
-    """Every graph of an engine that was loaded with the given threads, or with one."""
+    """Tune and warm up every graph of an engine, which was loaded with `overrides.start.threads` threads.
+
+    Raises ArtifactError if a graph cannot be loaded with another number of threads.
+    """
     if loaded.provider == PROVIDER["cuda"]:
         overrides, cores = replace(overrides, threads=1), min(cores, CUDA_EXECUTORS_AT_MOST)
     with ThreadPoolExecutor(max(EXECUTORS_AT_MOST, overrides.executors)) as pool:
@@ -40,7 +43,7 @@ def tune(
             for name, graph in loaded.graphs.items()
         }
         if overrides.everything:
-            return {name: bench.as_given(overrides) for name, bench in benches.items()}
+            return {name: bench.tuned_as_set(overrides) for name, bench in benches.items()}
         facts = _facts(loaded, overrides=overrides, cores=cores)
         source: Source = "cached"
         rates = cache.recall(facts, benches, overrides)
@@ -48,25 +51,25 @@ def tune(
             source = "measured"
             rates = {name: measure_rates(bench, overrides, cores=cores) for name, bench in benches.items()}
             cache.keep(facts, rates)
-        return {name: bench.as_best(rates[name], source, overrides, cores) for name, bench in benches.items()}
+        return {name: bench.tuned_by_rates(rates[name], source, overrides, cores) for name, bench in benches.items()}
 
 
 class _Bench:
-    """One graph and the ways to run it; fulfils measure.RunBatches."""
+    """Runs one graph in any setup, to measure it; implements measure.RunBatches."""
 
     def __init__(self, artifact: Artifact, graph: LoadedGraph, rows: Floats, pool: ThreadPoolExecutor) -> None:
         self._artifact = artifact
-        self._proven = graph
+        self._verified = graph
         self._on_gpu = graph.provider == PROVIDER["cuda"]
-        self._on_threads = {graph.threads: graph}
+        self._by_threads = {graph.threads: graph}
         self._rows = rows
         self._pool = pool
 
     def __call__(self, setup: Setup, rows: int, runs: int) -> float:
-        graph, batch = self._with(setup.threads), self._rows[:rows]
+        graph, batch = self._graph_with(setup.threads), self._rows[:rows]
         if self._on_gpu:
             graph.warm(batch, executors=setup.executors)
-        # What one thread computes takes as much of its processor's time whoever else is waiting for it.
+        # Processor time of a single thread does not count what other processes take meanwhile.
         clock = perf_counter if self._on_gpu or setup.threads > 1 else thread_time
 
         def work() -> float:
@@ -78,34 +81,37 @@ class _Bench:
         others = [self._pool.submit(work) for _ in range(setup.executors - 1)]
         return max([work(), *(other.result() for other in others)])
 
-    def as_given(self, overrides: ExecutionOverrides) -> TunedGraph:
-        self._proven.warm(self._rows[: overrides.rows], executors=overrides.executors)
+    def tuned_as_set(self, overrides: ExecutionOverrides) -> TunedGraph:
+        """The graph as the operator set it, warmed up."""
+        self._verified.warm(self._rows[: overrides.rows], executors=overrides.executors)
         execution = Execution(
-            self._proven.provider, overrides.rows, overrides.executors, 0, overrides.threads, "given", ()
+            self._verified.provider, overrides.rows, overrides.executors, 0, overrides.threads, "given", ()
         )
-        return TunedGraph(self._proven, execution)
+        return TunedGraph(self._verified, execution)
 
-    def as_best(self, rates: tuple[Rate, ...], source: Source, overrides: ExecutionOverrides, cores: int) -> TunedGraph:
-        """The best way whose rows are the proven graph's to the last bit: replayable rows come before speed."""
+    def tuned_by_rates(
+        self, rates: tuple[Rate, ...], source: Source, overrides: ExecutionOverrides, cores: int
+    ) -> TunedGraph:
+        """The graph in the best way that gives the verified graph's rows bit by bit: replay comes before speed."""
         best = choose(rates)
-        while not self._same_rows(self._with(best.threads)):
+        while not self._gives_the_same_bits(self._graph_with(best.threads)):
             rates = tuple(rate for rate in rates if rate.threads != best.threads)
             best = choose(rates)
-        graph = self._with(best.threads)
+        graph = self._graph_with(best.threads)
         more = helpers(Setup(best.executors, best.threads), overrides, cores=cores)
         graph.warm(self._rows[: best.rows], executors=best.executors + more)
         execution = Execution(graph.provider, best.rows, best.executors, more, best.threads, source, rates)
         return TunedGraph(graph, execution)
 
-    def _with(self, threads: int) -> LoadedGraph:
-        if threads not in self._on_threads:
-            self._on_threads[threads] = engine.with_threads(self._artifact, self._proven, threads)
-        return self._on_threads[threads]
+    def _graph_with(self, threads: int) -> LoadedGraph:
+        if threads not in self._by_threads:
+            self._by_threads[threads] = engine.with_threads(self._artifact, self._verified, threads)
+        return self._by_threads[threads]
 
-    def _same_rows(self, graph: LoadedGraph) -> bool:
-        if graph is self._proven:
+    def _gives_the_same_bits(self, graph: LoadedGraph) -> bool:
+        if graph is self._verified:
             return True
-        expected, got = self._proven(self._rows), graph(self._rows)
+        expected, got = self._verified(self._rows), graph(self._rows)
         return all(a.tobytes() == b.tobytes() for a, b in zip(expected, got, strict=True))
 
 

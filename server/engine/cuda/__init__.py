@@ -1,1 +1,1 @@
-"""Graphs on an NVIDIA GPU: fixed sizes in memory that stays where it is."""
+"""Runs graphs on an NVIDIA GPU, in fixed batch sizes and fixed buffers."""

@@ -1,4 +1,4 @@
-"""onnxruntime's IO binding: a session's input and outputs in memory that stays where it is."""
+"""Binds a session's input and outputs to fixed buffers, by onnxruntime's IO binding."""
 
 from collections.abc import Callable
 from typing import Literal, TypeAlias
@@ -8,15 +8,15 @@ import onnxruntime as ort
 
 from server.core.arrays import Floats
 
-Allocate: TypeAlias = Callable[[tuple[int, ...]], Floats]  # host memory of a shape
+Allocate: TypeAlias = Callable[[tuple[int, ...]], Floats]  # allocates host memory of a shape
 
 
 class BoundBuffers:
-    """Memory for one run of `rows` rows; fulfils lanes.Buffers.
+    """Buffers for one run of a fixed number of rows; implements lanes.Buffers.
 
-    Rows go from host to device memory, both allocated once, then the graph runs. Its outputs go back as part of the
-    run. With `captured` they stay on the device until the run is over: a captured CUDA graph is replayed with the
-    addresses it was captured with, and the copies around it are not part of it.
+    Host and device memory are allocated once. The rows are copied to the device, then the graph runs. Copying the
+    outputs to the host is part of the run. With `captured` it follows the run: a captured CUDA graph is replayed with
+    fixed device addresses, and copies to and from the host are not part of it.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class BoundBuffers:
         self._binding = session.io_binding()
         self._options = ort.RunOptions()
         if captured:
-            # One CUDA graph for each size.
+            # One CUDA graph is captured for each size.
             self._options.add_run_config_entry("gpu_graph_id", str(rows))
         (rows_in,) = session.get_inputs()
         shape = (rows, *rows_in.shape[1:])
@@ -52,7 +52,7 @@ class BoundBuffers:
             self._binding.bind_ortvalue_output(output.name, value)
 
     def run(self) -> tuple[Floats, ...]:
-        """One array [rows, ...] per output; the next run writes over them."""
+        """Run the graph on `self.rows`; one array [rows, ...] for each output, overwritten by the next run."""
         self._device_rows.update_inplace(self.rows)
         self._session.run_with_iobinding(self._binding, self._options)
         return tuple(self._host_outputs) or tuple(value.numpy() for value in self._device_outputs)

@@ -1,8 +1,8 @@
-"""A graph on a GPU: batches are padded to powers of two, and each size has buffers that stay where they are.
+"""Runs a graph on a GPU in lanes: batches are padded to powers of two, and each size has fixed buffers.
 
-Fixed sizes mean that cuDNN chooses its algorithms once for each and memory is allocated once; fixed buffers can be
-page-locked, and are what a captured CUDA graph needs. Whoever runs borrows a lane: one set of buffers, for one run at a
-time. This module knows neither onnxruntime nor CUDA; `engine.cuda.binding` makes the buffers.
+With fixed sizes cuDNN chooses its algorithms once for each size. Fixed buffers are allocated once, can be page-locked,
+and are what a captured CUDA graph needs. Each run borrows a lane: one set of buffers, for one run at a time. This
+module imports neither onnxruntime nor CUDA; `engine.cuda.binding` makes the buffers.
 """
 
 import threading
@@ -12,33 +12,33 @@ from typing import Protocol, TypeAlias
 
 from server.core.arrays import Floats
 
-# With CUDA graphs onnxruntime needs two ordinary runs of a size and captures in the third; without, one would do.
+# With CUDA graphs onnxruntime makes two ordinary runs of a size and captures the third. Without, one would do.
 RUNS_TO_WARM = 3
-# A capture fails if another thread uses the GPU meanwhile.
+# Held while warming: a capture fails if another thread uses the GPU at the same time.
 _warming = threading.Lock()
 
 
 class Buffers(Protocol):
-    """Memory for one run of one fixed number of rows."""
+    """Buffers for one run of a fixed number of rows."""
 
     @property
     def rows(self) -> Floats:
-        """The input [size, ...]: to be written before a run."""
+        """The input [size, ...], to be filled before a run."""
 
     def run(self) -> tuple[Floats, ...]:
-        """One array [size, ...] per output; the next run writes over them."""
+        """Run; one array [size, ...] for each output, overwritten by the next run."""
 
 
-MakeBuffers: TypeAlias = Callable[[int], Buffers]  # for so many rows
+MakeBuffers: TypeAlias = Callable[[int], Buffers]  # the argument is the number of rows
 
 
 def size_for(rows: int) -> int:
-    """The fixed size in which so many rows run: the next power of two."""
+    """The fixed size in which `rows` rows run: the next power of two."""
     return 1 << (rows - 1).bit_length()
 
 
 class Lane:
-    """Buffers of every size, for one run at a time."""
+    """One set of buffers of every size, for one run at a time."""
 
     def __init__(self, make_buffers: MakeBuffers) -> None:
         self._make_buffers = make_buffers
@@ -46,7 +46,7 @@ class Lane:
         self._warm: set[int] = set()
 
     def __call__(self, rows: Floats) -> tuple[Floats, ...]:
-        """Run rows [rows, ...]; outputs are copies."""
+        """Run rows [rows, ...]; one array [rows, ...] for each output, a copy."""
         size, count = size_for(len(rows)), len(rows)
         if size not in self._buffers:
             self._buffers[size] = self._make_buffers(size)
@@ -56,7 +56,7 @@ class Lane:
         return tuple(output[:count].copy() for output in buffers.run())
 
     def warm(self, rows: Floats) -> None:
-        """Run every size up to the one that `rows` need."""
+        """Run every size up to that of `rows`, unless it is warm."""
         for power in range(size_for(len(rows)).bit_length()):
             if (size := 1 << power) not in self._warm:
                 for _ in range(RUNS_TO_WARM):
@@ -65,7 +65,7 @@ class Lane:
 
 
 class ThreadLane:
-    """A lane whose every run is on one thread of its own, where onnxruntime keeps the CUDA graphs it captured."""
+    """A lane that runs on a thread of its own: onnxruntime keeps captured CUDA graphs for one thread."""
 
     def __init__(self, make_buffers: MakeBuffers, *, name: str) -> None:
         self._lane = Lane(make_buffers)
@@ -79,19 +79,19 @@ class ThreadLane:
 
 
 class CudaGraph:
-    """One graph, ready to run on a GPU; fulfils graph.LoadedGraph. Calls from several threads at once are safe."""
+    """One graph on a GPU; implements graph.LoadedGraph. Calls from several threads at once are safe."""
 
-    threads = 1  # of the CPU: they only wait
+    threads = 1  # CPU threads inside a run: one, which only waits
 
     def __init__(self, name: str, provider: str, *, make_lane: Callable[[], Lane | ThreadLane]) -> None:
-        """`make_lane` is called whenever more runs are under way than there are lanes."""
+        """`make_lane` is called when a run finds no free lane."""
         self.name = name
         self.provider = provider
         self._make_lane = make_lane
-        self._free: list[Lane | ThreadLane] = []  # the last used first: its memory is in the caches
+        self._free: list[Lane | ThreadLane] = []  # a stack: the last used lane's memory is still in the caches
 
     def __call__(self, rows: Floats) -> tuple[Floats, ...]:
-        """Run float32 [rows, ...]; one array [rows, ...] per output."""
+        """Run float32 [rows, ...]; one array [rows, ...] for each output."""
         lane = self._borrow()
         try:
             return lane(rows)
@@ -99,7 +99,7 @@ class CudaGraph:
             self._free.append(lane)
 
     def warm(self, rows: Floats, *, executors: int) -> None:
-        """Run every size that a batch of up to len(rows) may have, on as many lanes as there will be executors."""
+        """Run every size that a batch of up to len(rows) rows may have, on one lane for each executor."""
         with _warming:
             lanes = [self._borrow() for _ in range(executors)]
             try:

@@ -1,4 +1,4 @@
-"""Preset, TOML file and flags become one configuration, or one clear line."""
+"""Preset, TOML file and flags become one configuration, or an error of one line."""
 
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def test_a_flag_does_not_hide_that_a_file_has_a_number_where_a_table_belongs(tmp
         ('[optimisation]\ngradient = "none"', "setting optimisation.gradient is 'none'; allowed: total, path"),
         ("[optimisation]\nbeta = -1", "beta is -1.0; it must not be negative"),
         ('[optimisation]\nbound = "vi"', "setting optimisation.bound is 'vi'; allowed: elbo, iwae, dreg"),
-        ('[optimisation]\nbound = "elbo"', "importance_draws is 5, which bound elbo has no use for"),
+        ('[optimisation]\nbound = "elbo"', "importance_draws is 5; bound elbo takes 1"),
         ("[optimisation]\nbound_fraction = 0", "bound_fraction is 0.0; allowed: above 0, up to 1"),
         ('[optimisation]\nbound = "dreg"\nimportance_draws = 0', "importance_draws is 0; allowed: 1 to 1000"),
         (

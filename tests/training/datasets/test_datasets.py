@@ -1,4 +1,4 @@
-"""Every source is read as it should be, or refused in one line that names the file."""
+"""Every kind of source is read, or refused in one line that names the file."""
 
 import gzip
 import struct
@@ -142,7 +142,7 @@ def test_sixteen_bits_of_grey_may_stand_beside_colour_and_be_turned(tmp_path: Pa
 @pytest.mark.parametrize(
     ("array", "complaint"),
     [
-        (IMAGES[0] / np.float32(255), "25.png: holds floats, whose black and white are unknown"),
+        (IMAGES[0] / np.float32(255), "25.png: holds floats without a known range"),
         (IMAGES[0].astype(np.int32) + 65500, "25.png: holds values from 655"),
         (IMAGES[0].astype(np.int32) - 300, "25.png: holds values from -"),
     ],
@@ -220,7 +220,7 @@ def test_training_on_all_sees_the_validation_rows_after_the_training_rows(tmp_pa
         assert torch.equal(dataset.rows("train"), dataset.train.rows)
 
 
-def test_what_is_no_data_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_source_that_is_no_data_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "empty").mkdir()
     assert "nowhere: no such file or folder; allowed: digits, mnist" in refusal(tmp_path / "nowhere")
@@ -229,7 +229,7 @@ def test_what_is_no_data_is_refused_by_name(tmp_path: Path) -> None:
     assert refusal("").startswith("--data is empty; allowed: digits, mnist")
 
 
-def test_a_folder_of_a_table_with_a_name_of_its_own_is_told_what_to_do(tmp_path: Path) -> None:
+def test_a_folder_whose_table_is_not_called_train_is_refused_with_advice(tmp_path: Path) -> None:
     (tmp_path / "mydata.csv").write_text("1,2\n" * 30)
     assert "train.csv, .tsv or .parquet" in refusal(tmp_path)
     assert refusal(tmp_path).endswith("for a file of another name give the file itself")
@@ -239,7 +239,7 @@ def test_a_folder_of_a_table_with_a_name_of_its_own_is_told_what_to_do(tmp_path:
     ("content", "complaint"),
     [
         (b"\x1f\x8b broken", "is not readable gzip"),
-        (gzip.compress(idx(IMAGES))[:-20], "is not readable gzip"),
+        (gzip.compress(idx(IMAGES), mtime=0)[:-20], "is not readable gzip"),
         (b"hello", "is not an IDX file"),
         (b"", "is not an IDX file"),
         (b"\0\0\x0d\x03" + bytes(12), "holds IDX type 0x0d; allowed: 0x08"),

@@ -29,7 +29,7 @@ def in_memory(found: Dataset) -> Dataset:
     return dataset.assemble(dataset.Source(found.name, train, validation))
 
 
-def test_nothing_of_it_is_copied(tmp_path: Path) -> None:
+def test_a_mapped_file_is_not_copied(tmp_path: Path) -> None:
     found = mapped(tmp_path)
     assert found.counts == {"train": 81, "validation": 9}
     assert found.protocol == "the last 9 training rows"
@@ -39,7 +39,7 @@ def test_nothing_of_it_is_copied(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("array", [ROWS, np.stack([ROWS] * 3, axis=3)], ids=np.shape)
-def test_all_of_it_can_be_trained_on_without_a_copy(array: np.ndarray, tmp_path: Path) -> None:
+def test_training_on_all_rows_of_a_mapped_file_needs_no_copy(array: np.ndarray, tmp_path: Path) -> None:
     found = mapped(tmp_path, array)
     rows = found.rows("all")
     assert rows.data_ptr() == found.train.rows.data_ptr()
@@ -47,10 +47,10 @@ def test_all_of_it_can_be_trained_on_without_a_copy(array: np.ndarray, tmp_path:
 
 
 @pytest.mark.parametrize("array", [ROWS, np.stack([ROWS] * 3, axis=3), np.stack([ROWS] * 3, axis=1)], ids=np.shape)
-def test_what_is_said_of_it_is_what_would_be_said_of_it_in_memory(
+def test_the_statistics_of_a_mapped_file_are_those_of_its_rows_in_memory(
     array: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Looked at in pieces of seven rows or fewer."""
+    """They are computed from pieces of seven rows or fewer."""
     found = mapped(tmp_path, array)
     copied = in_memory(found)
     whole = (copied.sha256, copied.static, copied.mean_item().tolist())
@@ -60,7 +60,9 @@ def test_what_is_said_of_it_is_what_would_be_said_of_it_in_memory(
     assert copied.mean_item().tolist() == copied.train.rows.double().mean(0).div(255).float().tolist()
 
 
-def test_its_minibatches_are_those_of_the_rows_in_memory(tmp_path: Path, quick: Config, cpu: Hardware) -> None:
+def test_the_minibatches_of_a_mapped_file_are_those_of_its_rows_in_memory(
+    tmp_path: Path, quick: Config, cpu: Hardware
+) -> None:
     found = mapped(tmp_path)
     for step in range(5):
         one, other = (
@@ -70,7 +72,7 @@ def test_its_minibatches_are_those_of_the_rows_in_memory(tmp_path: Path, quick: 
         assert torch.equal(one.noise, other.noise)
 
 
-def test_a_model_trains_on_it(tmp_path: Path, quick: Config, cpu: Hardware) -> None:
+def test_a_model_trains_on_a_mapped_file(tmp_path: Path, quick: Config, cpu: Hardware) -> None:
     events: list[Event] = []
     this = session.new(
         quick, run=folder.create(tmp_path / "run"), source="rows.npy", dataset=mapped(tmp_path), hardware=cpu
@@ -79,7 +81,7 @@ def test_a_model_trains_on_it(tmp_path: Path, quick: Config, cpu: Hardware) -> N
     assert sum(isinstance(event, EpochDone) for event in events) == 15
 
 
-def test_what_cannot_be_rewritten_in_memory_is_refused(tmp_path: Path) -> None:
+def test_a_mapped_file_that_would_have_to_be_rewritten_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"rows.npy: is float64 and 0.0 GB; a file too large .* must hold bytes"):
         mapped(tmp_path, ROWS / 255)
     with pytest.raises(TrainingError, match="write black and white as 0 and 255"):

@@ -1,4 +1,4 @@
-"""MNIST is found, or fetched and verified, or missed in one clear line."""
+"""MNIST is found or downloaded, and verified; otherwise the command ends in one line that says what to do."""
 
 import functools
 import http.server

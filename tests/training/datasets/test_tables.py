@@ -133,7 +133,9 @@ def test_a_folder_may_hold_a_file_for_each_split(tmp_path: Path) -> None:
     ],
     ids=lambda value: repr(value)[:40],
 )
-def test_what_is_no_table_is_refused_by_line_and_column(content: str | bytes, complaint: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_table_is_refused_by_line_and_column(
+    content: str | bytes, complaint: str, tmp_path: Path
+) -> None:
     (tmp_path / "rows.csv").write_bytes(content.encode() if isinstance(content, str) else content)
     assert complaint in refusal(tmp_path / "rows.csv")
 
@@ -391,7 +393,7 @@ def test_the_command_line_fits_and_evaluates_a_file(here: Path, capsys: pytest.C
     assert "Interpolations" not in page
     capsys.readouterr()
     assert main(["classifier", "--data", "rows.csv", "--out", "classifier.pt"]) == 2
-    assert "rows: is a table; this classifier sees images only" in capsys.readouterr().err
+    assert "rows: is a table; the classifier takes images only" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The simpler models, against scipy and on the model's own ground."""
+"""The baselines: their densities against scipy, and that the VAE beats them on held-out rows."""
 
 import importlib
 from pathlib import Path
@@ -15,7 +15,7 @@ from training.evaluation.evaluate import evaluate
 DRAWS = np.random.default_rng(0)
 
 
-def test_one_normal_is_scipys() -> None:
+def test_the_density_of_one_normal_is_that_of_scipy() -> None:
     train, measured = DRAWS.normal(size=(500, 3)), DRAWS.normal(size=(4, 3))
     covariance = np.cov(train, rowvar=False) + baselines.RIDGE * np.eye(3)
     expected = scipy.stats.multivariate_normal(train.mean(0), covariance).logpdf(measured)

@@ -1,4 +1,4 @@
-"""The classifier that judges samples: it learns, it repeats itself, it says what it cannot use."""
+"""The classifier that judges samples: it learns, is reproducible, and refuses data that it cannot use."""
 
 import dataclasses
 import os
@@ -158,13 +158,13 @@ def test_files_that_are_no_classifier_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no such classifier; make one with"):
         classifiers.read(file)
     file.write_bytes(b"not a zip")
-    with pytest.raises(TrainingError, match="is damaged or no classifier"):
+    with pytest.raises(TrainingError, match="is damaged, or is no classifier"):
         classifiers.read(file)
     torch.save({"format_version": 1}, file)  # a run's checkpoint
-    with pytest.raises(TrainingError, match="is damaged or no classifier"):
+    with pytest.raises(TrainingError, match="is damaged, or is no classifier"):
         classifiers.read(file)
     torch.save({"classifier_format_version": 1}, file)
-    with pytest.raises(TrainingError, match=r"is damaged or no classifier \(KeyError\); make one with"):
+    with pytest.raises(TrainingError, match=r"is damaged, or is no classifier \(KeyError\); make one with"):
         classifiers.read(file)
     torch.save({"classifier_format_version": 2}, file)
     with pytest.raises(TrainingError, match="its format version is 2; this version of training reads 1"):
@@ -176,7 +176,7 @@ def test_one_altered_bit_is_noticed(learned: TrainedClassifier, tmp_path: Path) 
     content = bytearray((tmp_path / "c.pt").read_bytes())
     content[len(content) // 2] ^= 1  # a weight, a little different: nothing but its checksum knows
     (tmp_path / "c.pt").write_bytes(content)
-    with pytest.raises(TrainingError, match=r"is damaged or no classifier \(BadZipFile\); make one with"):
+    with pytest.raises(TrainingError, match=r"is damaged, or is no classifier \(BadZipFile\); make one with"):
         classifiers.read(tmp_path / "c.pt")
 
 
@@ -190,7 +190,7 @@ def test_the_command_writes_a_file_and_never_overwrites_it(tmp_path: Path, capsy
     assert capsys.readouterr().err == f"error: --out {out}: exists already; choose another name\n"
 
 
-def test_the_command_without_labels_ends_in_one_line_and_two(
+def test_the_command_without_labels_ends_in_one_line_and_exit_code_2(
     tmp_path: Path, digits: Dataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import numpy as np

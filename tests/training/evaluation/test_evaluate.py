@@ -1,4 +1,4 @@
-"""Figures from the exported graphs."""
+"""`evaluate`: its figures are reproducible, correct and computed by the exported graphs."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Samples judged by a classifier: the figures against closed forms, and the command that prints them."""
+"""The quality of samples: the figures against closed forms, and the command that prints them."""
 
 import dataclasses
 import json

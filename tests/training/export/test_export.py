@@ -1,4 +1,4 @@
-"""What export writes is complete, loadable, equal to torch, free of traces, and the same every time."""
+"""An exported artifact is complete, loadable, equal to torch, reproducible, and without traces of the machine."""
 
 import dataclasses
 import errno
@@ -79,7 +79,7 @@ def test_the_graphs_compute_what_torch_computes(artifact: Path, model: Vae, digi
                 np.testing.assert_allclose(got, wanted.numpy(), atol=1e-4, rtol=1e-4)
 
 
-def test_a_row_has_the_same_bytes_in_any_company(artifact: Path) -> None:
+def test_a_row_has_the_same_bytes_in_any_batch(artifact: Path) -> None:
     """This CPU's onnxruntime keeps the promise for every graph of this model, and the manifest says so."""
     seen = contract.read(artifact).manifest.provenance["parity"]["rows_bit_identical"]
     assert seen == dict.fromkeys(("encoder", "decoder", "prior", "prior_log_density"), True)

@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto
 
 from server import artifact as contract
+from server.artifact import manifest_reader
 from server.engine import engine
 from server.errors import ArtifactError
 from training.commands import cli
@@ -93,6 +94,6 @@ def test_tables_are_refused_for_their_units(artifact: Path, tmp_path: Path, monk
     read = contract.read(artifact)
     facts = json.loads(read.manifest.to_json())
     facts["item"] |= {"kind": "table", "shape": [64]}
-    monkeypatch.setattr(contract, "read", lambda path: contract.Artifact(path, contract._parse(facts)))
+    monkeypatch.setattr(contract, "read", lambda path: contract.Artifact(path, manifest_reader._parse(facts)))
     with pytest.raises(TrainingError, match="is of a table"):
         half_precision.convert(artifact, precision="fp16", out=tmp_path / "1")

@@ -1,4 +1,4 @@
-"""Rewritten layers compute what they computed before."""
+"""Lowered layers compute the same as the originals."""
 
 from collections import Counter
 

@@ -234,8 +234,7 @@ def test_a_figure_by_draws_from_the_prior_is_not_recorded(
     out = tmp_path / "exported" / "2"
     assert main(["record", str(artifact), "--out", str(out), flag, str(file)]) == 2
     assert capsys.readouterr().err == (
-        f"error: {file}: its -log p(x) is by --estimator prior, which is no figure to publish; "
-        "measure with --estimator importance\n"
+        f"error: {file}: -log p(x) was measured with --estimator prior; allowed: --estimator importance\n"
     )
     assert not out.exists()
 

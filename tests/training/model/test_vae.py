@@ -111,7 +111,7 @@ def test_pixels_that_are_always_black_start_with_a_finite_logit() -> None:
 def test_weights_come_from_the_generator_alone() -> None:
     models = [Vae(small("default"), (1, 8, 8)) for _ in range(2)]
     for model in models:
-        torch.rand(1)  # what the global generator does is of no account
+        torch.rand(1)  # draws of the global generator must not matter
         initialise(model, mean_item=torch.full((1, 8, 8), 0.5), generator=generator(5, "weights"))
     one, other = (model.state_dict() for model in models)
     assert all(torch.equal(one[name], other[name]) for name in one)

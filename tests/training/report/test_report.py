@@ -1,4 +1,4 @@
-"""`python -m training report`: one page, complete, fetching nothing, true to its run."""
+"""`python -m training report`: one page that is complete, matches its run and fetches nothing."""
 
 import base64
 import json
@@ -130,7 +130,7 @@ def test_the_page_fetches_nothing(written: str) -> None:
     assert len(kinds) == 3 + 8
 
 
-def test_no_drawing_points_outside_of_itself(written: str) -> None:
+def test_no_drawing_refers_to_anything_outside_of_it(written: str) -> None:
     for drawing in drawings(written):
         for element in drawing.iter():
             links = [value for name, value in element.attrib.items() if name.endswith("href")]
@@ -243,10 +243,10 @@ def test_names_are_text_and_never_markup(digits: Dataset, quick: Config, cpu: Ha
     assert "no labels" in parsed.words
 
 
-def test_an_unfinished_run_is_told_as_far_as_it_is_saved(
+def test_an_unfinished_run_is_reported_up_to_its_checkpoint(
     quick: Config, digits: Dataset, cpu: Hardware, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two epochs of 22 steps and a bit are saved; the journal is one ahead and in the middle of a line."""
+    """The checkpoint holds two epochs of 22 steps and some more; the journal has a third epoch and half a line."""
     this = stopped(quick, tmp_path / "run", digits, cpu, at=50, source="digits")
     last = json.loads(this.run.journal.read_text().splitlines()[-1])
     with this.run.journal.open("a") as stream:
@@ -269,7 +269,7 @@ def test_a_first_epoch_alone_is_a_point(trained: Session, findings: Findings) ->
     assert len(dots) == 2 * 9
 
 
-def test_what_is_no_run_is_one_line_and_two(
+def test_a_folder_without_a_run_ends_in_one_line_and_exit_code_2(
     trained: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def failure(*arguments: object) -> str:
@@ -283,14 +283,14 @@ def test_what_is_no_run_is_one_line_and_two(
     copy = tmp_path / "run"
     shutil.copytree(trained.run.path, copy)
     good = (copy / "journal.jsonl").read_text()
-    assert "a page's name ends in .html" in failure(copy, "--out", tmp_path)
+    assert "the name must end in .html" in failure(copy, "--out", tmp_path)
     assert "no such file or folder" in failure(copy, "--data", "nowhere")
     np.save(tmp_path / "other.npy", np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8))
     assert "the run was trained on" in failure(copy, "--data", tmp_path / "other.npy")
     (copy / "journal.jsonl").write_text("junk\n" + good)
     assert "journal.jsonl: line 1 is damaged" in failure(copy)
     (copy / "journal.jsonl").write_text(good.splitlines()[0] + "\n")
-    assert "which the journal does not know" in failure(copy)
+    assert "which is missing in the journal" in failure(copy)
     (copy / "journal.jsonl").unlink()
     assert "no epoch is complete in journal.jsonl" in failure(copy)
     (copy / "checkpoint.pt").write_bytes(b"junk")

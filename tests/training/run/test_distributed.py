@@ -1,4 +1,4 @@
-"""Several processes train as one would: the same minibatches, the same curve, one voice; and none is left hanging."""
+"""Several processes train as a single one would: the same minibatches and curve; only one prints, and none hangs."""
 
 import dataclasses
 import json
@@ -65,7 +65,9 @@ def test_the_parts_of_a_minibatch_are_the_minibatch_and_about_equal(rows: int, c
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-def test_together_they_see_exactly_what_one_process_would(quick: Config, digits: Dataset, cpu: Hardware) -> None:
+def test_all_processes_together_see_exactly_what_one_process_would(
+    quick: Config, digits: Dataset, cpu: Hardware
+) -> None:
     whole = Minibatches(digits.train.rows, quick, cpu).at(30, draws=1)
     parts = [
         Minibatches(digits.train.rows, quick, dataclasses.replace(cpu, ranks=rank)).at(30, draws=1)
@@ -89,7 +91,7 @@ def test_a_part_without_rows_adds_nothing(
     assert whole.elbo == pytest.approx((250 * first.elbo + 251 * second.elbo) / 501)
 
 
-def test_alone_nothing_is_waited_for() -> None:
+def test_a_single_process_does_not_communicate() -> None:
     sums = torch.ones(3)
     ALONE.add([sums])
     assert sums.tolist() == [1, 1, 1]
@@ -99,10 +101,10 @@ def test_alone_nothing_is_waited_for() -> None:
         assert not torch.distributed.is_initialized()
 
 
-def test_a_process_learns_from_torchrun_who_it_is() -> None:
-    assert distributed.among({"RANK": "3", "WORLD_SIZE": "4"}) == ALONE  # others set these too
+def test_a_process_reads_its_rank_from_the_variables_of_torchrun() -> None:
+    assert distributed.read_ranks({"RANK": "3", "WORLD_SIZE": "4"}) == ALONE  # others set these too
     told = {"TORCHELASTIC_RUN_ID": "x", "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
-    assert distributed.among(told) == Ranks(rank=3, count=4, local_rank=1, local_count=2)
+    assert distributed.read_ranks(told) == Ranks(rank=3, count=4, local_rank=1, local_count=2)
 
 
 def test_processes_share_the_cores_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +175,7 @@ def test_a_process_that_dies_ends_the_run_with_one_line_and_its_checkpoint_is_wh
 
 
 @pytest.mark.slow
-def test_control_c_saves_what_all_of_them_reached(tmp_path: Path) -> None:
+def test_control_c_saves_the_step_that_all_processes_reached(tmp_path: Path) -> None:
     path = tmp_path / "run"
     with together(2, *TRAIN, "--epochs", "5000", "--run-dir", str(path)) as torchrun:
         assert torchrun.stderr is not None

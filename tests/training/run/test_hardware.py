@@ -1,4 +1,4 @@
-"""The machine is chosen once, and what was asked for is what is taken."""
+"""The choice of device, precision and threads."""
 
 import pytest
 import torch

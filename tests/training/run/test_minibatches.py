@@ -1,4 +1,4 @@
-"""What a step sees, and how learning rate and KL weight move."""
+"""The rows and the noise of a step, and the schedules of learning rate, KL weight and average."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""A run: repeatable, resumable bit for bit, saved whole, and stopped by a loss that is no number."""
+"""A run is reproducible, resumes bit for bit, is saved atomically, and ends if the loss is no longer a number."""
 
 import dataclasses
 import errno
@@ -69,7 +69,7 @@ def uninterrupted(brief: Config, digits: Dataset, cpu: Hardware, tmp_path_factor
 def test_a_seed_makes_a_run_repeatable(
     uninterrupted: Session, brief: Config, digits: Dataset, cpu: Hardware, tmp_path: Path
 ) -> None:
-    torch.rand(10)  # what else the process draws is of no account
+    torch.rand(10)  # other draws of the process must not matter
     again = new(brief, tmp_path / "again", digits, cpu)
     fit(again)
     assert same(again, uninterrupted)
@@ -125,7 +125,7 @@ def test_convolutions_in_bf16_resume_bit_for_bit_too(digits: Dataset, cpu: Hardw
 def test_the_journal_forgets_what_a_resumed_run_will_do_again(tmp_path: Path) -> None:
     this = folder.create(tmp_path / "run")
     this.journal.write_text('{"step": 11}\n{"step": 22}\n{"step": 33}\n{"st')
-    this.forget_after(22)
+    this.drop_after(22)
     assert this.journal.read_text() == '{"step": 11}\n{"step": 22}\n'
 
 
@@ -172,7 +172,7 @@ def test_weights_of_another_network_are_refused_as_a_start(
         new(config, tmp_path / "later", digits, cpu, earlier=trained)
 
 
-def test_weights_that_have_seen_the_validation_rows_start_no_run_that_these_rows_are_to_judge(
+def test_weights_trained_on_the_validation_rows_start_no_run_that_validates_on_them(
     quick: Config, digits: Dataset, cpu: Hardware, tmp_path: Path
 ) -> None:
     one_epoch = dataclasses.replace(quick, optimisation=dataclasses.replace(quick.optimisation, epochs=1))

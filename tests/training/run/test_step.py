@@ -1,4 +1,4 @@
-"""One step on a real model: its loss and gradient for every objective, and what runs with each objective leave."""
+"""One step on a real model: loss and gradient of every objective, and short runs with each."""
 
 import dataclasses
 import math
@@ -190,7 +190,7 @@ def test_more_draws_give_a_higher_bound_of_the_same_rows(digits: Dataset, cpu: H
         assert of_few < of_many
 
 
-def test_the_parts_for_the_record_are_those_of_the_elbo(digits: Dataset, cpu: Hardware) -> None:
+def test_the_journal_gets_the_parts_of_the_elbo_whatever_the_bound(digits: Dataset, cpu: Hardware) -> None:
     """Averaged over many draws, log q - log p is the KL of the closed form."""
     config = configured(bound="iwae", importance_draws=400)
     model, batch = model_of(config, digits), batch_of(config, digits, cpu)
@@ -243,8 +243,8 @@ def test_the_gradient_along_the_path_is_that_of_the_kl_on_average() -> None:
         assert torch.all((samples.mean(0) - expected[0]).abs() < 4 * standard_error)
 
 
-def test_the_gradient_along_the_path_is_still_once_q_is_right() -> None:
-    """Not on average: at every single draw."""
+def test_the_gradient_along_the_path_is_zero_once_q_is_the_true_posterior() -> None:
+    """At every single draw, not only on average."""
     q = Posterior(torch.zeros(5, 3, requires_grad=True), torch.zeros(5, 3, requires_grad=True))
     z = reparameterise(q, torch.randn(5, 3, generator=torch.Generator().manual_seed(1)))
     kl = kl_along_path(q, z, log_standard_normal(z))
@@ -396,6 +396,6 @@ def test_a_checkpoint_of_another_optimiser_is_refused_but_can_be_exported(
     this, _ = fitted(configured(epochs=1), digits, cpu, tmp_path / "run")
     saved = checkpoint.read(this.run.checkpoint)
     saved.state["optimiser"]["param_groups"].pop()
-    with pytest.raises(checkpoint.TrainingError, match="begun by another version of training"):
+    with pytest.raises(checkpoint.TrainingError, match="started by another version of training"):
         session.resume(saved, run=this.run, dataset=digits, hardware=cpu)
     assert session.trained_model(saved)[1]["epochs"] == 1

@@ -1,4 +1,4 @@
-"""`fit --tensorboard`: what TensorBoard's own reader finds."""
+"""`fit --tensorboard`, checked by TensorBoard's own reader."""
 
 import importlib
 import json

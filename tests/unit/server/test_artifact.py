@@ -100,11 +100,11 @@ def test_an_unknown_format_version_is_refused(path, version):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"latent_size": 0}, "latent_size is 0"),
+        ({"latent_size": 0}, "latent_size is 0; it must be at least 1"),
         ({"sampling_version": 9}, "sampling_version is 9"),
         ({"likelihood": {"name": "poisson", "sigma": None}}, "allowed: bernoulli, gaussian"),
         ({"likelihood": {"name": "gaussian", "sigma": None}}, "gaussian needs one above 0"),
-        ({"likelihood": {"name": "bernoulli", "sigma": None, "scale": [1.0] * 16}}, "scale belongs to gaussian"),
+        ({"likelihood": {"name": "bernoulli", "sigma": None, "scale": [1.0] * 16}}, "only gaussian may have a scale"),
         ({"item": {"kind": "image", "shape": [4, 4], "range": [0, 1]}}, "does not fit image"),
         ({"item": {"kind": "image", "shape": [1, 4, 4], "range": [1, 0]}}, "not a finite, non-empty interval"),
         ({"graphs": {}}, "must name encoder and decoder"),

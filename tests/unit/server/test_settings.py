@@ -1,4 +1,4 @@
-"""Settings come from flags and variables, and all mistakes are told at once."""
+"""Settings come from flags and variables, and all mistakes are reported together."""
 
 from dataclasses import FrozenInstanceError
 from pathlib import Path
@@ -20,14 +20,14 @@ def test_a_flag_beats_its_variable_and_a_variable_the_default():
     assert (settings.port, settings.metrics_port) == (3000, 2000)
 
 
-def test_all_mistakes_are_told_at_once_with_their_source_and_what_is_allowed():
+def test_all_mistakes_are_reported_together_with_their_source_and_what_is_allowed():
     with pytest.raises(BadSettings) as refusal:
         read(["--port", "70000", "--device", "tpu"], {"VAESERVE_MAX_SECONDS": "soon", "VAESERVE_PROT": "1"})
     assert str(refusal.value).splitlines() == [
         "--port must be 0..65535, got '70000'",
         "--device must be one of cpu, cuda, auto, got 'tpu'",
         "VAESERVE_MAX_SECONDS must be a number 0.01..3600, got 'soon'",
-        "VAESERVE_PROT is no setting",
+        "VAESERVE_PROT is not a setting",
     ]
 
 
@@ -60,7 +60,7 @@ def test_a_containers_cpu_quota_bounds_the_cores(tmp_path, quota, expected):
 
 
 @pytest.mark.parametrize(("quota", "expected"), [("-1", None), ("50000", 1)])
-def test_so_does_a_quota_of_the_first_control_groups(tmp_path, quota, expected):
+def test_a_quota_of_control_groups_version_1_bounds_the_cores(tmp_path, quota, expected):
     (tmp_path / "cpu").mkdir()
     (tmp_path / "cpu/cpu.cfs_quota_us").write_text(quota + "\n")
     (tmp_path / "cpu/cpu.cfs_period_us").write_text("100000\n")
@@ -78,7 +78,7 @@ def test_so_does_a_quota_of_the_first_control_groups(tmp_path, quota, expected):
         ({}, None),
     ],
 )
-def test_measured_rates_are_kept_among_the_users_caches_unless_told_otherwise(environment, folder):
+def test_measured_rates_are_kept_in_the_users_cache_folder_unless_a_setting_names_another(environment, folder):
     assert read([], environment).calibration_folder == (folder and Path(folder))
 
 
@@ -86,17 +86,17 @@ def test_measured_rates_are_kept_among_the_users_caches_unless_told_otherwise(en
     ("flags", "says"),
     [
         (["--web-port", "many"], "--web-port must be a number 0..65535, or off, got 'many'"),
-        (["--web-port", "0", "--workers", "2"], "--web-port 0 must be a port of your choice where --workers share it"),
-        (["--web-origins", "app.example"], "--web-origins must be * or like https://name:port, several with commas"),
+        (["--web-port", "0", "--workers", "2"], "--web-port must be a fixed port with --workers above 1"),
+        (["--web-origins", "app.example"], "--web-origins must be * or origins like https://name:port"),
     ],
 )
-def test_what_browsers_may_is_checked(flags, says):
+def test_settings_for_browsers_are_checked(flags, says):
     with pytest.raises(BadSettings) as refusal:
         read(flags, {})
     assert says in str(refusal.value)
 
 
-def test_origins_and_the_port_of_pages_are_read():
+def test_origins_and_the_port_for_pages_are_read():
     settings = read(["--web-port", "8080", "--web-origins", "https://a.example,http://b.lan:1"], {})
     assert (settings.web_port, settings.origins) == (8080, ("https://a.example", "http://b.lan:1"))
     assert (read([], {}).web_port, read([], {}).origins) == ("off", ())
@@ -109,16 +109,16 @@ TLS = ["--tls-certificate", "c", "--tls-key", "k"]
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["--tls-certificate", "c"], "--tls-certificate and --tls-key come together"),
-        (["--tls-key", "k"], "--tls-certificate and --tls-key come together"),
+        (["--tls-certificate", "c"], "--tls-certificate and --tls-key must be given together"),
+        (["--tls-key", "k"], "--tls-certificate and --tls-key must be given together"),
         ([*TLS, "--web-port", "0"], "--web-port has no TLS"),
         (["--tls-client-ca", "a"], "--tls-client-ca needs --tls-certificate"),
-        (["--profile", "production", "--host", EVERYWHERE], "can be reached from other machines and nothing encrypts"),
-        (["--profile", "production", "--host", "example.com"], "--plaintext allow if something in front does it"),
-        (["--plaintext", "refuse", "--host", "::"], "nothing encrypts"),
+        (["--profile", "production", "--host", EVERYWHERE], "can be reached from other machines without encryption"),
+        (["--profile", "production", "--host", "example.com"], "--plaintext allow if a proxy in front encrypts"),
+        (["--plaintext", "refuse", "--host", "::"], "without encryption"),
     ],
 )
-def test_connections_that_would_not_be_protected_as_meant_are_a_mistake(arguments, problem):
+def test_incomplete_or_missing_protection_of_connections_is_a_mistake(arguments, problem):
     with pytest.raises(BadSettings, match=problem):
         read(arguments, {})
 
@@ -134,7 +134,7 @@ def test_connections_that_would_not_be_protected_as_meant_are_a_mistake(argument
         ["--host", EVERYWHERE],
     ],
 )
-def test_what_nobody_else_can_reach_or_is_encrypted_or_asked_for_may_be(arguments):
+def test_loopback_tls_and_allowed_plaintext_are_accepted(arguments):
     read(arguments, {})
 
 

@@ -1,4 +1,4 @@
-"""The bodies of encoder and decoder, one architecture a file; `build` takes the one a configuration names."""
+"""The networks inside encoder and decoder, one architecture per file; `build` makes those of a configuration."""
 
 from dataclasses import dataclass
 
@@ -11,16 +11,16 @@ from training.model.networks import conv, mlp, tutorial
 
 @dataclass(frozen=True, slots=True)
 class Bodies:
-    """Two networks and what lies between them."""
+    """The networks inside encoder and decoder."""
 
     encoder: nn.Module  # x [rows, *item] -> features [rows, features]
     features: int
     decoder: nn.Module  # z [rows, latent] -> [rows, *item]
-    item_bias: bool  # whether an offset per pixel is to be added to the decoder's output
+    item_bias: bool  # whether the model adds a bias per pixel to the decoder's output
 
 
 def build(architecture: Architecture, item_shape: tuple[int, ...], latent_size: int) -> Bodies:
-    """Raises TrainingError if the architecture cannot take such items."""
+    """Build the networks of an architecture. Raises TrainingError if it cannot take items of this shape."""
     require(
         isinstance(architecture, MlpArchitecture) or kind_of(item_shape) == "image",
         f"architecture {architecture.kind} takes images, not the rows of a table; use --preset table",

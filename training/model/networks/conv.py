@@ -1,4 +1,4 @@
-"""Convolutional bodies: halve the image once per width, and double it again."""
+"""The convolutional networks: the encoder halves the image once per width, and the decoder doubles it as often."""
 
 from typing import cast
 
@@ -36,7 +36,7 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """z [rows, latent] -> [rows, C, H, W]; the last layer has no bias, the model adds one per pixel."""
+    """z [rows, latent] -> [rows, C, H, W]; the last layer has no bias, because the model adds one per pixel."""
 
     def __init__(self, architecture: ConvArchitecture, item_shape: tuple[int, ...], latent_size: int) -> None:
         super().__init__()

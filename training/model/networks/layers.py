@@ -1,4 +1,4 @@
-"""The small parts that architectures are made of."""
+"""Layers that several architectures share: activations, residual blocks, down- and upsampling."""
 
 from typing import cast
 
@@ -12,7 +12,10 @@ def activation(name: Activation) -> nn.Module:
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(act(x)), 3x3, as many channels out as in; or x + conv(act(conv(act(x)))), and so on."""
+    """x + conv(act(x)), or with two `convolutions` x + conv(act(conv(act(x)))), and so on.
+
+    The convolutions are 3x3 and keep the number of channels.
+    """
 
     def __init__(self, channels: int, name: Activation, *, convolutions: int) -> None:
         super().__init__()
@@ -25,7 +28,7 @@ class ResidualBlock(nn.Module):
         return x + cast(Tensor, self.change(x))
 
     def start_as_identity(self) -> None:
-        """The block does nothing until it has learned something: deep stacks train from the first step."""
+        """Set the last layer to zero, so that the block changes nothing before training: deep stacks need it."""
         last = cast(nn.Conv2d, self.change[-1])
         nn.init.zeros_(last.weight)
         nn.init.zeros_(cast(Tensor, last.bias))
@@ -39,8 +42,8 @@ def downsample(channels: int, wider: int) -> nn.Module:
 def upsample(channels: int, narrower: int, *, how: Upsampling, kernel: int = 4, bias: bool = True) -> nn.Module:
     """[rows, channels, h, w] -> [rows, narrower, 2h, 2w].
 
-    `transposed` is a transposed convolution with an even kernel; `subpixel` a 3x3 convolution to four times the
-    channels, which are then laid out as 2x2 pixels (Shi et al. 2016, arXiv 1609.05158).
+    `transposed` is a transposed convolution with an even kernel. `subpixel` is a 3x3 convolution to four times the
+    channels, which become 2x2 pixels (Shi et al. 2016, arXiv 1609.05158).
     """
     if how == "transposed":
         return nn.ConvTranspose2d(channels, narrower, kernel, stride=2, padding=kernel // 2 - 1, bias=bias)

@@ -1,4 +1,4 @@
-"""Dense bodies for small images."""
+"""The dense networks, for small images and for tables."""
 
 import math
 from itertools import pairwise
@@ -23,7 +23,7 @@ class MlpEncoder(nn.Module):
 
 
 class MlpDecoder(nn.Module):
-    """z [rows, latent] -> [rows, *item]; the last layer has no bias, the model adds one per pixel."""
+    """z [rows, latent] -> [rows, *item]; the last layer has no bias, because the model adds one per dimension."""
 
     def __init__(self, architecture: MlpArchitecture, item_shape: tuple[int, ...], latent_size: int) -> None:
         super().__init__()

@@ -1,8 +1,9 @@
-"""A picture as its four phases: the pixels of even or odd rows and even or odd columns, each a picture of its own.
+"""Polyphase computation of a transposed convolution of stride 2 and of the convolution after it.
 
-What doubles a picture, and what follows it, is then computed by ordinary convolutions and products on the small grid:
-the same numbers, and on a CPU in bf16 several times faster, because oneDNN 3.12 has no quick kernel for a transposed
-convolution of stride 2, nor for a convolution to so few channels.
+An image has four phases: its pixels in even or odd rows and even or odd columns, each a smaller image. Both layers are
+computed on the phases, by ordinary convolutions and matrix products, with the same result. On a CPU in bf16 that is
+several times faster: oneDNN 3.12 has no fast kernel for a transposed convolution of stride 2, nor for a convolution
+with so few output channels.
 """
 
 from typing import TypeAlias
@@ -15,16 +16,16 @@ Phases: TypeAlias = dict[tuple[int, int], Tensor]  # parity of row and column ->
 PARITIES = [(0, 0), (0, 1), (1, 0), (1, 1)]
 
 
-def pays(x: Tensor) -> bool:
-    """Whether phases are the faster way to treat x. Never in an exported graph, which computes in fp32."""
+def is_faster(x: Tensor) -> bool:
+    """Whether polyphase computation is faster for x. It never is in an exported graph, which computes in fp32."""
     return x.dtype == torch.bfloat16 and x.device.type == "cpu"
 
 
-def doubled(x: Tensor, layer: nn.ConvTranspose2d) -> Phases:
+def transposed_convolution(x: Tensor, layer: nn.ConvTranspose2d) -> Phases:
     """The phases of layer(x); the layer has stride 2 and no padding.
 
-    Row 2i + a of the result takes kernel row a from input row i, a + 2 from i - 1, and so on: for either a, and
-    likewise for columns, a convolution with every other row of the kernel, turned around.
+    Row 2i + a of the result is the sum of input row i times kernel row a, row i - 1 times kernel row a + 2, and so on.
+    That is a convolution with every second row of the kernel, flipped. The same holds for columns.
     """
     phases = {}
     for a, b in PARITIES:
@@ -33,15 +34,15 @@ def doubled(x: Tensor, layer: nn.ConvTranspose2d) -> Phases:
     return phases
 
 
-def convolved(phases: Phases, layer: nn.Conv2d) -> Tensor:
-    """layer(picture) from the phases of a picture; the layer has a 2x2 kernel, few channels out, and no padding.
+def convolution(phases: Phases, layer: nn.Conv2d) -> Tensor:
+    """layer(image), from the phases of the image; the layer has a 2x2 kernel and no padding.
 
-    The picture is [rows, C, 2h + 1, 2w + 1] and the result [rows, out, 2h, 2w].
+    The image is [rows, C, 2h + 1, 2w + 1] and the result [rows, out, 2h, 2w].
     """
     out, channels = layer.weight.shape[:2]
     height, width = phases[1, 1].shape[2:]
     entries = layer.weight.permute(2, 3, 0, 1).reshape(4 * out, channels)
-    # Every pixel times every entry of the kernel, [rows, h, w, 2, 2, out]; then each pixel's sum over its neighbours.
+    # First the products of every pixel and every kernel entry, [rows, h, w, 2, 2, out]; then the sums over neighbours.
     products = {}
     for parity, phase in phases.items():
         product = linear(phase.permute(0, 2, 3, 1), entries).float()

@@ -1,8 +1,8 @@
 """The tutorial's network: the Keras example `variational_autoencoder_deconv`, layer by layer.
 
-With 64 filters, 128 hidden units and 64 latents it has 3,450,502 parameters for 28x28 grey images. The example alone
-has 3,433,990; the second dense layer of the encoder (128 -> 128) is the 16,512 that make up the tutorial's count, and
-its place is our reading.
+With 64 filters, 128 hidden units and 64 latents it has 3,450,502 parameters for 28x28 grey images, as the tutorial
+says. The Keras example has 3,433,990. A second dense layer in the encoder (128 -> 128) has the missing 16,512; the
+tutorial does not say where it is, so its place is our guess.
 """
 
 from typing import cast
@@ -68,7 +68,7 @@ class TutorialDecoder(nn.Module):
 
 
 class Doubling(nn.Module):
-    """h [rows, filters, h, w] -> [rows, C, 2h, 2w]: the decoder's last two layers."""
+    """The decoder's last two layers, which double the image: h [rows, filters, h, w] -> [rows, C, 2h, 2w]."""
 
     def __init__(self, filters: int, channels: int) -> None:
         super().__init__()
@@ -76,21 +76,21 @@ class Doubling(nn.Module):
         self.last = nn.Conv2d(filters, channels, 2)
 
     def forward(self, h: Tensor) -> Tensor:
-        if polyphase.pays(h):
-            phases = polyphase.doubled(h, self.up)
-            return polyphase.convolved({parity: relu(phase) for parity, phase in phases.items()}, self.last)
+        if polyphase.is_faster(h):
+            phases = polyphase.transposed_convolution(h, self.up)
+            return polyphase.convolution({parity: relu(phase) for parity, phase in phases.items()}, self.last)
         return cast(Tensor, self.last(relu(self.up(h))))
 
 
 class FlattenChannelsLast(nn.Module):
-    """[rows, C, h, w] -> [rows, h * w * C], Keras's order; no copy of what lies in memory in that order."""
+    """[rows, C, h, w] -> [rows, h * w * C], Keras's order; no copy if the memory format is channels_last."""
 
     def forward(self, h: Tensor) -> Tensor:
         return h.permute(0, 2, 3, 1).flatten(1)
 
 
 class UnflattenChannelsLast(nn.Module):
-    """[rows, h * w * C] -> [rows, C, h, w], the inverse."""
+    """[rows, h * w * C] -> [rows, C, h, w], the inverse of FlattenChannelsLast."""
 
     def __init__(self, channels: int, grid: tuple[int, int]) -> None:
         super().__init__()

@@ -1,11 +1,14 @@
-"""The method table inside Envoy: Envoy speaks HTTP/2 and pyvoy brings each request here as an ASGI call.
+"""The transport inside Envoy: Envoy speaks HTTP/2, and pyvoy passes each request to this code as an ASGI call.
 
-configuration    what Envoy is told: listener, limits, keepalive
-admin            the way back to that Envoy: its port, its drain
-hangups          which callers went away, told by Envoy
-request          a call's headers, read by the gRPC HTTP/2 specification
-frames           messages out of body pieces and back
-response         status and metadata as headers and trailers
-calls            unary calls, streams and dialogues
-transport        the ASGI application over the method table
+configuration       Envoy's configuration: listener, limits, keepalive
+admin               Envoy's admin interface: its port, its state, its drain
+listener            when Envoy starts and stops to listen
+sds                 where Envoy finds the TLS certificate, and when it reads it again
+hangups             which callers left before their answer, as Envoy reports it
+client_certificate  the names in a client certificate that Envoy has verified
+request             a call's headers, read by the gRPC HTTP/2 specification
+frames              messages from pieces of a body, and back
+response            status and metadata as headers and trailers
+calls               unary calls, streams and dialogues
+transport           the ASGI application over the method table
 """

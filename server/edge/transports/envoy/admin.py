@@ -11,10 +11,10 @@ STATS = r"/stats?format=json&filter=^http\.grpc\.downstream_(rq_active|cx_tx_byt
 
 
 class Admin:
-    """Questions to the Envoy around this process. Blocking, and quick once Envoy runs."""
+    """A client of the admin interface of the Envoy in this process. Its calls block, but Envoy answers quickly."""
 
     def __init__(self, path: Path) -> None:
-        """Connect to a socket that has a folder of its own, and remove both, so that nothing stays behind."""
+        """Connect to the socket, then remove it and its folder, so that no file is left behind."""
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(ANSWER_SECONDS)
         connection.connect(str(path))
@@ -30,18 +30,18 @@ class Admin:
 
     @property
     def port(self) -> int:
-        """The port of the one listener."""
+        """The port of Envoy's only listener."""
         (listener,) = json.loads(self._ask("GET", "/listeners?format=json"))["listener_statuses"]
         return int(listener["local_address"]["socket_address"]["port_value"])
 
     @property
     def unfinished(self) -> int:
-        """Open calls, and bytes that callers have not taken yet: 0 when nothing would be lost."""
-        open_calls, bytes_held = (stat["value"] for stat in json.loads(self._ask("GET", STATS))["stats"])
-        return int(open_calls + bytes_held)
+        """The number of open calls plus the bytes not yet sent: 0 when closing would lose nothing."""
+        open_calls, unsent_bytes = (stat["value"] for stat in json.loads(self._ask("GET", STATS))["stats"])
+        return int(open_calls + unsent_bytes)
 
     def stop_listening(self) -> None:
-        """Close the port; connections that are open stay."""
+        """Close the port. Open connections stay."""
         self._ask("POST", "/drain_listeners")
 
     def _ask(self, verb: str, path: str) -> bytes:

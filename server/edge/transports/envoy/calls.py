@@ -1,4 +1,4 @@
-"""One call of each kind: unary, server stream, dialogue."""
+"""Carries one call of each kind (unary, server stream, dialogue) between ASGI and the boundary."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -30,9 +30,9 @@ class Hangup(Exception):
 
 @dataclass(slots=True)
 class Exchange:
-    """One call as ASGI has it; also a Peer.
+    """One call's ASGI request and response; also its Peer.
 
-    `send` does its work when it is called; what it returns need only be awaited for back-pressure.
+    `send` acts when it is called. Its result need be awaited only for back-pressure.
     """
 
     headers: Mapping[bytes, bytes]
@@ -45,7 +45,7 @@ class Exchange:
 
     @property
     def metadata(self) -> Metadata:
-        """Made for the first who asks, and read once."""
+        """The call's metadata, read from the headers at the first access."""
         if self._metadata is None:
             self._metadata = of_headers(self.headers)
         return self._metadata
@@ -55,7 +55,7 @@ class Exchange:
         return client_certificate.of_headers(self.headers)
 
     def close(self) -> None:
-        """The call is over. May be called again."""
+        """Forget the call, as it is over. May be called again."""
         self.open_calls.pop(self.call_id, None)
 
     def end(self, status: Status) -> None:
@@ -65,7 +65,7 @@ class Exchange:
 
 
 async def unary(method: Unary, boundary: Boundary, exchange: Exchange, *, max_bytes: int) -> None:
-    """Read one request and leave: the answer is sent by whoever settles its ticket."""
+    """Read the request and return; the answer is sent by the callback of the ticket."""
     timeout = seconds_left(exchange.headers)
     payload = await _one_message(exchange, max_bytes=max_bytes)
     ticket = boundary.unary(method, payload, seconds_left=timeout, peer=exchange)
@@ -88,7 +88,7 @@ def _answer(exchange: Exchange, ticket: Ticket[Reply]) -> None:
 
 
 async def server_stream(method: ServerStream, boundary: Boundary, exchange: Exchange, *, max_bytes: int) -> None:
-    """Answer one request with messages, each sent when the caller's side has room for it."""
+    """Answer one request with messages, each sent when the caller has room for it."""
     timeout = seconds_left(exchange.headers)
     payload = await _one_message(exchange, max_bytes=max_bytes)
     stream = boundary.stream(method, payload, seconds_left=timeout, peer=exchange)
@@ -110,7 +110,7 @@ async def server_stream(method: ServerStream, boundary: Boundary, exchange: Exch
 
 
 async def dialogue(method: Dialogue, boundary: Boundary, exchange: Exchange, *, max_bytes: int) -> None:
-    """Answer every request as it comes."""
+    """Answer each request before the next is read."""
     timeout = seconds_left(exchange.headers)
     conversation = boundary.dialogue(method, peer=exchange)
     answers = _Answers(exchange)
@@ -138,22 +138,23 @@ async def dialogue(method: Dialogue, boundary: Boundary, exchange: Exchange, *, 
 
 
 class _Answers:
-    """The answers of one call, of which there may be none: then the status is all there is."""
+    """Sends the messages of one call and then its status. Without a message, the status is sent in the headers."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._started = False
 
     async def put(self, message: bytes) -> None:
-        """Send a message; returns when the next one may follow."""
+        """Send a message, and return when the next one may follow."""
         if not self._started:
             self._started = True
             self._exchange.send(response.START)
-        # Shielded, since a deadline may end the wait: pyvoy settles what it returned even then, and logs an error where
-        # it cannot.
-        await asyncio.shield(_heard(self._exchange.send(response.one_of_many(message))))
+        # Shielded, because a deadline may end this wait: pyvoy sets the result of its future even then, and logs an
+        # error if the future was cancelled.
+        await asyncio.shield(_without_warning(self._exchange.send(response.one_of_many(message))))
 
     def end(self, status: Status) -> None:
+        """Send the status, which ends the call."""
         if not self._started:
             self._exchange.end(status)
             return
@@ -161,15 +162,15 @@ class _Answers:
         self._exchange.send(response.trailers(status))
 
 
-def _heard(sent: Awaitable[None]) -> "asyncio.Future[None]":
-    """Whose error, that the caller is gone, counts as told whether or not somebody still waits."""
+def _without_warning(sent: Awaitable[None]) -> "asyncio.Future[None]":
+    """A future whose error (the caller has left) asyncio does not log as "never retrieved" if nothing awaits it."""
     future = asyncio.ensure_future(sent)
     future.add_done_callback(lambda done: done.cancelled() or done.exception())
     return future
 
 
 async def _outcome(exchange: Exchange, ticket: Ticket[T]) -> T:
-    """The ticket's outcome. A deadline that passes cancels the ticket, and so does a caller who leaves: Hangup."""
+    """Wait for the ticket's outcome. The deadline cancels the ticket; so does a caller who leaves: raises Hangup."""
     exchange.call.wait_for(ticket)
     try:
         outcome = await await_ticket(ticket)
@@ -183,9 +184,9 @@ async def _outcome(exchange: Exchange, ticket: Ticket[T]) -> T:
 
 
 async def _one_message(exchange: Exchange, *, max_bytes: int) -> bytes:
-    """The request's one message. Raises Refused, Hangup."""
+    """Read the request's only message. Raises RefusedCall or Hangup."""
     event = await exchange.receive()
-    # What nearly every caller sends: the whole message in one piece.
+    # Nearly every caller sends the whole message in one piece.
     message = only_message(event.get("body", b""), max_bytes=max_bytes)
     if message is not None:
         return message
@@ -203,7 +204,7 @@ async def _one_message(exchange: Exchange, *, max_bytes: int) -> bytes:
 
 
 async def _messages(exchange: Exchange, *, max_bytes: int) -> AsyncIterator[bytes]:
-    """The request's messages as they come. Raises Refused, Hangup."""
+    """Yield the request's messages as they arrive. Raises RefusedCall or Hangup."""
     frames = _frames(exchange, max_bytes=max_bytes)
     while (event := await exchange.receive())["type"] == "http.request":
         for message in frames.feed(event["body"]):

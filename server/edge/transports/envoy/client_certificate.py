@@ -1,20 +1,20 @@
-"""What Envoy says of a verified client certificate, in a header that it takes from every caller and sets itself."""
+"""Reads the names of a verified client certificate from the header that Envoy sets (a caller's own one is removed)."""
 
 import re
 from collections.abc import Mapping, Sequence
 
 CLIENT_CERTIFICATE = b"x-forwarded-client-cert"
-# KEY=VALUE;KEY=VALUE: a value with a separator in it stands in double quotes, and a quote in those behind a backslash.
+# KEY=VALUE;KEY=VALUE: a value that contains a separator is in double quotes, with a backslash before inner quotes.
 _PAIR = re.compile(r'(\w+)=(?:"((?:[^"\\]|\\.)*)"|([^;,"]*))(?:;|$)')
 
 
 def of_headers(headers: Mapping[bytes, bytes]) -> Sequence[str]:
-    """The names in the header fields of a request."""
+    """The DNS names and URIs of the client certificate behind a request's header fields."""
     return certificate_names(headers.get(CLIENT_CERTIFICATE, b"").decode("latin-1"))
 
 
 def certificate_names(header: str) -> Sequence[str]:
-    """Its DNS names and URIs. Nothing of a header that is not wholly understood."""
+    """The DNS names and URIs in the header's value; none if any part of it cannot be parsed."""
     names = []
     end = 0
     while end < len(header):

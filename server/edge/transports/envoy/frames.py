@@ -1,22 +1,22 @@
-"""gRPC's length-prefixed messages: a flag byte, four bytes of length, the message."""
+"""gRPC's length-prefixed messages (a flag byte, four bytes of length, the message), read and written."""
 
 import zlib
 
 from server.edge.status import Code, RefusedCall, Status
 
 PREFIX_BYTES = 5
-# What grpcio's server takes too. zlib's window bits choose the container: 31 is gzip, 15 is zlib.
+# The encodings that grpcio's server accepts too, with zlib's window bits for their container: 31 is gzip, 15 is zlib.
 DECOMPRESSIBLE = {b"gzip": 31, b"deflate": 15}
 ACCEPTED = ",".join(["identity", *(name.decode() for name in DECOMPRESSIBLE)])
 
 
 def frame(message: bytes) -> bytes:
-    """A message as it travels, uncompressed."""
-    return b"".join((b"\0", len(message).to_bytes(4, "big"), message))  # one copy; a chain of + may make two
+    """The frame of a message, uncompressed."""
+    return b"".join((b"\0", len(message).to_bytes(4, "big"), message))  # join makes one copy, a chain of + may make two
 
 
 def only_message(piece: bytes, *, max_bytes: int) -> bytes | None:
-    """The message, if this piece is exactly one uncompressed message within bounds; else None."""
+    """The message if this piece is exactly one uncompressed message of at most `max_bytes`; else None."""
     size = len(piece) - PREFIX_BYTES
     if 0 <= size <= max_bytes and piece[0] == 0 and int.from_bytes(piece[1:PREFIX_BYTES], "big") == size:
         return piece[PREFIX_BYTES:]
@@ -24,17 +24,17 @@ def only_message(piece: bytes, *, max_bytes: int) -> bytes | None:
 
 
 class Frames:
-    """Messages out of body pieces, which may cut and join them anywhere."""
+    """Reads messages from pieces of a body, whose boundaries may be anywhere."""
 
     __slots__ = ("_encoding", "_held", "_max_bytes", "_pieces", "_wanted")
 
     def __init__(self, *, max_bytes: int, encoding: bytes) -> None:
-        """`max_bytes` bounds one message, before and after decompression; `encoding` is the grpc-encoding header."""
+        """`max_bytes` limits one message, before and after decompression; `encoding` is the grpc-encoding header."""
         self._max_bytes = max_bytes
         self._encoding = encoding
         self._pieces: list[bytes] = []
         self._held = 0  # bytes in the pieces
-        self._wanted = PREFIX_BYTES  # bytes that make the next step possible
+        self._wanted = PREFIX_BYTES  # bytes needed for the next step
 
     @property
     def cut(self) -> bool:
@@ -42,7 +42,10 @@ class Frames:
         return self._held > 0
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """The messages that this piece completes. Raises Refused, for a message too large before its body is read."""
+        """Return the messages that this piece completes.
+
+        Raises RefusedCall. A message that is too large is refused as soon as its length is known.
+        """
         self._pieces.append(piece)
         self._held += len(piece)
         if self._held < self._wanted:

@@ -1,7 +1,7 @@
-"""Which callers went away.
+"""Hangups: cancels calls whose callers have left.
 
-pyvoy tells an application of that only when it sends, or while the request's body is still coming: a call that waits
-for its batch would never hear of it. Envoy knows, and writes the id of every call that ends early into a pipe, as a
+pyvoy reports that a caller has left only during a send, or while the request's body is still arriving. A call that
+waits for its batch would not notice. Envoy knows: it writes the id of every call that ends early into a pipe, as a
 line of an access log.
 """
 
@@ -11,41 +11,42 @@ from typing import Any
 
 from server.core.batching.ticket import Ticket
 
-REQUEST_ID = b"x-request-id"  # set by Envoy for every call, whatever the caller sends
+REQUEST_ID = b"x-request-id"  # Envoy sets it for every call and removes a caller's own
 _READ_BYTES = 1 << 16
 
 
 class OpenCall:
-    """One call, as far as its caller's end matters to it."""
+    """An open call: whether its caller has left, and the ticket to cancel in that case."""
 
     __slots__ = ("gone", "waits_for")
 
     def __init__(self) -> None:
-        self.gone = False  # the caller left: nobody reads an answer
+        self.gone = False  # True: the caller has left, and no answer must be sent
         self.waits_for: Ticket[Any] | None = None
 
     def wait_for(self, ticket: Ticket[Any]) -> None:
-        """Cancel this ticket if the caller leaves, at once if it has left."""
+        """Cancel this ticket when the caller leaves; at once if it has left already."""
         self.waits_for = ticket
         if self.gone:
             ticket.cancel()
 
     def hang_up(self) -> None:
+        """The caller has left."""
         self.gone = True
         if self.waits_for is not None:
             self.waits_for.cancel()
 
 
 class Hangups:
-    """The open calls by Envoy's id, and the pipe that says which of them ended early."""
+    """The open calls by Envoy's id, and the pipe with the ids of calls that ended early."""
 
     def __init__(self, pipe: int) -> None:
         self.open_calls: dict[bytes, OpenCall] = {}
         self._pipe = pipe
-        self._cut = b""  # the start of a line whose end has not come yet
+        self._cut = b""  # the start of a line whose end has not arrived yet
 
     def listen(self) -> None:
-        """From now on hang up calls as the pipe says, on the running loop."""
+        """Read the pipe from now on, on the running loop."""
         os.set_blocking(self._pipe, False)
         asyncio.get_running_loop().add_reader(self._pipe, self._read)
 

@@ -1,4 +1,4 @@
-"""The port, as far as this process has a say in it: when Envoy may listen, and when it has said its last words."""
+"""Envoy's listener: lets Envoy start to listen, closes the port, and waits until all answers are sent."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ POLL_SECONDS = 0.005
 
 
 class Listener:
-    """Envoy's listener. Envoy listens once the application has started, which `let_listen` tells it."""
+    """Envoy's listener. Envoy listens once it knows that the application has started: `let_listen` tells it."""
 
     def __init__(self, *, admin: Admin, let_listen: Callable[[], Awaitable[None]], shared: bool = False) -> None:
         """A `shared` port is one that other workers listen on too."""
@@ -22,16 +22,16 @@ class Listener:
         self._let_listen = let_listen
 
     async def open(self, host: str, port: int) -> int:
-        """Listen; the port taken. Raises OSError if it cannot be had."""
+        """Listen and return the port. Raises OSError if it cannot be bound."""
         _check_free(host, port, shared=self._shared)
         await self._let_listen()
-        # Envoy calls itself live a moment before the port is bound, which may read 0 till then.
+        # Envoy reports LIVE a moment before the port is bound; until then the port may read 0.
         while not (self._admin.live and (taken := self._admin.port) and _accepts(host, taken)):
             await asyncio.sleep(POLL_SECONDS)
         return taken
 
     async def close(self, *, seconds: float) -> None:
-        """Stop listening and wait, `seconds` at most, until every caller has its answer."""
+        """Stop listening and wait, at most `seconds`, until every caller has its answer."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         try:
@@ -39,12 +39,12 @@ class Listener:
             while self._admin.unfinished and loop.time() < end:
                 await asyncio.sleep(POLL_SECONDS)
         except (OSError, HTTPException):
-            # Nobody to ask: the time that was to be waited at most.
+            # Envoy does not answer: wait for the whole time instead.
             await asyncio.sleep(max(0.0, end - loop.time()))
 
 
 def resolve(host: str) -> str:
-    """The address of a host name, since Envoy takes addresses only. Raises OSError."""
+    """The address of a host name, as Envoy accepts only addresses. Raises OSError."""
     infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return str(infos[0][4][0])
 
@@ -58,7 +58,7 @@ def _accepts(host: str, port: int) -> bool:
 
 
 def _check_free(host: str, port: int, *, shared: bool) -> None:
-    """Take the port for a moment: Envoy itself would tell of a taken one in its own words, and leave."""
+    """Bind the port for a moment. Raises OSError; Envoy would report a taken port in its own way and exit."""
     address = resolve(host)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -1,4 +1,4 @@
-"""A call's request headers, read by the gRPC HTTP/2 specification."""
+"""Reads a call's request headers by the gRPC HTTP/2 specification."""
 
 import re
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
 
 
 def speaks_grpc(content_type: bytes) -> bool:
-    """Whether the body is gRPC, in whatever message format; gRPC-Web is not."""
+    """Whether the body is gRPC with any message format. gRPC-Web does not count."""
     return content_type == b"application/grpc" or content_type.startswith((b"application/grpc+", b"application/grpc;"))
 
 
 def seconds_left(headers: Mapping[bytes, bytes]) -> float | None:
-    """The caller's timeout; None if it sets none. Raises Refused."""
+    """The caller's timeout; None if it sets none. Raises RefusedCall."""
     text = headers.get(b"grpc-timeout")
     if text is None:
         return None
@@ -27,5 +27,5 @@ def seconds_left(headers: Mapping[bytes, bytes]) -> float | None:
 
 
 def takes_trailers(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether the caller, and every proxy before it, lets trailers through."""
+    """Whether the caller, and every proxy on the way, passes trailers on."""
     return headers.get(b"te") == b"trailers"

@@ -1,4 +1,4 @@
-"""Answers as ASGI events: status and metadata as headers or trailers, messages as body."""
+"""Writes answers as ASGI events: status and metadata as headers or trailers, messages as the body."""
 
 import base64
 from typing import Any, TypeAlias
@@ -11,7 +11,7 @@ Headers: TypeAlias = list[tuple[bytes, bytes]]
 Event: TypeAlias = dict[str, Any]
 
 _CONTENT_TYPE = (b"content-type", b"application/grpc")
-# grpc-message keeps printable ASCII but "%" as it is.
+# In grpc-message, all printable ASCII except "%" stays as it is.
 _UNQUOTED = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 _CODES = {code: (b"grpc-status", b"%d" % code) for code in Code}
 
@@ -20,7 +20,7 @@ LAST: Event = {"type": "http.response.body", "body": b""}
 
 
 def trailers_only(status: Status) -> Event:
-    """The start of an answer that is nothing but a status; LAST ends it."""
+    """The start of an answer that is only a status; LAST ends it."""
     return {"type": "http.response.start", "status": 200, "headers": [_CONTENT_TYPE, *_of_status(status)]}
 
 
@@ -30,17 +30,17 @@ def only(message: bytes) -> Event:
 
 
 def one_of_many(message: bytes) -> Event:
-    """A piece of the body of an answer that goes on."""
+    """One of several messages in the body of an answer."""
     return {"type": "http.response.body", "body": frame(message), "more_body": True}
 
 
 def trailers(status: Status) -> Event:
-    """How an answer ends that had a body."""
+    """The end of an answer that had a body."""
     return {"type": "http.response.trailers", "headers": _of_status(status)}
 
 
 def http_error(status: int, *headers: tuple[bytes, bytes]) -> Event:
-    """The start of an answer to what is no gRPC call; LAST ends it."""
+    """The start of an answer to a request that is not a gRPC call; LAST ends it."""
     return {"type": "http.response.start", "status": status, "headers": headers}
 
 

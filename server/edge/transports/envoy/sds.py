@@ -1,7 +1,7 @@
-"""The certificate that Envoy shows: its secret discovery service (SDS) over files.
+"""Envoy's TLS certificate, by its secret discovery service (SDS) over files.
 
-Envoy reads the operator's own files, whenever a file is moved into the folder of its secrets: no key is copied, and it
-is this process that says when, after it has proved what lies there.
+Envoy reads the operator's own files again whenever a file is moved into the folder of the secrets. So no key is
+copied, and this process decides when: after it has checked the new files.
 """
 
 import json
@@ -18,13 +18,13 @@ CERTIFICATE, CLIENT_CA = "certificate", "client_ca"
 
 
 class Secrets:
-    """A folder of this process's own that tells Envoy where the secrets lie, and when to read them again."""
+    """A private folder that tells Envoy where the secrets are, and when to read them again."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def describe(self, files: CertificateFiles) -> None:
-        """Write what Envoy reads when it starts. Raises OSError."""
+        """Write the files that Envoy reads when it starts. Raises OSError."""
         watched = {"path": str(self.folder)}
         self._write(
             CERTIFICATE,
@@ -41,7 +41,7 @@ class Secrets:
             self._write(CLIENT_CA, {"validation_context": {"trusted_ca": trusted, "watched_directory": watched}})
 
     def read_again(self) -> None:
-        """Have Envoy read the files. Raises OSError."""
+        """Make Envoy read the operator's files again. Raises OSError."""
         fresh = self.folder / "fresh"
         fresh.touch()
         fresh.rename(self.folder / "read")
@@ -50,7 +50,7 @@ class Secrets:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def transport_socket(self, files: CertificateFiles, protocols: Sequence[str]) -> Document:
-        """TLS for a listener's connections, which speak one of these protocols (ALPN, RFC 7301)."""
+        """The TLS configuration of a listener whose connections speak one of these protocols (ALPN, RFC 7301)."""
         common: Document = {
             "alpn_protocols": list(protocols),
             "tls_certificate_sds_secret_configs": [self._subscription(CERTIFICATE)],

@@ -1,4 +1,4 @@
-"""The method table as the ASGI application that pyvoy calls for every request."""
+"""The transport inside Envoy: the ASGI application that pyvoy calls for every request."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -16,12 +16,12 @@ from server.edge.transports.envoy.response import Event
 from server.edge.web.app import WebApp
 
 _Carry: TypeAlias = Callable[[Exchange], Awaitable[None]]
-_ORIGIN = b"origin"  # of a page, which speaks gRPC-Web
-_NO_TRAILERS = Status(Code.INTERNAL, "the request header te: trailers is missing: a proxy that drops trailers?")
+_ORIGIN = b"origin"  # set by browsers, whose pages speak gRPC-Web
+_NO_TRAILERS = Status(Code.INTERNAL, "the request header te: trailers is missing: does a proxy drop it?")
 
 
 class EnvoyTransport:
-    """The server inside Envoy. Lives on one event loop."""
+    """The transport of a server inside Envoy. Lives on one event loop."""
 
     def __init__(
         self,
@@ -33,8 +33,9 @@ class EnvoyTransport:
         hangups: Hangups,
         web_app: WebApp | None = None,
     ) -> None:
-        """`server.envoy_process.launch` told Envoy how connections are kept and protected. Without a web app all
-        that is not gRPC is refused.
+        """Without a web app, requests that are not gRPC are refused.
+
+        `server.envoy_process.launch` has configured keepalive, age and TLS of the connections in Envoy.
         """
         self._web_app = web_app
         self._listener = listener
@@ -43,12 +44,12 @@ class EnvoyTransport:
         self._carriers = {path: _carrier(method, boundary, max_request_bytes) for path, method in methods.items()}
 
     async def start(self, host: str, port: int) -> int:
-        """Let Envoy listen; the port taken, chosen by the system if 0 was asked for. Raises OSError."""
+        """Let Envoy listen and return the port, which the system chooses if `port` is 0. Raises OSError."""
         self._hangups.listen()
         return await self._listener.open(host, port)
 
     async def stop(self, *, seconds: float) -> None:
-        """Close the port and wait, `seconds` at most, until Envoy has sent all that callers can take."""
+        """Close the port and wait, at most `seconds`, until Envoy has sent all answers."""
         await self._listener.close(seconds=seconds)
 
     async def __call__(
@@ -98,15 +99,15 @@ class EnvoyTransport:
         receive: Callable[[], Awaitable[Event]],
         send: Callable[[Event], Awaitable[None]],
     ) -> None:
-        """Answer a request that is no gRPC."""
+        """Answer a request that is not gRPC."""
         call = self._open_calls[call_id] = OpenCall()
 
-        async def send_if_heard(event: Event) -> None:
+        async def send_unless_gone(event: Event) -> None:
             if not call.gone:
                 send(event)
 
         try:
-            await web_app(scope, receive, send_if_heard, wait_for=call.wait_for)
+            await web_app(scope, receive, send_unless_gone, wait_for=call.wait_for)
         finally:
             self._open_calls.pop(call_id, None)
 

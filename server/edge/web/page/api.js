@@ -1,8 +1,8 @@
-// Calls to the server this page came from: the Connect protocol, unary, JSON.
+// Calls to the server that sent this page: unary calls in JSON, by the Connect protocol.
 
 const SERVICE = "/vaeserve.v1.VaeService/";
 const TIMEOUT_MS = 15000;
-const RETRIES = 3; // of a call that is told when to come back
+const RETRIES = 3; // of a call whose refusal says when to retry
 const SAYS = {
   resource_exhausted: "The server is busy.",
   unavailable: "The server is not ready: it is loading or shutting down.",
@@ -23,17 +23,17 @@ export class Problem extends Error {
 let key = "";
 let listener = () => {};
 
-/** Send this API key with every call from now on; it is kept in this page's memory only. */
+/** Send this API key with every further call. The key is kept only in this page's memory. */
 export function useKey(text) {
   key = text;
 }
 
-/** Be told of every answer: {method, model, milliseconds, queueSeconds, runSeconds, batchRows}. */
+/** Call back for every answer with {method, model, milliseconds, queueSeconds, runSeconds, batchRows}. */
 export function onServed(callback) {
   listener = callback;
 }
 
-/** One call; its response. Throws Problem. */
+/** Make a call and return its response. Throws Problem. */
 export async function call(method, request) {
   for (let attempt = 0; ; attempt += 1) {
     const answer = await send(method, request);

@@ -1,11 +1,11 @@
-// The map: pictures at their places, one of which is pointed at.
+// The map: draws samples at their places, and lets the reader point at one and choose it.
 
 import { item, paint } from "./pictures.js";
 
 const SIDE = 900; // of the canvas, in its own pixels
 const MARGIN = 0.05;
 
-/** Draw pictures at places [[x, y]]; `chosen` is called with an index. */
+/** Draw items at places [[x, y]]; `chosen` is called with the index of the chosen one. */
 export function map(canvas, bytes, shape, places, chosen) {
   canvas.width = canvas.height = SIDE;
   const context = canvas.getContext("2d");
@@ -67,7 +67,7 @@ export function map(canvas, bytes, shape, places, chosen) {
   draw();
 }
 
-/** The index of the spot nearest to a point, among those wanted; -1 if there is none. */
+/** The index of the spot nearest to a point, among those for which `wanted` is true; -1 if there is none. */
 function closest(spots, x, y, wanted) {
   let best = -1;
   let least = Infinity;
@@ -78,7 +78,7 @@ function closest(spots, x, y, wanted) {
   return best;
 }
 
-/** Places within 0..1. */
+/** Scale places so that they fill 0..1 on both axes, less a margin. */
 function fit(places) {
   const axes = [0, 1].map((axis) => {
     const values = places.map((place) => place[axis]);

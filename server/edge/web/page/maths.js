@@ -1,4 +1,4 @@
-// Latents: arrays of numbers. Tables of latents: one Float32Array, row by row.
+// Arithmetic on latents. A latent is an array of numbers; a table of latents is one Float32Array, row by row.
 
 export const row = (table, width, index) => table.subarray(index * width, (index + 1) * width);
 
@@ -16,7 +16,7 @@ export function survey(means, logVars, width) {
   return latents;
 }
 
-/** Rows by their distance from a latent, nearest first: [{index, distance}]. */
+/** The `count` rows nearest to a latent, nearest first: [{index, distance}]. */
 export function nearest(table, width, latent, count) {
   const found = [];
   for (let index = 0; index < table.length / width; index += 1) {
@@ -26,7 +26,7 @@ export function nearest(table, width, latent, count) {
   return found.sort((a, b) => a.distance - b.distance).slice(0, count);
 }
 
-/** The point between two latents on the arc through them; on the line where there is no arc. */
+/** The point at 0 <= t <= 1 on the arc between two latents (slerp); on the straight line if they are parallel. */
 export function slerp(a, b, t) {
   const length = (v) => Math.hypot(...v);
   const cosine = a.reduce((sum, value, i) => sum + value * b[i], 0) / (length(a) * length(b) || 1);

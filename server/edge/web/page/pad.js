@@ -1,7 +1,7 @@
-// A pad to draw on, and what is on it as an item.
+// The drawing pad: draws with pointer or keyboard, and reads the drawing as an item.
 
 const STROKE = 0.075; // of the pad's width
-const STEP = 0.03; // of the pad's width, by key
+const STEP = 0.03; // of the pad's width, for one press of an arrow key
 
 /** Make the canvas a pad; `changed` is called after every stroke. Returns {clear, read}. */
 export function pad(canvas, changed) {
@@ -32,7 +32,7 @@ export function pad(canvas, changed) {
     strokes.moveTo(from.x, from.y);
     strokes.lineTo(to.x, to.y);
     strokes.stroke();
-    // A line without length is none; a tap shall leave a dot.
+    // A line without length draws nothing, and a tap should leave a dot.
     strokes.fillStyle = "#fff";
     strokes.beginPath();
     strokes.arc(to.x, to.y, strokes.lineWidth / 2, 0, 2 * Math.PI);
@@ -91,7 +91,7 @@ export function pad(canvas, changed) {
       strokes.clearRect(0, 0, ink.width, ink.height);
       show();
     },
-    /** Bytes [channels, height, width]; null while nothing is drawn. `centred`: as MNIST's digits are. */
+    /** The drawing as bytes [channels, height, width]; null if the pad is empty. `centred`: scaled and centred as in MNIST. */
     read([channels, height, width], centred) {
       const box = inked(strokes, ink);
       if (!box) return null;
@@ -119,7 +119,7 @@ function inked(context, canvas) {
   return right < 0 ? null : [left, top, right - left + 1, bottom - top + 1];
 }
 
-/** The longer side on 20 of 28 pixels, and the centre of mass in the middle (LeCun et al. 1998, section III.A). */
+/** Scale the longer side to 20 of 28 pixels and centre the mass (LeCun et al. 1998, section III.A). */
 function likeMnist(ink, box, height, width) {
   const scale = (Math.min(height, width) * 20) / 28 / Math.max(box[2], box[3]);
   const size = [box[2] * scale, box[3] * scale];

@@ -1,4 +1,4 @@
-// Items as pictures: bytes [channels, height, width] of one or three channels.
+// Shows items as pictures. An item is bytes [channels, height, width] with one or three channels.
 
 /** Paint an item onto a canvas of its own size. */
 export function paint(canvas, bytes, [channels, height, width]) {
@@ -19,7 +19,7 @@ export function item(bytes, [channels, height, width], index) {
   return bytes.subarray(index * size, (index + 1) * size);
 }
 
-/** A button that shows an item. */
+/** A button that shows an item; `chosen` is called with the button when it is clicked. */
 export function button(bytes, shape, label, chosen, caption = "") {
   const made = document.createElement("button");
   made.type = "button";

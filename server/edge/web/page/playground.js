@@ -1,4 +1,4 @@
-// The page: what is asked for where, and where the answers go.
+// The playground page: connects its controls to calls, and shows their answers.
 
 import { Problem, call, onServed, read, tensor, useKey } from "./api.js";
 import { map } from "./map.js";
@@ -9,17 +9,17 @@ import { button, item, paint } from "./pictures.js";
 const SAMPLES = 36;
 const SURVEYED = 400; // rows behind the map, the sliders and the neighbours
 const SLIDERS = 12;
-const DEVIATIONS = 3; // that a slider reaches either way
+const DEVIATIONS = 3; // standard deviations from the mean to either end of a slider
 const STEPS = 11; // of a walk
 const NEIGHBOURS = 6;
 
 const $ = (id) => document.getElementById(id);
 let model = null; // {selector, shape, width, rows, bytes, means, latents}
-let latent = null; // what the sliders stand for
+let latent = null; // the latent that the sliders show
 let ends = []; // the last two latents chosen
 let retry = () => start();
 
-/** Run what a control asks for; tell what goes wrong. */
+/** Run a control's action, and show the problem if it fails. */
 async function trying(action) {
   try {
     await action();
@@ -33,7 +33,7 @@ async function trying(action) {
   }
 }
 
-/** Of calls that follow each other faster than they are answered, the newest alone is made. */
+/** Run an action one at a time: of requests that come while it runs, only the newest is carried out. */
 function newest(action) {
   let running = false;
   let waiting = false;
@@ -122,7 +122,7 @@ function press(among, made) {
   for (const other of among.children) other.setAttribute("aria-pressed", other === made);
 }
 
-/** Take up a latent: on the sliders, and as an end of the walk. */
+/** Show a latent on the sliders, and make it an end of the walk. */
 function choose(values) {
   latent = Array.from(values);
   ends = [ends[1], latent.slice()];
@@ -143,7 +143,7 @@ function makeSliders() {
       decodeNewest();
     });
     slider.addEventListener("keydown", (event) => {
-      // A range of any step has no step of its own for keys.
+      // A slider with step "any" defines no step for arrow keys.
       const way = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
       if (!way) return;
       event.preventDefault();
@@ -159,7 +159,7 @@ function showSliders() {
   for (const slider of $("sliders").querySelectorAll("input")) slider.value = latent[Number(slider.dataset.latent)];
 }
 
-/** Pictures of latents, as bytes. */
+/** Decode latents into the bytes of their items. */
 async function decoded(latents) {
   const flat = Float32Array.from(latents.flat());
   const answer = await call("Decode", { model: model.selector, latents: tensor(flat, [latents.length, model.width]), encoding: "UINT8" });

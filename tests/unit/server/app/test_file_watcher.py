@@ -8,7 +8,7 @@ from server.app.file_watcher import FileWatcher
 
 
 class Reader:
-    """Reads a number from a file, and notes what it is told."""
+    """Reads a number from a file, and records what the watcher reports."""
 
     def __init__(self, file) -> None:
         self.file, self.values, self.reports = file, [], []
@@ -45,7 +45,7 @@ def test_a_change_is_read_once_it_has_settled(reader):
     assert (reader.watched.value, reader.values, reader.reports) == (2, [2], [("number", type(None))])
 
 
-def test_what_cannot_be_read_leaves_the_old_and_is_told_once(reader):
+def test_a_file_that_cannot_be_read_leaves_the_old_value_and_is_reported_once(reader):
     for harm in (lambda: reader.write("rubbish"), reader.file.unlink):
         harm()
         for _ in range(3):
@@ -58,7 +58,7 @@ def test_what_cannot_be_read_leaves_the_old_and_is_told_once(reader):
     assert reader.watched.value == 3
 
 
-def test_a_value_that_cannot_be_put_to_use_is_told(tmp_path):
+def test_a_value_that_cannot_be_used_is_reported(tmp_path):
     def refuse(value: int) -> None:
         raise OSError
 

@@ -1,4 +1,4 @@
-"""Readiness is one row through every version that takes calls, and an answer is good for a second."""
+"""Readiness sends one row through every version that takes calls, and reuses the answer for a second."""
 
 import threading
 
@@ -24,7 +24,7 @@ SPEC = Spec(
 
 
 class Deployed:
-    """Versions whose decoders run only when told to; fulfils Models as far as readiness asks."""
+    """Versions whose decoders run only when a test lets them; the part of Models that readiness uses."""
 
     def __init__(self, *decoders) -> None:
         self.delivered = []
@@ -92,11 +92,11 @@ def test_a_row_is_run_and_its_answer_is_good_for_a_second(deploy):
     assert deployed.readiness.ask("m").wait(30) is True
 
 
-def test_one_version_that_fails_is_enough(deploy):
+def test_one_version_that_fails_makes_the_server_not_ready(deploy):
     assert deploy(Decoder(), Decoder(fails=True)).readiness.ask().wait(30) is False
 
 
-def test_nothing_that_serves_is_not_ready(deploy):
+def test_a_server_without_serving_versions_is_not_ready(deploy):
     assert deploy().readiness.ask("m").wait(30) is False
 
 
@@ -118,7 +118,7 @@ def test_an_executor_that_hangs_is_given_up_and_askers_share_one_row(deploy):
     let_go.set()
 
 
-def test_a_full_queue_takes_the_row_that_asks_whether_it_moves():
+def test_a_full_queue_accepts_the_row_of_a_readiness_probe():
     scheduler = Scheduler(max_batch_rows=4, max_queued_rows=1, max_queued_bytes=1000)
     row = np.zeros((1, 2), np.float32)
     scheduler.admit(Job(row, Call(10.0), submitted=0.0), now=0.0)

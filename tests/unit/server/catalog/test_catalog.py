@@ -33,7 +33,7 @@ def make_batcher(graph: LoadedGraph, execution: Execution, model: str, version: 
 
 
 class Reported:
-    """Notes the versions that were loaded or refused."""
+    """Records the versions that were loaded or refused."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -90,7 +90,7 @@ def test_a_broken_version_is_listed_with_its_reason_and_the_one_before_it_serves
         find(models, "m", "2")
 
 
-def test_of_several_models_one_must_be_named_unless_one_is_preferred(tmp_path):
+def test_of_several_models_one_must_be_named_unless_there_is_a_default(tmp_path):
     for name in ("a", "b"):
         write_artifact(tmp_path / name / "1")
     models, _ = load(tmp_path)
@@ -100,7 +100,7 @@ def test_of_several_models_one_must_be_named_unless_one_is_preferred(tmp_path):
     assert find(preferring, "", "").name == "b"
 
 
-def test_the_folder_prefers_a_model_until_the_setting_prefers_another(tmp_path):
+def test_the_setting_overrules_the_default_model_of_models_toml(tmp_path):
     for name in ("a", "b"):
         write_artifact(tmp_path / name / "1")
     (tmp_path / "models.toml").write_text('default = "b"\n')
@@ -116,10 +116,10 @@ def test_the_folder_prefers_a_model_until_the_setting_prefers_another(tmp_path):
         ("default = ", "cannot be read as TOML"),
         ("default = 3", "default is 3; it must be the name of a model"),
         ('defualt = "m"', "unknown key 'defualt'; allowed: default, models"),
-        ('default = "x"', "has no model 'x' to prefer; there are m"),
+        ('default = "x"', "default is 'x'; allowed: m"),
     ],
 )
-def test_wrong_preferences_of_a_folder_are_an_error_that_says_why(tmp_path, text, complaint):
+def test_a_wrong_models_toml_is_an_error_that_says_why(tmp_path, text, complaint):
     write_artifact(tmp_path / "m" / "1")
     (tmp_path / "models.toml").write_text(text)
     with pytest.raises(ArtifactError, match=complaint):
@@ -135,7 +135,7 @@ def test_unknown_names_and_versions_are_not_found(tmp_path):
         find(models, "m", "7")
 
 
-def test_what_is_no_version_is_left_alone(tmp_path):
+def test_files_and_folders_that_are_not_versions_are_ignored(tmp_path):
     write_artifact(tmp_path / "m" / "1")
     for other in ("m/.2.tmp", "m/latest", ".git/1", "m/3x"):
         (tmp_path / other).mkdir(parents=True)
@@ -159,12 +159,12 @@ def test_no_ready_version_is_an_error_that_says_why(tmp_path):
         load(tmp_path)
 
 
-def test_a_preferred_model_must_exist(tmp_path):
+def test_the_default_model_must_exist(tmp_path):
     write_artifact(tmp_path / "m" / "1")
-    with pytest.raises(ArtifactError, match="no model 'x' to prefer"):
+    with pytest.raises(ArtifactError, match=r"--default-model is 'x'; .* holds m"):
         load(tmp_path, default_model="x")
 
 
-def test_the_core_hears_of_a_tables_scale(tmp_path):
+def test_a_tables_scale_reaches_the_likelihood(tmp_path):
     path = write_artifact(tmp_path / "1", item_shape=(2,), likelihood="gaussian", scale=(10.0, 0.5))
     assert loader.spec_of(artifact.read(path).manifest).likelihood == Gaussian(0.25, (10.0, 0.5))

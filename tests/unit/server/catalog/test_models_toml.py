@@ -1,4 +1,4 @@
-"""models.toml is read strictly: what is wrong is named, with what is allowed."""
+"""models.toml is read strictly: an error names the key and what is allowed."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def test_without_a_file_every_model_serves_its_newest(tmp_path):
     assert Policies().of("m") == Policy("newest", "", 0.0, ())
 
 
-def test_every_key_is_heard(tmp_path):
+def test_every_key_is_read(tmp_path):
     text = 'default = "m"\n[models.m]\nstable = "3"\ncanary = "newest"\ncanary_weight = 0.05\nkeep = ["1", "2"]\n'
     (tmp_path / "models.toml").write_text(text)
     expected = Policies("m", {"m": Policy("3", "newest", 0.05, ("1", "2"))})
@@ -40,7 +40,7 @@ def test_every_key_is_heard(tmp_path):
         ("[models.m]\nkeep = [1]", 'models.m.keep is 1; it must be a version such as "3"'),
     ],
 )
-def test_what_is_wrong_is_named_with_what_is_allowed(tmp_path, text, complaint):
+def test_an_error_names_the_key_and_what_is_allowed(tmp_path, text, complaint):
     (tmp_path / "models.toml").write_text(text)
     with pytest.raises(ArtifactError) as refused:
         read(tmp_path, models=["m"])

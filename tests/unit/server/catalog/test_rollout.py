@@ -1,4 +1,4 @@
-"""A catalog follows its folder, step by step, on a clock of the test's own."""
+"""A rollout keeps a catalog in line with its folder; the tests control the clock and the slow work."""
 
 import gc
 import shutil
@@ -41,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Server:
-    """A rollout whose slow work waits until it is let through; fulfils its Observer."""
+    """A rollout whose slow work waits until the test runs it; implements Observer."""
 
     def __init__(self, folder: Path, *, draw: float = 0.5) -> None:
         self.now = 0.0
@@ -66,7 +66,7 @@ class Server:
         return ticket
 
     def let_through(self) -> None:
-        """Do the work that waits, and what comes of it."""
+        """Run the waiting work, and the work that results from it."""
         while self.waiting:
             ticket, work = self.waiting.pop(0)
             try:
@@ -134,7 +134,7 @@ def test_the_old_version_answers_until_the_new_one_is_ready_and_then_the_new_one
     assert server.told[-2:] == [("ready", "2"), ("routed", "2")]
 
 
-def test_a_version_is_let_go_only_after_the_last_call_that_uses_it(server, made, folder):
+def test_a_version_is_closed_only_after_the_last_call_that_uses_it(server, made, folder):
     add(made, folder, "2")
     with server.catalog.lease("m", "", "") as model:
         server.look()
@@ -149,7 +149,7 @@ def test_a_version_is_let_go_only_after_the_last_call_that_uses_it(server, made,
     assert [batcher.alive for batcher in server.batchers] == [False, False, True, True]
 
 
-def test_files_are_tried_only_once_they_have_stayed_the_same_from_one_look_to_the_next(server, made, folder):
+def test_files_are_tried_only_after_two_scans_found_them_the_same(server, made, folder):
     path = add(made, folder, "2")
     card = path / "MODEL_CARD.md"
     text = card.read_text()
@@ -212,7 +212,7 @@ def test_an_unneeded_version_stays_for_the_window_after_its_last_call(server, ma
     assert (server.answering(), server.states()) == ("1", {"1": "ready"})
 
 
-def test_a_broken_models_toml_leaves_the_policy_and_is_told_once(server, made, folder):
+def test_a_broken_models_toml_keeps_the_last_policy_and_is_reported_once(server, made, folder):
     add(made, folder, "2")
     (folder / "models.toml").write_text('[models.m]\nstable = "1"\ncanary = "2"\ncanary_weight = 0.6\n')
     server.look()
@@ -230,7 +230,7 @@ def test_a_broken_models_toml_leaves_the_policy_and_is_told_once(server, made, f
         server.answering(label="canary")
 
 
-def test_a_model_that_is_gone_is_forgotten_and_an_empty_folder_is_not_believed(server, made, folder):
+def test_a_removed_model_is_forgotten_but_an_empty_folder_removes_nothing(server, made, folder):
     shutil.copytree(made / "2", folder / "n" / "1")
     server.look()
     shutil.rmtree(folder / "m")

@@ -1,4 +1,4 @@
-"""Which versions are loaded, take calls and are unloaded: facts in, a choice out."""
+"""Routing decides which versions are loaded, get calls and are unloaded."""
 
 import pytest
 
@@ -59,16 +59,16 @@ def test_calls_go_to_what_the_policy_asks_for_as_soon_as_it_is_ready(policy, sta
         (Policy(keep=("1",)), [("3", "ready"), ("2", "new"), ("1", "new")], "1"),
     ],
 )
-def test_only_what_is_asked_for_is_loaded(policy, states, expected):
+def test_only_versions_that_the_policy_asks_for_are_loaded(policy, states, expected):
     assert next_to_load(policy, [state(*s) for s in states]) == expected
 
 
-def test_a_start_loads_what_might_be_rolled_back_to():
+def test_the_start_also_loads_versions_for_a_rollback():
     states = [state("2"), state("1", "new")]
     assert next_to_load(NEWEST, states, everything=True) == "1"
 
 
-def test_what_is_not_needed_stays_for_its_window_and_no_longer():
+def test_an_unused_version_stays_for_the_window_and_no_longer():
     states = [state("3"), state("2", needed=100.0), state("1", needed=50.0)]
     assert to_unload(NEWEST, states, Route("3"), now=109.0, window=60.0) == []
     assert to_unload(NEWEST, states, Route("3"), now=110.0, window=60.0) == ["1"]
@@ -76,7 +76,32 @@ def test_what_is_not_needed_stays_for_its_window_and_no_longer():
     assert to_unload(NEWEST, states, Route("3", "1"), now=1000.0, window=60.0) == ["2"]
 
 
-def test_what_is_gone_from_disk_is_unloaded_at_once_unless_it_serves():
+def test_a_version_gone_from_disk_is_unloaded_at_once_unless_it_has_a_role():
     states = [state("2", "gone", needed=100.0), state("1")]
     assert to_unload(NEWEST, states, Route("1"), now=100.0, window=60.0) == ["2"]
     assert to_unload(NEWEST, states, Route("2"), now=100.0, window=0.0) == ["1"]
+
+
+def never() -> float:
+    raise AssertionError("nothing is to be drawn")
+
+
+@pytest.mark.parametrize(
+    ("label", "drawn", "expected"),
+    [("", 0.0, "4"), ("", 0.0999, "4"), ("", 0.1, "3"), ("", 0.9, "3")],
+)
+def test_a_canary_gets_its_weight_of_the_numbers_drawn(label, drawn, expected):
+    assert Route("3", "4", 0.1).pick(label, draw=lambda: drawn) == expected
+
+
+def test_a_label_is_followed_without_a_draw():
+    assert Route("3", "4", 1.0).pick("stable", draw=never) == "3"
+    assert Route("3", "4", 0.0).pick("canary", draw=never) == "4"
+    assert Route("3").pick("", draw=never) == "3"
+
+
+def test_shares_add_up_to_one():
+    route = Route("3", "4", 0.25)
+    assert [route.share(version) for version in ("3", "4", "5")] == [0.75, 0.25, 0.0]
+    assert Route("3").share("3") == 1.0
+    assert [route.labels(version) for version in ("3", "4", "5")] == [("stable",), ("canary",), ()]

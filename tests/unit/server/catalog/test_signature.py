@@ -1,4 +1,4 @@
-"""Only what the operator's key has signed is served."""
+"""Only artifacts signed with the operator's key are served."""
 
 import shutil
 from pathlib import Path
@@ -23,13 +23,13 @@ def artifact(ours, tmp_path) -> Path:
     return path
 
 
-def test_a_signed_artifact_is_what_it_was_wherever_it_lies(ours, artifact, tmp_path):
+def test_a_signed_artifact_is_accepted_in_any_folder(ours, artifact, tmp_path):
     check = signature.of(str(ours.public))
     check(artifact)
     check(shutil.copytree(artifact, tmp_path / "other" / "7"))
 
 
-def test_without_the_setting_nothing_is_asked(tmp_path):
+def test_without_the_setting_no_signature_is_required(tmp_path):
     signature.of("")(tmp_path)
 
 
@@ -39,7 +39,7 @@ def test_an_artifact_without_a_signature_is_refused(ours, artifact):
         signature.of(str(ours.public))(artifact)
 
 
-def test_a_signature_by_somebody_else_is_refused(ours, artifact, tmp_path):
+def test_a_signature_by_another_key_is_refused(ours, artifact, tmp_path):
     Signer(tmp_path, "theirs").sign(artifact)
     with pytest.raises(ArtifactError, match=r"model\.sig: does not prove this artifact: Key mismatch"):
         signature.of(str(ours.public))(artifact)
@@ -56,7 +56,7 @@ def test_a_signature_by_somebody_else_is_refused(ours, artifact, tmp_path):
     ],
     ids=["altered", "added", "removed", "empty", "rubbish"],
 )
-def test_whatever_differs_from_what_was_signed_is_refused(ours, artifact, change, told):
+def test_any_difference_from_the_signed_files_is_refused(ours, artifact, change, told):
     change(artifact)
     with pytest.raises(ArtifactError, match=f"does not prove this artifact: .*{told}"):
         signature.of(str(ours.public))(artifact)
@@ -67,5 +67,5 @@ def test_a_key_that_cannot_be_used_ends_the_start(tmp_path):
         file = tmp_path / "key.pub"
         if content:
             file.write_text(content)
-        with pytest.raises(StartFailed, match=r"--model-signature-key: .*is no public key"):
+        with pytest.raises(StartFailed, match=r"--model-signature-key: .*is not a readable public key"):
             signature.of(str(file))

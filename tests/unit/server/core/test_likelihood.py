@@ -1,4 +1,4 @@
-"""p(x | z) against scipy."""
+"""The likelihoods' negative logarithm and draws, compared with scipy."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_with_a_scale_every_value_has_its_own_deviation():
     np.testing.assert_allclose(drawn.std(axis=0), 0.3 * np.array(scale), rtol=0.02)  # 4 standard errors
 
 
-def test_a_value_beyond_every_scale_is_infinitely_unlikely_and_no_warning():
+def test_an_extreme_value_has_an_infinite_nll_and_causes_no_warning():
     wild = np.array([[3e38, 0.0, 0.0], [0.0, 0.0, 0.0]], np.float32)
     nll = Gaussian(0.3, (1.0, 1e-4, 1.0)).nll(wild, DecoderOutput(np.zeros((2, 3), np.float32), None))
     assert nll[0] == np.inf
@@ -64,14 +64,14 @@ def test_a_scale_of_ones_is_no_scale():
 
 
 @pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(0.3)])
-def test_draws_have_the_mean_they_were_given(likelihood):
+def test_draws_have_the_mean_of_the_decoder(likelihood):
     mean = np.full((20_000, 3), 0.3, np.float32)
     drawn = likelihood.draw(mean, seed=1, first_row=0)
     np.testing.assert_allclose(drawn.mean(axis=0), 0.3, atol=0.015)  # 4 standard errors of 0.46/sqrt(20000)
 
 
 @pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(0.3), SCALED])
-def test_a_drawn_row_is_the_same_in_any_company(likelihood):
+def test_a_drawn_row_is_the_same_alone_and_among_others(likelihood):
     mean = decoded(8).mean
     whole = likelihood.draw(mean, seed=9, first_row=100)
     alone = likelihood.draw(mean[3:4], seed=9, first_row=103)
@@ -79,7 +79,7 @@ def test_a_drawn_row_is_the_same_in_any_company(likelihood):
 
 
 @pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(0.3), SCALED])
-def test_a_rows_nll_is_the_same_in_any_company(likelihood):
+def test_a_rows_nll_is_the_same_alone_and_among_others(likelihood):
     d = decoded(8)
     x = RANDOM.random(d.mean.shape).astype(np.float32)
     whole = likelihood.nll(x, d)

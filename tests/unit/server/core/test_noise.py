@@ -1,4 +1,4 @@
-"""Replayable noise."""
+"""Noise is replayable, and has the distribution it should have."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ SEEDS = st.integers(0, 2**63 - 1)
     size=st.integers(1, 70),
     data=st.data(),
 )
-def test_a_row_is_the_same_however_its_page_is_cut(seed, first_row, rows, size, data):
+def test_a_row_is_the_same_however_the_rows_are_paged(seed, first_row, rows, size, data):
     address = {"seed": seed, "purpose": Purpose.PRIOR, "size": size}
     whole = normals(first_row=first_row, rows=rows, **address)
     cut = data.draw(st.integers(0, rows))
@@ -38,7 +38,7 @@ ADDRESSES = st.builds(
 
 
 @given(st.lists(ADDRESSES, min_size=1, max_size=8))
-def test_noise_drawn_in_company_is_the_noise_drawn_alone(noises):
+def test_noise_drawn_together_equals_noise_drawn_alone(noises):
     def alone(noise: Noise) -> np.ndarray:
         address = {"seed": noise.seed, "purpose": noise.purpose, "first_row": noise.first_row}
         return normals(rows=noise.rows, size=noise.size, **address)
@@ -46,19 +46,19 @@ def test_noise_drawn_in_company_is_the_noise_drawn_alone(noises):
     assert np.concatenate([alone(noise) for noise in noises]).tobytes() == draw(noises).tobytes()
 
 
-def test_blocks_past_the_first_word_of_the_counter_are_drawn_like_any():
+def test_counters_above_64_bits_give_the_same_noise_by_both_functions():
     """The counter of row 2^48 - 1 of the longest items needs more than 64 bits."""
     address = {"seed": 5, "purpose": Purpose.OUTPUT, "first_row": 2**48 - 1, "rows": 1, "size": 8 * 2**16 + 1}
     assert normals(**address).tobytes() == draw([Noise(**address)]).tobytes()
 
 
-def test_a_part_of_noise_is_those_rows_of_the_whole():
+def test_a_slice_of_noise_draws_those_rows_of_the_whole():
     noise = Noise(seed=5, purpose=Purpose.PRIOR, first_row=7, rows=10, size=3, deviation=0.5)
     assert (len(noise[2:6]), noise[2:6].nbytes) == (4, draw([noise])[2:6].nbytes)
     assert draw([noise])[2:6].tobytes() == draw([noise[2:6]]).tobytes()
 
 
-def test_every_address_has_its_own_deviation():
+def test_every_noise_has_its_own_deviation():
     noise = {"seed": 5, "purpose": Purpose.PRIOR, "first_row": 0, "rows": 2, "size": 3}
     standard = normals(**noise)
     expected = np.concatenate([np.float32(0.3) * standard, np.float32(2.0) * standard])
@@ -79,7 +79,7 @@ def test_sampling_version_1_is_these_numbers():
     np.testing.assert_array_equal(got[0], np.array(GOLDEN_ROW, np.float32))
 
 
-# Made once by this very call; a change means that every stored seed gives other rows: raise the sampling version.
+# Recorded once from this call. If it changes, every stored seed gives other rows: raise the sampling version.
 GOLDEN_ROW = [-0.35062554478645325, 0.2006106674671173, -0.11852448433637619, 0.7589222192764282, 1.8940845727920532]
 
 
@@ -103,6 +103,6 @@ def test_the_inverse_normal_cdf_agrees_with_scipy_to_single_precision():
 
 
 def test_inverse_transform_sampling_of_an_exponential_follows_its_distribution():
-    """Eq. 3, 4 by their simplest example: -log(1 - u) / rate."""
+    """The simplest example of Eq. 3 and 4: -log(1 - u) / rate."""
     u = uniforms(seed=3, purpose=Purpose.OUTPUT, first_row=0, rows=2000, size=10)
     assert stats.kstest((-np.log1p(-u) / 2.5).ravel(), stats.expon(scale=1 / 2.5).cdf).pvalue > 0.01

@@ -1,4 +1,4 @@
-"""Every RPC that computes is charged for its rows, and is for those alone who may use the model."""
+"""Every RPC that computes charges for its rows, and refuses callers who may not use the model."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

@@ -31,7 +31,7 @@ from vaeserve.v1 import vaeserve_pb2 as pb
 
 
 class Ring:
-    """A boundary that remembers what it reported, on a clock that the test turns."""
+    """A boundary that records what it reported, with a clock that the test sets."""
 
     def __init__(self, authenticator: Authenticator | None = None) -> None:
         self.events, self.reported, self.now = [], [], 0.0
@@ -88,7 +88,7 @@ def test_each_kind_of_error_has_its_code_and_is_counted_once(error, code):
     assert ring.codes() == [code.name]
 
 
-def test_a_mistake_is_told_with_its_field():
+def test_a_callers_mistake_is_reported_with_its_field():
     reply = Ring().unary(raising(InvalidInput("count", "must be 1..4096, got 0"))).outcome()
     assert reply.status.message == "count must be 1..4096, got 0"
     bad_request = error_details_pb2.BadRequest()
@@ -97,7 +97,7 @@ def test_a_mistake_is_told_with_its_field():
     assert (violation.field, violation.description) == ("count", "must be 1..4096, got 0")
 
 
-def test_a_refusal_says_when_to_come_back_in_both_dialects():
+def test_a_refusal_says_when_to_retry_in_details_and_in_pushback():
     reply = Ring().unary(raising(QueueFull("full", reason="rows", retry_after=0.25))).outcome()
     retry = error_details_pb2.RetryInfo()
     assert details(reply).details[0].Unpack(retry)
@@ -115,7 +115,7 @@ def test_an_unknown_error_shows_an_id_and_nothing_else():
     assert "secret" not in reply.status.message
 
 
-def test_a_refusal_fits_into_headers_whatever_it_repeats():
+def test_a_refusal_fits_into_headers_even_if_it_quotes_a_long_text():
     for error in (NotFound("no model " + "x" * 10**6), InvalidInput("f" * 64, "got " + "x" * 10**6)):
         status = Ring().unary(raising(error)).outcome().status
         assert status.message.endswith("xxx...")
@@ -128,7 +128,7 @@ def test_bytes_that_are_no_message_are_the_callers_mistake():
     assert "vaeserve.v1.SampleRequest" in reply.status.message
 
 
-def test_a_caller_has_its_own_time_but_no_more_than_the_server_allows():
+def test_a_callers_deadline_holds_but_not_beyond_the_servers_limit():
     seen = []
 
     async def handler(request, call, record):
@@ -150,7 +150,7 @@ def test_a_response_that_comes_too_late_is_not_sent():
     assert ring.unary(handler, seconds_left=5.0).outcome().status.code is Code.DEADLINE_EXCEEDED
 
 
-def test_success_carries_what_the_serving_took():
+def test_a_good_answer_carries_its_queue_and_run_times():
     async def handler(request, call, record):
         call.observe(GraphTiming(0.25, 0.5, 7))
         call.observe(GraphTiming(0.25, 0.5, 3))
@@ -272,12 +272,12 @@ async def answering(request, call, record):
     return pb.SampleResponse(seed=len(call.tenant))
 
 
-def test_behind_a_door_a_handler_learns_whose_call_it_is():
+def test_with_an_authenticator_a_handler_learns_whose_call_it_is():
     reply = asking(guarded(""), answering, Alice())
     assert pb.SampleResponse.FromString(reply.payload).seed == len("alice")
 
 
-def test_behind_a_door_nobody_gets_in_but_to_what_is_public():
+def test_with_an_authenticator_unknown_callers_reach_public_methods_only():
     ring = guarded("")
     assert asking(ring, answering).status.code is Code.UNAUTHENTICATED
     assert asking(ring, answering, public=True).status.code is Code.OK
@@ -300,14 +300,14 @@ def test_the_account_of_a_call_names_its_tenant_once_it_is_admitted():
     assert handled == [("OK", "alice"), ("NOT_FOUND", "alice"), ("UNAUTHENTICATED", ""), ("NOT_FOUND", "alice")]
 
 
-def test_a_call_leaves_its_place_however_it_ends():
+def test_a_call_stops_counting_as_open_however_it_ends():
     ring = guarded("concurrent_calls = 1")
     for error in (QueueFull("full", reason="rows", retry_after=1.0), ZeroDivisionError()):
         asking(ring, raising(error), Alice())
         assert asking(ring, answering, Alice()).status.code is Code.OK
 
 
-def test_a_call_that_is_cancelled_leaves_its_place():
+def test_a_cancelled_call_stops_counting_as_open():
     ring, never = guarded("concurrent_calls = 1"), Ticket()
 
     async def waiting(request, call, record):
@@ -321,7 +321,7 @@ def test_a_call_that_is_cancelled_leaves_its_place():
     assert asking(ring, answering, Alice()).status.code is Code.OK
 
 
-def test_a_stream_holds_its_place_until_it_is_closed():
+def test_a_stream_counts_as_open_until_it_is_closed():
     ring = guarded("concurrent_calls = 1")
 
     class Endless:
@@ -410,7 +410,7 @@ def test_an_internal_error_is_reported_with_the_trace_it_happened_in():
     assert ring.reported == [FakeTrace.id]
 
 
-def test_metadata_that_nobody_asks_for_are_not_read():
+def test_metadata_that_are_not_needed_are_not_read():
     def unread():
         raise AssertionError("read")
 
@@ -455,7 +455,7 @@ def test_a_stream_that_lasts_until_the_stop_outlives_the_drain_which_does_not_wa
     assert ring.boundary.open_calls == 0
 
 
-def test_a_stream_says_at_its_end_what_serving_all_of_it_took():
+def test_a_stream_carries_its_total_queue_and_run_times_at_its_end():
     class TimedNumbers(Numbers):
         def __init__(self, call: Call, record: CallRecord) -> None:
             super().__init__()

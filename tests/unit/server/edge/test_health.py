@@ -1,4 +1,4 @@
-"""Health is told when asked, and when it changes."""
+"""Health answers checks, and tells watchers of every change."""
 
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
@@ -66,7 +66,7 @@ def test_a_watcher_that_left_is_forgotten():
     assert health._watchers == set()
 
 
-def test_closing_ends_every_watch_after_its_last_word():
+def test_closing_ends_every_watch_after_its_last_message():
     health = Health()
     health.set("", serving=True)
     messages = watch(health, "")
@@ -89,7 +89,7 @@ def probe(*answers: bool):
     return ask
 
 
-def test_a_check_tells_what_its_probe_found_and_watchers_hear_of_it():
+def test_a_check_tells_what_its_probe_found_and_watchers_are_notified():
     health = Health()
     health.set("a", serving=True, probe=probe(True, False, True))
     messages = watch(health, "a")
@@ -102,7 +102,7 @@ def test_a_check_tells_what_its_probe_found_and_watchers_hear_of_it():
     assert check(health, "a").status == HealthCheckResponse.SERVING
 
 
-def test_a_service_that_is_not_meant_to_serve_is_not_probed():
+def test_a_service_that_should_not_serve_is_not_probed():
     health = Health()
     health.set("a", serving=False, probe=probe())
     assert check(health, "a").status == HealthCheckResponse.NOT_SERVING
@@ -111,7 +111,7 @@ def test_a_service_that_is_not_meant_to_serve_is_not_probed():
     assert check(health, "a").status == HealthCheckResponse.NOT_SERVING
 
 
-def test_nothing_serves_again_once_the_server_is_about_to_leave():
+def test_nothing_serves_again_once_the_server_shuts_down():
     health = Health()
     health.stop_serving()
     health.set("a", serving=True)
@@ -130,7 +130,7 @@ def test_a_removed_service_is_unknown_to_checkers_and_watchers():
         check(health, "a")
 
 
-def test_a_server_that_is_about_to_leave_or_does_not_answer_is_not_serving():
+def test_a_server_that_shuts_down_or_does_not_answer_is_not_serving():
     health = Health()
     assert not health.serving
     health.set("", serving=True, probe=probe(False, True))

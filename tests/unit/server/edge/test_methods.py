@@ -1,4 +1,4 @@
-"""What a transport knows of an RPC."""
+"""The method table's entries."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What comes in is checked completely; what goes out says what it is."""
+"""Tensors of requests are checked completely; tensors of responses carry type and shape."""
 
 import io
 

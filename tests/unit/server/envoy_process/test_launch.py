@@ -1,14 +1,16 @@
-"""Becoming Envoy: what is asked for first, and what is handed over."""
+"""Becoming Envoy: what is checked first, what is handed over, and how Envoy is configured."""
 
 import asyncio
 import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from server import __main__ as main
-from server.app.security import connections
+from server.app.connection_settings import connections
 from server.edge.transports.envoy import configuration
 from server.edge.transports.envoy.listener import Listener
 from server.envoy_process import launch
@@ -23,18 +25,18 @@ def test_without_pyvoy_one_line_says_how_to_get_it(monkeypatch):
         launch.become_envoy(Settings(transport="envoy"), [])
 
 
-def test_a_host_that_does_not_exist_is_told(monkeypatch):
+def test_a_host_that_does_not_exist_is_reported(monkeypatch):
     pytest.importorskip("pyvoy")
     with pytest.raises(StartFailed, match="--host: cannot find the address of 'no such host'"):
         launch.become_envoy(Settings(transport="envoy", host="no such host"), [])
 
 
-def test_what_is_handed_over_arrives():
+def test_a_handover_is_read_as_it_was_written():
     handover = EnvoyHandover(arguments=("--port", "0"), admin="/a b/c", hangups=7)
     assert EnvoyHandover.from_json(handover.to_json()) == handover
 
 
-def test_what_a_worker_was_told_arrives_through_envoy():
+def test_a_workers_handover_arrives_through_envoy():
     worker = Worker(number=1, port=5, cores=2, channel=9, supervisor=7)
     handover = EnvoyHandover(arguments=(), admin="/a", hangups=7, worker=worker.to_json())
     assert Worker.from_json(EnvoyHandover.from_json(handover.to_json()).worker) == worker
@@ -44,7 +46,7 @@ async def never() -> None:
     raise AssertionError
 
 
-def test_a_taken_port_is_told_before_envoy_may_listen():
+def test_a_taken_port_is_reported_before_envoy_may_listen():
     listener = Listener(admin=None, let_listen=never)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -52,7 +54,7 @@ def test_a_taken_port_is_told_before_envoy_may_listen():
             asyncio.run(listener.open("127.0.0.1", port))
 
 
-def test_a_port_that_others_share_is_not_free_for_one_who_does_not():
+def test_a_port_that_others_share_is_taken_for_a_server_that_does_not_share():
     alone = Listener(admin=None, let_listen=never)
     with socket.socket() as shared:
         shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -72,7 +74,7 @@ def test_envoy_shares_a_port_among_workers_only(shared):
     assert listener["enable_reuse_port"] is shared
 
 
-def test_an_address_of_another_machine_is_told():
+def test_an_address_of_another_machine_is_reported():
     listener = Listener(admin=None, let_listen=never)
     with pytest.raises(OSError, match=r"cannot listen on 192\.0\.2\.1:0: Cannot assign requested address"):
         asyncio.run(listener.open("192.0.2.1", 0))
@@ -91,7 +93,7 @@ def test_an_ipv6_wildcard_takes_ipv4_too():
     assert listener["address"]["socket_address"] == {"address": "::", "port_value": 1, "ipv4_compat": True}
 
 
-def test_admin_is_a_socket_that_is_ours_alone():
+def test_the_admin_socket_is_for_this_user_alone():
     document = bootstrap()
     assert document["admin"] == {"address": {"pipe": {"path": "/a", "mode": 0o600}}}
 
@@ -107,3 +109,11 @@ def test_where_envoy_is_missing_grpcio_serves_and_the_log_says_why(monkeypatch, 
     assert (line["event"], "pip install" in line["reason"]) == ("transport grpcio", True)
     assert main.run(Settings(transport="envoy", log_format="json"), [], worker=None) == 2
     assert served == ["auto"]
+
+
+def test_a_process_that_becomes_envoy_imports_nothing_that_only_serving_needs():
+    code = (
+        "import sys, server.envoy_process.launch;"
+        "print([name for name in ('numpy', 'prometheus_client', 'grpc', 'google.protobuf') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,4 +1,4 @@
-"""Temporary folders belong to a process that lives, whatever it has become; when it is gone they go too."""
+"""A private temporary folder stays as long as its process lives, also after an exec, and is removed afterwards."""
 
 import os
 import subprocess
@@ -61,7 +61,7 @@ def test_a_process_does_not_clear_its_own(temporary):
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_what_is_not_surely_ours_stays(temporary):
+def test_a_folder_that_was_not_made_here_stays(temporary):
     elsewhere = temporary / "elsewhere"
     for folder in (elsewhere, temporary / "vaeserve-without-a-lock", temporary / "vaeserve-odd"):
         folder.mkdir()
@@ -74,7 +74,7 @@ def test_what_is_not_surely_ours_stays(temporary):
     assert sorted(temporary.rglob("*")) == before
 
 
-def test_what_another_user_left_stays(temporary, monkeypatch):
+def test_a_folder_of_another_user_stays(temporary, monkeypatch):
     with held(temporary) as (folder, kill):
         kill()
         monkeypatch.setattr("os.geteuid", lambda: folder.stat().st_uid + 1)

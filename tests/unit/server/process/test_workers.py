@@ -1,4 +1,4 @@
-"""What a supervisor drives its workers with: the port they share, the channel to each, the wait before a new start."""
+"""The parts of a supervisor: the port that workers share, the channel to each, the wait before a restart."""
 
 import asyncio
 import socket
@@ -42,7 +42,7 @@ def test_a_worker_that_served_for_long_is_back_at_once():
     assert backoff.seconds(started=100.0, died=100.0 + STEADY_SECONDS) == LEAST_SECONDS
 
 
-def test_a_reserved_port_may_be_shared_by_those_who_say_so_and_nobody_else():
+def test_a_reserved_port_is_open_only_to_sockets_that_share():
     with PortReservation("127.0.0.1", 0) as reservation:
         address = ("127.0.0.1", reservation.port)
         for _ in range(2):
@@ -56,7 +56,7 @@ def test_a_reserved_port_may_be_shared_by_those_who_say_so_and_nobody_else():
             foreign.bind(address)
 
 
-def test_a_port_where_somebody_listens_is_refused_though_he_would_share():
+def test_a_port_with_a_listener_is_refused_even_if_the_listener_shares():
     with socket.socket() as foreign:
         foreign.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         foreign.bind(("127.0.0.1", 0))
@@ -66,12 +66,12 @@ def test_a_port_where_somebody_listens_is_refused_though_he_would_share():
             PortReservation("127.0.0.1", port)
 
 
-def test_a_host_that_does_not_exist_is_told():
+def test_a_host_that_does_not_exist_is_reported():
     with pytest.raises(StartFailed, match="--host: cannot find the address of 'no such host'"):
         PortReservation("no such host", 0)
 
 
-def test_a_worker_says_that_it_serves():
+def test_a_worker_reports_that_it_serves():
     with connected() as (ours, theirs):
         theirs.tell_ready()
         assert asyncio.run(ours.ready()) is True
@@ -83,7 +83,7 @@ def test_a_worker_that_ended_will_never_serve():
         assert asyncio.run(ours.ready()) is False
 
 
-def test_all_workers_are_asked_and_who_is_silent_or_gone_is_left_out():
+def test_all_workers_are_asked_and_a_silent_or_dead_one_is_left_out():
     large = b"x" * (1 << 20)  # more than a socket holds
     with connected() as (ours, theirs), connected() as (silent, _), connected() as (gone, ended):
         theirs.answer(lambda: large)
@@ -91,7 +91,7 @@ def test_all_workers_are_asked_and_who_is_silent_or_gone_is_left_out():
         assert ask_all({5: ours, 6: silent, 7: gone}, seconds=0.5) == {5: large}
 
 
-def test_an_answer_whose_writer_died_on_the_way_is_none():
+def test_an_answer_whose_writer_died_while_writing_is_left_out():
     with connected() as (ours, theirs):
         answers = ThreadPoolExecutor(1)
         asked = answers.submit(ask_all, {0: ours}, seconds=10)
@@ -120,5 +120,5 @@ def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one():
 
 
 @pytest.mark.parametrize(("code", "words"), [(2, "exit code 2"), (-9, "killed by SIGKILL")])
-def test_an_end_is_told_in_words(code, words):
+def test_the_end_of_a_worker_is_described_in_words(code, words):
     assert how_it_ended(code) == words

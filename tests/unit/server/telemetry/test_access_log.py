@@ -1,4 +1,4 @@
-"""The access log: a sample of what went well, all of the rest, and nothing that is secret."""
+"""The access log: a sample of OK calls, every other call up to a limit, and no secrets."""
 
 import structlog
 from structlog.testing import CapturingLogger
@@ -77,7 +77,7 @@ def test_a_line_says_what_was_asked_for_what_it_took_and_which_trace_it_belongs_
     ]
 
 
-def test_what_is_not_known_is_left_out():
+def test_unknown_facts_are_left_out():
     written = Written(0.0)
     written.log.handled(handled("INVALID_ARGUMENT"))
     assert written.lines == [

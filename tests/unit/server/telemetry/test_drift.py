@@ -1,4 +1,4 @@
-"""What Reconstruct scores is counted between the quantiles of held-out rows, all at once and no row twice."""
+"""Rows that Reconstruct scores are counted between the quantiles of held-out rows, each of them once."""
 
 import dataclasses
 import math
@@ -54,7 +54,7 @@ def bucket(registry: CollectorRegistry, le: str, *, latent: str = "mean", name: 
     return registry.get_sample_value(f"{name}_bucket", {"model": "m", "version": "1", "latent": latent, "le": le})
 
 
-def test_rows_fall_into_the_buckets_of_their_own_way_to_take_latents(drift, registry):
+def test_rows_fall_into_the_buckets_of_their_own_latent_mode(drift, registry):
     drift.observe(scored([10.0, 10.5, 95.0, 200.0]))
     drift.observe(scored([1005.0], latent="draw"))
     assert [bucket(registry, le) for le in ("1.0", "10.0", "20.0", "90.0", "99.0", "+Inf")] == [0, 1, 2, 2, 3, 4]
@@ -94,13 +94,13 @@ def test_quantiles_that_are_equal_are_one_bound_with_all_their_rows(registry):
         assert registry.get_sample_value("vae_training_share", {**labels, "lower": lower, "upper": upper}) == share
 
 
-def test_rows_below_the_first_percentile_of_the_elbo_are_outliers_and_so_is_what_has_none(drift, registry):
+def test_rows_below_the_first_percentile_of_the_elbo_or_without_one_are_outliers(drift, registry):
     drift.observe(scored([1.0, 2.0, 3.0, 4.0], percentile=[0.5, 1.0, 99.0, math.nan]))
     assert registry.get_sample_value("vae_outlier_rows_total", {"model": "m", "version": "1", "latent": "mean"}) == 2
 
 
 @pytest.mark.parametrize("wild", [math.inf, math.nan])
-def test_what_is_not_finite_is_above_every_bound_and_leaves_the_sum_alone(drift, registry, wild):
+def test_a_value_that_is_not_finite_is_above_every_bound_and_leaves_the_sum_alone(drift, registry, wild):
     drift.observe(scored([3.0, wild]))
     assert [bucket(registry, "99.0"), bucket(registry, "+Inf")] == [1, 2]
     labels = {"model": "m", "version": "1", "latent": "mean"}
@@ -134,7 +134,7 @@ def test_the_share_of_held_out_rows_does_not_add_up_over_workers(drift, registry
     assert max(sample.value for sample in shares.samples) == 0.1
 
 
-def test_a_forgotten_version_is_shown_no_longer_and_its_last_calls_are_nobodys():
+def test_a_forgotten_version_has_no_series_and_its_last_calls_are_ignored():
     drift = Drift()
     drift.watch("m", "1", SPEC)
     drift.watch("m", "2", SPEC)

@@ -77,7 +77,7 @@ def test_counts_rows_and_bytes_add_up_sample_by_sample():
     ("name", "merged"),
     [("vae_executor_up", 0), ("vae_model_ready", 0), ("vae_model_info", 1), ("process_start_time_seconds", 0)],
 )
-def test_what_is_a_state_does_not_add_up(name, merged):
+def test_gauges_of_a_state_do_not_add_up(name, merged):
     def process(value: float) -> Reading:
         registry = CollectorRegistry()
         Gauge(name, "", registry=registry).set(value)
@@ -146,7 +146,7 @@ def worker(calls: int) -> CollectorRegistry:
     return registry
 
 
-def test_a_count_that_nobody_shows_any_more_is_forgotten_and_may_begin_again():
+def test_a_count_that_is_gone_from_every_process_is_forgotten_and_may_begin_again():
     ledger = Ledger()
     ledger.join(0)
     ledger.read(0, reading(a=5.0, b=1.0))

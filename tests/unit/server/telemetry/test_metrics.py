@@ -20,7 +20,7 @@ class Idle:
     alive, queued_rows, queued_bytes, running_rows = True, 0, 0, 0
 
 
-def test_a_forgotten_version_leaves_no_series_and_takes_nobody_elses_along():
+def test_a_forgotten_version_leaves_no_series_and_removes_no_others():
     metrics = Metrics()
     for version in ("1", "2"):
         observe = metrics.batches(model="m", version=version, graph="decoder", padding=lambda rows: 0)
@@ -37,7 +37,7 @@ def test_a_forgotten_version_leaves_no_series_and_takes_nobody_elses_along():
     assert 'vae_model_loads_total{result="failed"} 2.0' in text
 
 
-def test_a_forgotten_queue_is_let_go_without_the_garbage_collector():
+def test_a_forgotten_queue_is_freed_without_the_garbage_collector():
     metrics, queue = Metrics(), Idle()
     metrics.watch_queue(queue, model="m", version="1", graph="decoder")
     gone = weakref.ref(queue)

@@ -1,4 +1,4 @@
-"""Spans: the call, each wait in a queue, each run of a graph, in the trace of whoever called."""
+"""Spans: the call, each wait in a queue and each run of a graph, in the caller's trace."""
 
 import time
 
@@ -92,7 +92,7 @@ def test_each_wait_and_each_run_is_a_span_with_its_own_times(traces, exporter):
     assert inner[1].attributes["vae.batch_rows"] == 7
 
 
-def test_what_expired_in_the_queue_has_waited_and_not_run(traces, exporter):
+def test_a_job_that_expired_in_the_queue_has_a_queue_span_and_no_run(traces, exporter):
     end(
         traces,
         traces.begin(RPC, PARENT),
@@ -111,7 +111,7 @@ def test_only_the_servers_own_failures_are_errors(traces, exporter, code, status
     assert exporter.get_finished_spans()[0].status.status_code is status
 
 
-def test_what_is_not_sampled_keeps_its_id_for_the_log_and_is_no_exemplar(exporter):
+def test_a_trace_that_is_not_sampled_keeps_its_id_for_the_log_and_is_no_exemplar(exporter):
     provider = TracerProvider(sampler=ParentBased(ALWAYS_OFF))
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     traces = Traces(provider)

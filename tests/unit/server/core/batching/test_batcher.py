@@ -20,7 +20,7 @@ WAIT = 10.0  # seconds until a test that hangs fails
 
 
 class Graph:
-    """Multiplies by ten; can be held, and fails on rows that hold 13."""
+    """Multiplies rows by ten, fails on rows that contain 13, and can be made to wait."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
@@ -77,7 +77,7 @@ def call(deadline: float = float("inf")) -> Call:
     return Call(deadline)
 
 
-def test_everyone_gets_their_own_rows_of_a_shared_batch():
+def test_every_call_gets_its_own_rows_of_a_shared_batch():
     graph = Graph()
     with running(graph) as (batcher, _):
         graph.hold()
@@ -90,7 +90,7 @@ def test_everyone_gets_their_own_rows_of_a_shared_batch():
         assert graph.sizes == [1, 6]
 
 
-def test_noise_and_rows_that_share_a_batch_are_each_what_they_are_alone():
+def test_noise_and_rows_in_one_batch_give_what_they_give_alone():
     graph = Graph()
     noises = [Noise(seed=s, purpose=Purpose.PRIOR, first_row=s, rows=2, size=1) for s in (1, 2)]
     with running(graph) as (batcher, _):
@@ -170,7 +170,7 @@ def test_cancelling_a_running_call_settles_it_once_and_its_mates_finish():
     assert RowsDropped(1, "running", "cancelled") in events
 
 
-def test_an_expired_job_is_not_run_and_says_so():
+def test_an_expired_job_is_not_run_and_is_reported():
     graph, clock = Graph(), Clock()
     with running(graph, clock=clock) as (batcher, events):
         graph.hold()
@@ -200,7 +200,7 @@ def test_a_full_queue_refuses_at_once_and_keeps_what_it_accepted():
     assert JobRefused(1, "rows") in events
 
 
-def test_an_engine_error_reaches_only_the_guilty():
+def test_an_engine_error_reaches_only_the_job_that_caused_it():
     graph = Graph()
     with running(graph) as (batcher, events):
         graph.hold()
@@ -235,7 +235,7 @@ def test_a_graph_that_loses_rows_is_an_engine_error():
         batcher.submit(rows(1, 2), call()).wait(WAIT)
 
 
-def test_closing_finishes_what_was_accepted_and_takes_nothing_more():
+def test_closing_finishes_accepted_jobs_and_refuses_new_ones():
     graph = Graph()
     with running(graph) as (batcher, _):
         tickets = [batcher.submit(rows(i), call()) for i in range(12)]
@@ -265,11 +265,11 @@ def test_a_dead_executor_fails_its_callers_instead_of_hanging_them():
     for ticket in tickets:
         with pytest.raises(EngineFailure):
             ticket.wait(WAIT)
-    batcher.close()  # waits for the threads, whose last words this test must hear
+    batcher.close()  # waits until the executor has reported its death
     assert any(isinstance(event, ExecutorDied) for event in events)
 
 
-def test_what_a_caller_is_told_about_its_serving_adds_up():
+def test_the_timings_of_a_call_add_up():
     graph, record = Graph(), CallRecord()
     who = replace(call(), observe=record.timings.append)
     with running(graph) as (batcher, _):
@@ -280,7 +280,7 @@ def test_what_a_caller_is_told_about_its_serving_adds_up():
     assert total.run_seconds == pytest.approx(sum(timing.run_seconds for timing in record.timings))
 
 
-def test_many_callers_from_many_threads_all_get_their_own():
+def test_many_callers_on_many_threads_all_get_their_own_rows():
     graph = Graph()
     with running(graph, max_queued_rows=10**6) as (batcher, events):
         wrong = []
@@ -301,7 +301,7 @@ def test_many_callers_from_many_threads_all_get_their_own():
 
 
 class Turns:
-    """The turns of an event loop, taken one by one."""
+    """An event loop whose turns the test takes one by one."""
 
     def __init__(self) -> None:
         self._next: list[Callable[[], None]] = []
@@ -353,7 +353,7 @@ def test_a_single_row_waits_for_one_quiet_turn_and_no_timer():
         assert ticket.wait(WAIT)[0].item() == 10
 
 
-def test_a_burst_that_does_not_end_is_cut():
+def test_a_burst_that_does_not_end_runs_after_the_longest_wait():
     graph, turns, clock = Graph(), Turns(), Clock()
     with running(graph, soon=turns, clock=clock, max_batch_rows=1000, max_queued_rows=1000) as (batcher, _):
         idle(batcher)
@@ -365,7 +365,7 @@ def test_a_burst_that_does_not_end_is_cut():
         assert tickets[0].wait(WAIT)[0].item() == 10
 
 
-def test_a_burst_that_fills_a_batch_leaves_at_once():
+def test_a_burst_that_fills_a_batch_runs_at_once():
     graph, turns = Graph(), Turns()
     with running(graph, soon=turns, clock=Clock(), max_batch_rows=2) as (batcher, _):
         idle(batcher)

@@ -1,4 +1,4 @@
-"""When a burst of requests is over, decided without clock or event loop."""
+"""Burst decides when a burst of requests is over; the tests pass the time."""
 
 import pytest
 
@@ -29,11 +29,11 @@ def test_a_turn_that_brought_rows_or_took_long_does_not_end_it(burst):
     assert burst.arriving
 
 
-def test_a_full_batch_ends_it_whatever_still_arrives(burst):
+def test_a_full_batch_ends_it_even_if_rows_still_arrive(burst):
     assert burst.end_turn(now=10.0 + SLOW, queued_rows=64, full=True)
 
 
-def test_it_ends_after_its_longest_time_whatever_still_arrives(burst):
+def test_it_ends_after_the_longest_time_even_if_rows_still_arrive(burst):
     assert burst.end_turn(now=10.0 + LONGEST_SECONDS, queued_rows=5, full=False)
 
 

@@ -1,4 +1,4 @@
-"""Work done beside the callers' thread comes back to it, whatever becomes of it."""
+"""Offload runs work on its own threads and delivers results, errors and cancellations."""
 
 import threading
 
@@ -21,7 +21,7 @@ def test_work_is_done_on_another_thread(offload):
     assert offload.run(threading.current_thread).wait(WAIT) is not threading.current_thread()
 
 
-def test_an_error_reaches_whoever_waits_and_the_next_work_is_done(offload):
+def test_an_error_reaches_the_waiting_caller_and_later_work_is_done(offload):
     with pytest.raises(ZeroDivisionError):
         offload.run(lambda: 1 // 0).wait(WAIT)
     assert offload.run(lambda: 7).wait(WAIT) == 7

@@ -1,4 +1,4 @@
-"""The scheduler decides, on a clock that the test turns."""
+"""The scheduler decides which rows run next; the tests pass the time."""
 
 import math
 
@@ -49,7 +49,7 @@ def test_a_job_larger_than_a_batch_is_spread_over_several():
     assert [taken(s) for _ in range(4)] == [[(a, 0, 4)], [(a, 4, 8)], [(a, 8, 10)], []]
 
 
-def test_executors_that_stand_idle_get_even_shares_of_what_waits():
+def test_idle_executors_get_even_shares_of_the_waiting_rows():
     s, a = scheduler(max_batch_rows=8), job(7)
     s.admit(a, now=0)
     shares = [s.take(now=0, idle=idle)[0] for idle in (1, 0)]
@@ -62,7 +62,7 @@ def test_a_share_is_no_smaller_than_an_eighth_of_a_full_batch():
     assert [s.take(now=0, idle=idle)[0].rows for idle in (15, 14)] == [4, 1]
 
 
-def test_more_than_fills_the_batches_of_all_is_taken_in_full_batches():
+def test_rows_that_fill_a_batch_for_every_executor_are_taken_in_full_batches():
     s, a = scheduler(max_batch_rows=4), job(20)
     s.admit(a, now=0)
     assert [(batch.rows, batch.reason) for batch in (s.take(now=0, idle=3)[0],)] == [(4, "full")]
@@ -84,7 +84,7 @@ def test_every_row_is_taken_exactly_once_and_in_the_order_of_its_job(sizes, max_
     assert (s.queued_rows, s.queued_bytes) == (0, 0)
 
 
-def test_a_full_queue_refuses_at_once_and_says_when_to_come_back():
+def test_a_full_queue_refuses_at_once_and_says_when_to_retry():
     s = scheduler(max_queued_rows=10)
     s.admit(job(8), now=0)
     s.learn(rows=1, seconds=1.0)
@@ -95,7 +95,7 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_back():
     s.admit(job(2), now=0)  # what fits is still taken
 
 
-def test_bytes_are_bounded_as_rows_are():
+def test_queued_bytes_are_bounded_like_queued_rows():
     s = scheduler(max_queued_bytes=100)
     s.admit(job(10, width=2), now=0)  # 80 bytes
     with pytest.raises(QueueFull) as refusal:
@@ -103,7 +103,7 @@ def test_bytes_are_bounded_as_rows_are():
     assert refusal.value.reason == "bytes"
 
 
-def test_a_job_that_is_late_already_is_refused():
+def test_a_job_whose_deadline_has_passed_is_refused():
     with pytest.raises(DeadlineExceeded):
         scheduler().admit(job(1, deadline=1.0), now=1.0)
 
@@ -164,14 +164,14 @@ def test_interactive_and_bulk_share_the_rows_eight_to_one():
     assert 90 <= taken_rows <= 110  # of 900
 
 
-def test_bulk_work_takes_everything_that_nobody_else_wants():
+def test_bulk_work_gets_all_rows_when_nothing_else_waits():
     s = scheduler(max_batch_rows=8)
     bulk = job(20, priority="bulk")
     s.admit(bulk, now=0)
     assert [rows_by([taken(s)], bulk) for _ in range(3)] == [[8], [8], [4]]
 
 
-def test_a_job_of_many_batches_is_bulk_whatever_its_caller_says():
+def test_a_job_of_many_batches_is_bulk_whatever_its_calls_priority():
     s = scheduler(max_batch_rows=2)
     small, large = job(8), job(9)
     s.admit(small, now=0)
@@ -211,7 +211,7 @@ def test_a_tenant_of_small_jobs_gets_as_many_rows_as_one_of_large_ones():
     assert sum(rows_by(batches, *small)) == 80  # of 160
 
 
-def test_a_class_that_was_idle_has_saved_nothing_up():
+def test_an_idle_class_saves_up_no_credit():
     s = scheduler(max_batch_rows=8, max_queued_rows=10_000)
     early = job(800, priority="bulk")
     s.admit(early, now=0)
@@ -221,6 +221,4 @@ def test_a_class_that_was_idle_has_saved_nothing_up():
     for one in late:
         s.admit(one, now=0)
     batches = [taken(s) for _ in range(18)]
-    assert 8 <= rows_by(batches, early)[0] <= 24, (
-        "a ninth of 144, not nothing until the bulk work of before is paid for"
-    )
+    assert 8 <= rows_by(batches, early)[0] <= 24, "a ninth of 144: the bulk work done before does not count against it"

@@ -1,4 +1,4 @@
-"""log p(x) by importance sampling, against a model whose log p(x) is known: x ~ N(0, W' W + sigma^2 I)."""
+"""Importance sampling, compared with a model whose log p(x) is known: x ~ N(0, W' W + sigma^2 I)."""
 
 import math
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ PRECISION = np.eye(LATENT) + W @ W.T / SIGMA**2  # of p(z | x)
 
 
 def encode(x: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The right mean, and variances that are not quite the true posterior's."""
+    """The true posterior's mean, and 1.3 times its variances."""
     mean = x @ W.T @ np.linalg.inv(PRECISION).T / SIGMA**2
     log_var = np.log(1.3 * np.diag(np.linalg.inv(PRECISION)))
     return mean.astype(np.float32), np.tile(log_var.astype(np.float32), (len(x), 1))
@@ -35,7 +35,7 @@ def encode(x: np.ndarray) -> tuple[np.ndarray, ...]:
 GRAPHS = {
     "encoder": encode,
     "decoder": lambda z: (z @ W,),
-    # The learned prior of these tests is N(0, I) in another guise.
+    # The learned prior of these tests computes N(0, I) by a graph.
     "prior_log_density": lambda z: ((-0.5 * (z**2).sum(1) - 0.5 * LATENT * math.log(2 * math.pi)).astype(np.float32),),
 }
 
@@ -94,7 +94,7 @@ def evidence() -> np.ndarray:
 
 def test_the_estimate_is_log_p_of_x(vae, offload):
     result = scored(vae, offload, samples=4000)
-    # The weights' spread says how sure the estimate is: four standard errors of the logarithm of a mean.
+    # The effective sample size gives the error: four standard errors of the logarithm of a mean.
     allowed = 4 * np.sqrt(1 / result.effective_samples - 1 / 4000).max()
     assert allowed < 0.1
     np.testing.assert_allclose(result.log_evidence, evidence(), atol=allowed)
@@ -137,18 +137,18 @@ def test_blocks_hold_every_draw_of_every_row_once_and_stay_small(rows, draws):
     assert (seen == 1).all()
 
 
-def test_weights_too_small_for_a_float_are_added_up_by_their_logarithms():
+def test_weights_too_small_for_a_float_are_summed_by_their_logarithms():
     weights = np.array([[-2000.0, -2000.0 + math.log(3.0)], [5.0, -math.inf], [-math.inf, -math.inf]])
     np.testing.assert_allclose(importance_weighted(weights), [-2000.0 + math.log(2.0), 5.0 - math.log(2.0), -math.inf])
     np.testing.assert_allclose(effective_samples(weights), [16 / 10, 1.0, 0.0])
 
 
-def test_an_item_that_nothing_explains_is_infinitely_unlikely(vae, offload):
+def test_an_item_that_no_draw_explains_has_log_evidence_minus_infinity(vae, offload):
     result = scored(vae, offload, np.full((1, SIZE), 1.5e19, np.float32), samples=3)
     assert (result.log_evidence[0], result.elbo_percentile[0]) == (-math.inf, 0.0)
 
 
-def test_a_passed_deadline_and_a_full_queue_end_it(offload):
+def test_a_passed_deadline_and_a_full_queue_end_scoring(offload):
     small = make_vae(learned_prior=False, max_queued_rows=100)
     with pytest.raises(DeadlineExceeded):
         scored(small, offload, samples=1, deadline=-math.inf)

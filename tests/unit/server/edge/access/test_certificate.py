@@ -1,4 +1,4 @@
-"""A certificate is proved before anybody is shown it."""
+"""A server's certificate is checked before any client sees it, and names in client certificates are read."""
 
 import datetime
 
@@ -16,7 +16,7 @@ def files(tmp_path) -> CertificateFiles:
     return CertificateFiles(certificate, key, authority.file)
 
 
-def test_what_is_read_is_what_lies_there(files):
+def test_a_certificate_is_read_as_it_is_in_its_files(files):
     certificate = read(files)
     assert certificate.chain == files.certificate.read_bytes()
     assert certificate.key == files.key.read_bytes()
@@ -37,7 +37,7 @@ def test_a_certificate_that_has_ended_is_refused(files):
     ("which", "content", "problem"),
     [
         ("certificate", "rubbish", r"tls\.crt: holds no certificate in PEM"),
-        ("key", "rubbish", r"tls\.key: is no private key in PEM without a password"),
+        ("key", "rubbish", r"tls\.key: is not a private key in PEM without a password"),
         ("client_ca", "", r"ca\.pem: holds no certificate in PEM"),
     ],
 )
@@ -71,5 +71,5 @@ def test_a_key_of_another_certificate_is_refused(files, tmp_path):
         ("rubbish", []),
     ],
 )
-def test_names_of_a_client_certificate_are_read_or_nothing_is(header, names):
+def test_names_of_a_client_certificate_are_read_and_none_from_a_malformed_header(header, names):
     assert list(certificate_names(header)) == names

@@ -1,4 +1,4 @@
-"""Tenants, on a clock that the test turns."""
+"""Tenants: keys, quotas and the tenants file, with a clock that the test sets."""
 
 import math
 
@@ -28,7 +28,7 @@ ALICE = Peer(f"Bearer {KEY}")
 
 
 class Place:
-    """An authenticator, its clock, and what it told."""
+    """An authenticator, its clock, and the events it reported."""
 
     def __init__(self, terms: str) -> None:
         self.now, self.told = 0.0, []
@@ -53,7 +53,7 @@ def test_a_bucket_holds_its_burst_and_fills_at_its_rate():
     burst=st.integers(1, 1000),
     asked=st.lists(st.tuples(st.floats(0, 5), st.integers(1, 1000)), max_size=60),
 )
-def test_nobody_gets_more_than_burst_plus_rate_times_time_and_the_wait_told_is_enough(rate, burst, asked):
+def test_a_bucket_gives_at_most_burst_plus_rate_times_time_and_the_wait_it_returns_is_enough(rate, burst, asked):
     bucket, now, got = TokenBucket(rate=rate, burst=burst, now=0.0), 0.0, 0
     for pause, wanted in asked:
         now += pause
@@ -66,7 +66,7 @@ def test_nobody_gets_more_than_burst_plus_rate_times_time_and_the_wait_told_is_e
         assert got <= (burst + rate * now) * (1 + 1e-6)
 
 
-def test_what_was_used_stays_used_under_other_terms():
+def test_what_was_used_stays_used_under_other_quotas():
     place = Place("rows_per_second = 1\nburst_rows = 10")
     place.authenticator.enter(ALICE).charge(10, field="count")
     place.authenticator.change(tenants_file("rows_per_second = 2\nburst_rows = 12"))
@@ -76,7 +76,7 @@ def test_what_was_used_stays_used_under_other_terms():
     assert refusal.value.retry_after == 2.0
 
 
-def test_a_refusal_says_when_so_many_rows_are_there():
+def test_a_refusal_says_when_the_rows_will_be_available():
     place = Place("rows_per_second = 4\nburst_rows = 8")
     visit = place.authenticator.enter(ALICE)
     visit.charge(8, field="count")
@@ -116,7 +116,7 @@ def test_a_place_among_the_calls_at_a_time_is_free_once_the_call_is_over():
         place.authenticator.enter(ALICE)
 
 
-def test_calls_that_are_open_count_under_a_new_roll_too():
+def test_open_calls_still_count_under_a_new_tenants_file():
     place = Place("concurrent_calls = 1")
     visit = place.authenticator.enter(ALICE)
     place.authenticator.change(tenants_file("concurrent_calls = 1"))
@@ -126,7 +126,7 @@ def test_calls_that_are_open_count_under_a_new_roll_too():
     place.authenticator.enter(ALICE)
 
 
-def test_a_caller_carries_its_tenant_and_weight_to_the_queue():
+def test_an_admitted_call_carries_its_tenant_and_weight_to_the_queue():
     call = Place("weight = 3").authenticator.enter(ALICE).on_behalf(Call(5.0))
     assert (call.deadline, call.tenant, call.weight) == (5.0, "alice", 3)
 
@@ -143,7 +143,7 @@ def test_a_caller_carries_its_tenant_and_weight_to_the_queue():
         Peer("Bearer x", "alice.example"),  # a wrong key is not made good by a certificate
     ],
 )
-def test_whoever_shows_nothing_that_is_known_is_nobody(peer):
+def test_a_peer_without_a_known_key_or_certificate_is_unauthenticated(peer):
     place = Place('certificates = ["alice.example"]')
     with pytest.raises(Unauthenticated):
         place.authenticator.enter(peer)
@@ -154,7 +154,7 @@ def test_the_scheme_is_written_in_any_case():
     Place("").authenticator.enter(Peer(f"bearer {KEY}"))
 
 
-def test_a_certificate_speaks_for_its_tenant_and_an_unknown_one_is_denied():
+def test_a_certificate_identifies_its_tenant_and_an_unknown_one_is_denied():
     place = Place('certificates = ["alice.example"]')
     place.authenticator.enter(Peer("", "other.example", "alice.example"))
     with pytest.raises(PermissionDenied, match="belongs to no tenant"):
@@ -176,7 +176,7 @@ def test_models_are_for_those_who_may_use_them():
         ("[tenants", "is not TOML"),
         ("[tenants]", "must hold tables"),
         ("[tenants.alice]", "needs keys or certificates"),
-        ("[tenants.'a b']", "'a b' is no name"),
+        ("[tenants.'a b']", "'a b' is not a name"),
         ("[tenants.alice]\nkeys = ['secret']", r"alice.keys: must be ID:sha256:DIGEST"),
         ("[tenants.alice]\nkeys = 'x'", "must be a list of strings"),
         ("[tenants.alice]\nquota = 1", "alice.quota: unknown; allowed are keys"),
@@ -184,21 +184,21 @@ def test_models_are_for_those_who_may_use_them():
         ("[tenants.alice]\nrows_per_second = nan", "must be a number above 0"),
         ("[tenants.alice]\nweight = 101", r"must be an integer 1\.\.100"),
         ("[tenants.alice]\nconcurrent_calls = true", "must be an integer"),
-        ("[tenants.alice]\ncertificates = ['a']\nburst_rows = 5", "means nothing without rows_per_second"),
+        ("[tenants.alice]\ncertificates = ['a']\nburst_rows = 5", "burst_rows: needs rows_per_second"),
         (
             "[tenants.alice]\ncertificates = ['a']\n[tenants.bob]\ncertificates = ['a']",
-            "bob.certificates: 'a' is there",
+            "bob.certificates: 'a' is listed twice",
         ),
-        (f"[tenants.a]\nkeys = ['{KEPT}']\n[tenants.b]\nkeys = ['{KEPT}']", r"b.keys: id \w+ is there twice"),
+        (f"[tenants.a]\nkeys = ['{KEPT}']\n[tenants.b]\nkeys = ['{KEPT}']", r"b.keys: id \w+ is listed twice"),
     ],
 )
-def test_a_list_that_cannot_be_meant_is_refused_with_the_place(text, problem):
+def test_a_wrong_tenants_file_is_refused_with_the_place_of_the_mistake(text, problem):
     with pytest.raises(BadTenantsFile, match=problem) as refusal:
         parse(text)
     assert "secret" not in str(refusal.value)
 
 
-def test_without_terms_there_are_no_limits_and_without_a_burst_there_are_ten_seconds_of_rows():
+def test_without_quotas_there_are_no_limits_and_the_default_burst_is_ten_seconds_of_rows():
     tenant = tenants_file("").tenants["alice"]
     assert (tenant.rows_per_second, tenant.concurrent_calls, tenant.weight) == (math.inf, None, 1)
     assert tenants_file("rows_per_second = 2.5").tenants["alice"].burst_rows == 25

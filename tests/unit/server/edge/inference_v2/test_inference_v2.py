@@ -1,4 +1,4 @@
-"""The Open Inference Protocol over plain numpy graphs: what each model gives, and what is refused."""
+"""The Open Inference Protocol over plain numpy graphs: what each view answers, and what is refused."""
 
 import contextlib
 import typing
@@ -32,7 +32,7 @@ MAX_ROWS = 16
 
 
 class Calls:
-    """A servicer, its statistics, a clock that the test turns, and the calls that the graphs saw."""
+    """A servicer, its statistics, a clock that the test sets, and the calls that the graphs got."""
 
     def __init__(self) -> None:
         self.statistics = Statistics()
@@ -113,7 +113,7 @@ COUNT = np.array([5], np.int64)
 
 
 @pytest.mark.parametrize("raw", [True, False], ids=["raw", "typed"])
-def test_each_model_gives_what_the_vae_computes_as_it_was_asked(calls, raw):
+def test_each_view_answers_with_what_the_vae_computes_raw_or_typed_like_the_request(calls, raw):
     vae, call = calls.shelf.shelf[0].model.vae, Call(float("inf"))
     posterior = drive(vae.encode(X, call=call)).wait(10.0)
     decoded = drive(vae.decode(Z, call=call)).wait(10.0)
@@ -155,7 +155,7 @@ def test_bytes_are_mapped_onto_the_value_range(calls, raw):
     np.testing.assert_array_equal(as_bytes["mean"], as_floats["mean"])
 
 
-def test_outputs_come_in_the_order_asked_for_and_no_others(calls):
+def test_only_the_requested_outputs_come_in_the_requested_order(calls):
     assert list(calls.infer("toy", {"x": X}, outputs=["elbo", "kl"])) == ["elbo", "kl"]
 
 
@@ -176,7 +176,7 @@ def test_priority_and_timeout_reach_the_scheduler(calls):
     assert (plain.priority, plain.deadline) == ("interactive", 200.0)
 
 
-def test_reconstructions_are_watched_for_drift_and_calls_say_what_they_asked_for(calls):
+def test_reconstructions_are_reported_for_drift_and_records_name_model_and_rows(calls):
     again = calls.infer("toy", {"x": X})
     (scored,) = calls.scored
     assert (scored.model, scored.version, scored.latent) == ("toy", "2", "mean")
@@ -292,7 +292,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("change", "field", "says"), WRONG.values(), ids=WRONG)
-def test_what_is_wrong_is_refused_naming_the_field(lasting, change, field, says):
+def test_a_wrong_request_is_refused_naming_the_field(lasting, change, field, says):
     with pytest.raises(InvalidInput, match=says) as refusal:
         lasting.call("ModelInfer", broken(change))
     assert refusal.value.field == field
@@ -369,7 +369,7 @@ def test_unbounded_items_are_floats_only():
         calls.close()
 
 
-def test_a_models_own_name_beats_the_view_of_another(calls):
+def test_a_models_name_takes_precedence_over_another_models_view(calls):
     model = calls.shelf.shelf[0].model
     calls.shelf.shelf.append(Entry("toy-encoder", "1", "ready", "", model, is_default=False))
     found = [listed.name for listed in Repository(calls.shelf).listed() if listed.entry.version == "1"]

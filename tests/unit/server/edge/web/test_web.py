@@ -1,4 +1,4 @@
-"""HTTP over ASGI without a server: JSON, errors by the Connect protocol, whose pages may call, who left."""
+"""HTTP over ASGI without a server: JSON, errors by the Connect protocol, CORS, and callers who leave."""
 
 import asyncio
 import base64
@@ -29,7 +29,7 @@ async def repeating(request, call, record):
 
 
 class Site:
-    """A web app that remembers the calls it counted."""
+    """A web app that records the calls it counted."""
 
     def __init__(self, handler: Any = repeating, *origins: str) -> None:
         self.events: list[Any] = []
@@ -100,7 +100,7 @@ def test_a_body_may_come_in_pieces_and_none_is_an_empty_message():
         (b"\xff", "is not JSON"),
         (b"[1]", "must be a JSON object, got a list"),
         (b"null", "must be a JSON object, got null"),
-        (b'{"count": 1, "count": 2}', "'count' is there twice"),
+        (b'{"count": 1, "count": 2}', "'count' occurs twice"),
         (b'{"cuont": 1}', "cuont"),
         (b'{"count": "many"}', "count"),
         (b'{"encoding": "JPEG"}', "JPEG"),
@@ -126,7 +126,7 @@ def failing(error: Exception):
     return handler
 
 
-def test_an_error_carries_its_details_and_says_them_in_words():
+def test_an_error_carries_its_details_packed_and_as_json():
     status, _, answer = Site(failing(InvalidInput("count", "must be 1..4096, got 0")))(b"{}")
     told = json.loads(answer)
     assert (status, told["code"], told["message"]) == (400, "invalid_argument", "count must be 1..4096, got 0")
@@ -137,7 +137,7 @@ def test_an_error_carries_its_details_and_says_them_in_words():
     assert detail["debug"] == {"fieldViolations": [{"field": "count", "description": "must be 1..4096, got 0"}]}
 
 
-def test_a_full_queue_is_429_and_says_when_to_come_back():
+def test_a_full_queue_is_429_and_says_when_to_retry():
     status, headers, answer = Site(failing(QueueFull("full", reason="rows", retry_after=1.2)))(b"{}")
     assert (status, headers[b"retry-after"]) == (429, b"2")
     assert headers[b"trailer-grpc-retry-pushback-ms"] == b"1200"
@@ -164,13 +164,13 @@ def test_a_timeout_of_nothing_is_over_at_once():
         ((b"content-encoding", b"gzip"), 501, "unimplemented"),
     ],
 )
-def test_headers_not_understood_are_told(header, status, code):
+def test_unsupported_headers_are_refused(header, status, code):
     got, _, answer = Site()(b"{}", headers=[JSON, header])
     assert (got, json.loads(answer)["code"]) == (status, code)
     assert header[0].decode() in json.loads(answer)["message"]
 
 
-def test_a_request_too_large_is_refused_while_it_comes():
+def test_a_request_that_is_too_large_is_refused_while_it_arrives():
     status, _, answer = Site()(*[b" " * (1 << 18)] * 8)
     assert (status, json.loads(answer)["code"]) == (429, "resource_exhausted")
 
@@ -187,7 +187,7 @@ def test_a_request_too_large_is_refused_while_it_comes():
         ("GET", "/page/../app.py", b"", 404),
     ],
 )
-def test_what_is_not_there_has_a_status(verb, path, kind, status):
+def test_unknown_paths_verbs_and_content_types_get_their_http_status(verb, path, kind, status):
     assert Site()(b"{}", verb=verb, path=path, headers=[(b"content-type", kind)])[0] == status
 
 
@@ -213,7 +213,7 @@ def test_only_the_servers_own_page_calls_and_a_rebound_name_is_not_its_own(origi
 
 
 @pytest.mark.parametrize("named", ["https://app.example", "*"])
-def test_a_named_origin_is_asked_and_answered(named):
+def test_a_named_origin_gets_its_preflight_and_its_answer(named):
     page = [HERE, (b"origin", b"https://app.example")]
     status, headers, _ = Site(repeating, named)(verb="OPTIONS", headers=page)
     assert (status, headers[b"access-control-allow-origin"]) == (204, b"https://app.example")
@@ -223,7 +223,7 @@ def test_a_named_origin_is_asked_and_answered(named):
     assert b"trailer-vae-queue-seconds" in headers[b"access-control-expose-headers"]
 
 
-def test_without_names_no_page_is_told_that_it_may():
+def test_without_named_origins_no_page_gets_cors_headers():
     status, headers, _ = Site()(verb="OPTIONS", headers=[HERE, (b"origin", b"https://app.example")])
     assert status == 204
     assert not [name for name in headers if name.startswith(b"access-control")]
@@ -251,7 +251,7 @@ def test_a_caller_who_leaves_cancels_what_it_waits_for_and_gets_nothing():
     assert len(ends) == 1
 
 
-def test_a_caller_who_leaves_inside_a_request_is_no_call():
+def test_a_caller_who_leaves_inside_a_request_is_not_counted():
     site = Site()
 
     async def receive() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From what a graph was measured to do follows how it runs."""
+"""Batch rows, executors and threads are chosen from measured rates."""
 
 import numpy as np
 import pytest
@@ -21,9 +21,9 @@ def chosen(*curves):
 @pytest.mark.parametrize(
     ("rows_per_second", "expected"),
     [
-        pytest.param(lambda rows: rows / (1e-3 + 1e-6 * rows), 256, id="overhead rules: the more the better"),
+        pytest.param(lambda rows: rows / (1e-3 + 1e-6 * rows), 256, id="overhead dominates: the larger the better"),
         pytest.param(lambda rows: rows / (1e-4 + 1e-4 * rows), 128, id="convex: within 5 % of the last from 128 on"),
-        pytest.param(lambda rows: 100.0, 1, id="flat: nothing gained by company"),
+        pytest.param(lambda rows: 100.0, 1, id="flat: larger batches gain nothing"),
         pytest.param(lambda rows: 100.0 * min(rows, 8) / max(rows, 8) ** 0.5, 8, id="peaks at 8 rows"),
         pytest.param(lambda rows: 100.0 - rows, 1, id="falls from the first"),
         pytest.param(lambda rows: 5.0 if rows == 4 else 100.0, 1, id="one size was disturbed"),
@@ -82,7 +82,7 @@ def test_a_light_graph_gets_no_more_executors_than_a_transport_can_feed():
     assert max(setup.cores for setup in setups(ExecutionOverrides(), cores=64, row_seconds=LIGHT)) == 5
 
 
-def test_what_is_given_is_the_same_in_every_setup():
+def test_what_the_operator_set_is_the_same_in_every_setup():
     assert {s.executors for s in setups(ExecutionOverrides(executors=2), cores=8, row_seconds=HEAVY)} == {2}
     assert {s.threads for s in setups(ExecutionOverrides(threads=2), cores=8, row_seconds=HEAVY)} == {2}
     assert setups(ExecutionOverrides(executors=3, threads=2), cores=8, row_seconds=HEAVY) == []
@@ -94,8 +94,8 @@ def test_what_is_given_is_the_same_in_every_setup():
         pytest.param(Setup(1, 1), ExecutionOverrides(), 2, 1, id="the transport's core is lent for full batches"),
         pytest.param(Setup(2, 1), ExecutionOverrides(), 2, 0, id="no core is left"),
         pytest.param(Setup(1, 2), ExecutionOverrides(), 4, 0, id="threads of a run are no executors"),
-        pytest.param(Setup(1, 1), ExecutionOverrides(executors=1), 2, 0, id="what is given is taken"),
+        pytest.param(Setup(1, 1), ExecutionOverrides(executors=1), 2, 0, id="what is set is taken"),
     ],
 )
-def test_a_helper_is_had_only_where_a_core_is_left(way, given, cores, expected):
+def test_there_is_a_helper_only_if_a_core_is_left(way, given, cores, expected):
     assert helpers(way, given, cores=cores) == expected

@@ -1,4 +1,4 @@
-"""Rates are measured in bounded time, on a clock and graphs of the test's own."""
+"""Rates are measured in bounded time; the tests use a fake clock and fake graphs."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,11 @@ import pytest
 from server.engine.autotune.choose import BATCH_ROWS, ExecutionOverrides, Setup, choose
 from server.engine.autotune.measure import SECONDS_FOR_SETUPS, SECONDS_FOR_SIZES, measure_rates
 
-MEASURED = ExecutionOverrides()  # nothing is given
+MEASURED = ExecutionOverrides()  # nothing is set
 
 
 class Machine:
-    """Runs batches in the time that a function says, on a clock of its own; notes what it was asked to run."""
+    """Runs batches in the time that a function gives, on its own clock; records what it ran."""
 
     def __init__(self, seconds_for, *, disturbed=lambda: 1.0):
         self.now = 0.0
@@ -29,7 +29,7 @@ class Machine:
 
 
 def scaling(*, executors=1.0, threads=1.0, row=400e-6, batch=50e-6):
-    """Seconds of a batch where a second executor or thread adds so much of a core; 1 is a whole one."""
+    """Seconds of a batch if each extra executor or thread adds this part of a core; 1 is a whole core."""
 
     def seconds_for(setup, rows):
         slower = setup.executors / (1 + executors * (setup.executors - 1))
@@ -46,19 +46,19 @@ def scaling(*, executors=1.0, threads=1.0, row=400e-6, batch=50e-6):
         (lambda _, rows: 1e-3 * (8 + rows if rows <= 8 else 3 * rows), 8),
     ],
 )
-def test_rates_are_what_the_graph_does(seconds_for, rows):
+def test_rates_are_those_of_the_graph(seconds_for, rows):
     rates = Machine(seconds_for).measure()
     assert choose(rates).rows == rows
     for rate in rates:
         assert rate.rows_per_second == pytest.approx(rate.rows / seconds_for(None, rate.rows))
 
 
-def test_sizes_past_two_that_are_no_better_are_not_measured():
+def test_measuring_stops_after_two_sizes_that_are_no_better():
     machine = Machine(scaling(batch=0.0, row=4e-3))
     assert [rate.rows for rate in machine.measure()] == [1, 2, 4]
 
 
-def test_sizes_are_measured_as_long_as_they_spare_the_cost_of_batches():
+def test_sizes_are_measured_while_they_save_the_cost_of_batches():
     machine = Machine(scaling(batch=0.0, row=400e-6))
     assert [rate.rows for rate in machine.measure()] == [1, 2, 4, 8, 16, 32, 64]
 
@@ -107,7 +107,7 @@ def test_the_time_is_bounded_on_many_cores(row):
     assert machine.now < 4 * SECONDS_FOR_SIZES + SECONDS_FOR_SETUPS + longest_size
 
 
-def test_what_is_given_is_not_measured():
+def test_what_the_operator_set_is_not_measured():
     machine = Machine(scaling())
     machine.measure(overrides=ExecutionOverrides(rows=32, executors=3), cores=2)
     assert set(machine.ran) == {(Setup(3, 1), 32)}

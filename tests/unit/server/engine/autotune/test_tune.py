@@ -1,4 +1,4 @@
-"""A loaded artifact's graphs run as given, as remembered, or as measured."""
+"""A loaded artifact's graphs run as set, by cached rates, or by rates measured now."""
 
 from dataclasses import replace
 
@@ -13,12 +13,12 @@ from server.engine.autotune import tune as tuning
 from server.engine.autotune.cache import CalibrationCache
 from server.engine.autotune.choose import ExecutionOverrides, choose
 
-MEASURED = ExecutionOverrides()  # nothing is given
+MEASURED = ExecutionOverrides()  # nothing is set
 
 
 @pytest.fixture
 def tune(tmp_path):
-    """A start of the server: tune the same small artifact with a cache that is there the next time."""
+    """Tune the same small artifact as a server's start does; the cache outlives the call."""
     verified = artifact.read(write_artifact(tmp_path / "m" / "1"))
 
     def start(*, overrides=MEASURED, cores=1):
@@ -46,14 +46,14 @@ def test_a_graph_runs_as_the_best_of_its_rates(tune):
         assert execution.rows_per_second == best.rows_per_second
 
 
-def test_other_given_settings_or_cores_are_measured_anew(tune):
+def test_other_settings_or_cores_are_measured_anew(tune):
     tune()
     assert tune(cores=2)["decoder"].execution.source == "measured"
     limited = tune(overrides=ExecutionOverrides(rows=8))["decoder"].execution
     assert (limited.source, limited.max_batch_rows) == ("measured", 8)
 
 
-def test_what_is_given_in_full_is_neither_measured_nor_kept(tune, monkeypatch):
+def test_settings_that_fix_everything_are_neither_measured_nor_kept(tune, monkeypatch):
     monkeypatch.setattr(tuning, "measure_rates", pytest.fail)
     monkeypatch.setattr(CalibrationCache, "keep", pytest.fail)
     execution = tune(overrides=ExecutionOverrides(rows=4, executors=3, threads=2))["encoder"].execution

@@ -1,4 +1,4 @@
-"""Bound buffers, tried on onnxruntime's CPU provider: the calls are those that a GPU gets."""
+"""Bound buffers on onnxruntime's CPU provider, by the same calls as on a GPU."""
 
 import ctypes
 
@@ -80,6 +80,6 @@ def test_pinned_memory_is_zeroed_and_lives_as_long_as_its_array():
     assert cudart.memory == {}
 
 
-def test_pinned_memory_that_is_not_to_be_had_is_an_error_with_cudas_number():
+def test_pinned_memory_that_cannot_be_allocated_is_an_error_with_cudas_number():
     with pytest.raises(MemoryError, match="cudaHostAlloc of 24 bytes: CUDA error 2"):
         PinnedMemory(FakeCudaRuntime(status=2))((2, 3))

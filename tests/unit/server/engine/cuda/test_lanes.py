@@ -1,4 +1,4 @@
-"""A graph on a GPU runs in fixed sizes and fixed buffers; a fake GPU shows whose rows are where."""
+"""A graph on a GPU runs in fixed sizes and fixed buffers; a fake GPU shows which rows are where."""
 
 import threading
 from collections.abc import Callable
@@ -32,7 +32,7 @@ class FakeBuffers:
 
 
 class FakeGpu:
-    """Makes a graph and keeps every buffer it asked for."""
+    """Makes a graph and records every buffer that the graph asked for."""
 
     def __init__(self, *, lane: Callable[..., Lane | ThreadLane] = Lane) -> None:
         self.lanes: list[list[FakeBuffers]] = []
@@ -157,7 +157,7 @@ def test_a_failed_warm_up_gives_its_buffers_back(gpu):
     assert len(gpu.lanes) == 2
 
 
-def test_a_lane_with_a_thread_runs_on_no_other():
+def test_a_lane_with_a_thread_runs_only_on_that_thread():
     """onnxruntime keeps captured CUDA graphs for the thread that captured them."""
     gpu = FakeGpu(lane=ThreadLane)
     gpu.graph.warm(rows_of(1, 2), executors=1)

@@ -1,4 +1,4 @@
-"""Calls over ASGI without Envoy: who waits for whom, and what becomes of a caller who leaves."""
+"""Calls over ASGI without Envoy: back-pressure, deadlines, and what happens when a caller leaves."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -61,7 +61,7 @@ class Caller:
 
 
 class Numbers:
-    """Messages without end."""
+    """A stream of endless messages."""
 
     def __init__(self) -> None:
         self.asked, self.closed = 0, False

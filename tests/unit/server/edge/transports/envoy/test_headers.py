@@ -27,7 +27,7 @@ def test_without_a_timeout_there_is_no_limit():
 
 
 @pytest.mark.parametrize("text", [b"", b"1", b"S", b"-1S", b"1.5S", b"123456789S", b"1s", b"1 S", "١S".encode()])
-def test_what_is_no_timeout_is_refused_and_shown(text):
+def test_a_malformed_timeout_is_refused_and_quoted(text):
     with pytest.raises(RefusedCall, match="grpc-timeout must be 1 to 8 digits"):
         seconds_left({b"grpc-timeout": text})
 
@@ -56,7 +56,7 @@ def test_binary_metadata_is_base64_without_padding_and_text_stays():
     assert response.metadata(pairs) == [(b"grpc-status-details-bin", b"//4"), (b"vae-batch-rows", b"7")]
 
 
-def test_a_refusal_is_headers_alone():
+def test_a_refusal_is_sent_in_headers_alone():
     event = response.trailers_only(Status(Code.UNAVAILABLE, "x"))
     assert event["headers"] == [
         (b"content-type", b"application/grpc"),
