@@ -6,7 +6,7 @@ class VaeError(Exception):
 
 
 class InvalidInput(VaeError):
-    """A mistake of the caller. `problem` says what was got and what is allowed."""
+    """A field of the request is wrong; the message names it, what was got and what is allowed."""
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field} {problem}")
@@ -15,7 +15,7 @@ class InvalidInput(VaeError):
 
 
 class NotFound(VaeError):
-    """No such model, version or method."""
+    """No such model, version or label, or no such service in a health check."""
 
 
 class EmbeddingSpaceMismatch(VaeError):
@@ -23,7 +23,7 @@ class EmbeddingSpaceMismatch(VaeError):
 
 
 class QueueFull(VaeError):
-    """The queue has no room for these rows; the caller may try again later."""
+    """The queue has no room for these rows; the answer says when to come back."""
 
     def __init__(self, message: str, *, reason: str, retry_after: float) -> None:
         super().__init__(message)
@@ -32,15 +32,15 @@ class QueueFull(VaeError):
 
 
 class Unauthenticated(VaeError):
-    """The caller is unknown: its key or certificate is missing or not valid."""
+    """No API key, or an unknown one."""
 
 
 class PermissionDenied(VaeError):
-    """The caller is known but may not do this."""
+    """A client certificate of no tenant, or a model that the tenant may not use."""
 
 
 class QuotaExceeded(VaeError):
-    """The caller's tenant has used up its quota; the caller may try again later."""
+    """The tenant's rows per second or concurrent calls are used up; the answer says until when."""
 
     def __init__(self, message: str, *, tenant: str, reason: str, retry_after: float) -> None:
         super().__init__(message)
@@ -50,7 +50,7 @@ class QuotaExceeded(VaeError):
 
 
 class DeadlineExceeded(VaeError):
-    """The call's deadline, or the server's own time limit, has passed."""
+    """The caller's deadline, or the server's own limit `--max-seconds`, has passed."""
 
 
 class Cancelled(VaeError):
@@ -58,7 +58,7 @@ class Cancelled(VaeError):
 
 
 class Unavailable(VaeError):
-    """The model or server is loading, draining or closed; another replica or a later call may succeed."""
+    """The server drains, or the version is not ready, failed or unloaded."""
 
 
 class EngineFailure(VaeError):

@@ -45,7 +45,7 @@ class VaeServeError(Exception):
 
 
 class InvalidInput(VaeServeError, ValueError):
-    """An argument is wrong: the server refuses it, or the client cannot send it. Correct it."""
+    """An argument is wrong: correct what `violations` names. The client raises it too, for what it cannot send."""
 
     code = "INVALID_ARGUMENT"
 
@@ -56,7 +56,7 @@ class InvalidInput(VaeServeError, ValueError):
 
 
 class NotFound(VaeServeError):
-    """No such model, version or health service."""
+    """No such model, version or health service: `list_models` has those that there are."""
 
     code = "NOT_FOUND"
 
@@ -78,15 +78,15 @@ class ResourceExhausted(VaeServeError):
 
 
 class QueueFull(ResourceExhausted):
-    """The server's queue is full. `retry_after` says when to try again."""
+    """The server is busy: call again after `retry_after` seconds."""
 
 
 class QuotaExceeded(ResourceExhausted):
-    """The tenant has used up its quota of rows or calls. `retry_after` says when to try again."""
+    """The tenant has used up its rows or calls: call again after `retry_after` seconds."""
 
 
 class DeadlineExceeded(VaeServeError):
-    """No answer within the client's timeout, or within the server's own limit."""
+    """No answer within the client's timeout or the server's limit: wait longer, or ask for fewer rows."""
 
     code = "DEADLINE_EXCEEDED"
 
@@ -98,13 +98,13 @@ class Unavailable(VaeServeError):
 
 
 class Unauthenticated(VaeServeError):
-    """The server does not know who is calling."""
+    """The server does not know who is calling: show an API key or a certificate."""
 
     code = "UNAUTHENTICATED"
 
 
 class PermissionDenied(VaeServeError):
-    """The server knows who is calling and refuses."""
+    """The server knows who is calling and refuses: ask its operator."""
 
     code = "PERMISSION_DENIED"
 
@@ -116,7 +116,7 @@ class Cancelled(VaeServeError):
 
 
 class Internal(VaeServeError):
-    """The server failed. The message holds an id, under which the server's log has the cause."""
+    """The server failed: report the id in the message, under which its log has the cause."""
 
     code = "INTERNAL"
 

@@ -24,9 +24,12 @@ Precision = Literal["fp32", "fp16"]
 class Item:
     """What one row of x describes: an image, or a row of a table."""
 
+    # image or table
     kind: ItemKind
-    shape: tuple[int, ...]  # [C, H, W] for images, [D] for tables
-    range: tuple[float, float] | None  # least and greatest value; None: unbounded
+    # [C, H, W] for images, [D] for tables
+    shape: tuple[int, ...]
+    # least and greatest value, [0, 1] for images; null for tables: any finite number
+    range: tuple[float, float] | None
 
     @property
     def size(self) -> int:
@@ -40,18 +43,26 @@ class Likelihood:
     The standard deviation of value d is sigma * scale[d] in item units; without scale it is sigma for all values.
     """
 
+    # bernoulli or gaussian
     name: LikelihoodName
+    # Gaussian only: in item units; with a scale, in units of that
     sigma: float | None = None
-    scale: tuple[float, ...] | None = None  # per value of the item, row-major; Gaussian only
+    # Gaussian only: one number per value of the item, row-major; value d has the standard deviation sigma * scale[d].
+    # For a table, the standard deviations of its columns over the training rows. Null or absent: sigma for all values
+    scale: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
     """One ONNX file and its tensors by name."""
 
+    # its name in the folder
     file: str
+    # of the file, in hexadecimal
     sha256: str
+    # names of the inputs
     inputs: tuple[str, ...]
+    # names of the outputs, in order
     outputs: tuple[str, ...]
 
 
@@ -60,21 +71,37 @@ class Manifest:
     """manifest.json, checked."""
 
     item: Item
+    # length of z
     latent_size: int
     likelihood: Likelihood
+    # by name: encoder, decoder, prior, prior_log_density
     graphs: Mapping[str, Graph]
+    # ONNX's, of all graphs
     opset: int
-    provenance: Mapping[str, Any]  # config, seed, data sha256, git commit, library versions
-    metrics: Mapping[str, float]  # nats: nll, elbo, kl ...; active_units
-    # Percentiles 0..100 over held-out rows as clients send them (grey, not binarised), by latent mode and then by
-    # "elbo", "reconstruction_nll" and "kl" (nats).
+    # config (resolved); data (name, sha256 of all rows, counts, where validation rows come from; a table's columns if
+    # it has a header); git_commit, hardware, libraries, epochs, chosen_epoch, parameters, decode_macs, parity;
+    # started_from (the same facts of the run whose weights it began with); measured (what was recorded); converted
+    # (of a variant: the digest it comes from, the graphs, the libraries); held_out (the split of the held-out rows:
+    # validation, or test where validation rows were trained on)
+    provenance: Mapping[str, Any]
+    # on held-out rows as the likelihood sees them, nats: elbo, nll with its nll_standard_error, nll_rows and
+    # nll_importance_samples, reconstruction_nll, kl; active_units, rows. If recorded, test_dynamic_nll and the like
+    # (with the data set's name, if two have the same split and binarisation), and samples_confidence, _gap, _entropy,
+    # _frechet
+    metrics: Mapping[str, float]
+    # percentiles 0..100 of elbo, reconstruction_nll and kl (nats) over held-out rows as a client sends them (grey,
+    # not binarised), for latent mode mean and draw
     held_out: Mapping[str, Mapping[str, tuple[float, ...]]]
-    # Mean [latent] and covariance [latent][latent] of the posterior means on held-out rows, to detect drift.
+    # [latent], of the posterior means of those rows: the reference for drift
     latent_mean: tuple[float, ...]
+    # [latent][latent], likewise
     latent_covariance: tuple[tuple[float, ...], ...]
-    # The precision of the graphs' computation, or of the least precise one. It decides the golden outputs' tolerance.
+    # fp32 (also if absent) or fp16: what encoder and decoder compute in. It decides how near the graphs must come to
+    # the golden outputs at loading: 1e-3, or 2e-2 (relative above 1)
     precision: Precision = "fp32"
+    # how the server makes noise from a seed
     sampling_version: int = SAMPLING_VERSION
+    # of this file and its folder: 1; a server refuses versions that it does not know
     format_version: int = FORMAT_VERSION
 
     @property

@@ -21,7 +21,7 @@ from server.errors import (
 )
 
 MAX_MESSAGE = 1024  # characters; clients refuse answers with more than about 8 KiB of headers
-_CODES: dict[type[Exception], Code] = {
+CODES: dict[type[Exception], Code] = {
     InvalidInput: Code.INVALID_ARGUMENT,
     NotFound: Code.NOT_FOUND,
     EmbeddingSpaceMismatch: Code.FAILED_PRECONDITION,
@@ -37,12 +37,12 @@ _CODES: dict[type[Exception], Code] = {
 
 def is_internal(error: Exception) -> bool:
     """Whether the error is the server's fault, so that the caller must not see its text."""
-    return type(error) not in _CODES
+    return type(error) not in CODES
 
 
 def refusal(error: Exception) -> Status:
     """The status for an error whose text the caller may see."""
-    code = _CODES[type(error)]
+    code = CODES[type(error)]
     return Status(code, _shortened(str(error)), _details(code, error))
 
 

@@ -10,17 +10,17 @@ Trailers: TypeAlias = tuple[tuple[str, str | bytes], ...]
 class Code(IntEnum):
     """The values of google.rpc.Code that this server uses."""
 
-    OK = 0
+    OK = 0  # the call ended well
     CANCELLED = 1
-    UNKNOWN = 2
+    UNKNOWN = 2  # not sent by this server
     INVALID_ARGUMENT = 3
     DEADLINE_EXCEEDED = 4
     NOT_FOUND = 5
     PERMISSION_DENIED = 7
     RESOURCE_EXHAUSTED = 8
     FAILED_PRECONDITION = 9
-    UNIMPLEMENTED = 12
-    INTERNAL = 13
+    UNIMPLEMENTED = 12  # no such method
+    INTERNAL = 13  # the model failed on these rows, or a bug; the message has an id that the log has too
     UNAVAILABLE = 14
     UNAUTHENTICATED = 16
 

@@ -55,15 +55,21 @@ class Drift(Collector):
     def collect(self) -> Iterator[Metric]:
         """The series as they are now."""
         nll = HistogramMetricFamily(
-            "vae_reconstruction_nll", "-log p(x | z) of rows reconstructed, in nats.", labels=_LABELS
+            "vae_reconstruction_nll",
+            "-log p(x given z) of reconstructed rows, nats; buckets are quantiles of held-out rows.",
+            labels=_LABELS,
         )
-        kl = HistogramMetricFamily("vae_kl_nats", "KL of rows reconstructed.", labels=_LABELS)
+        kl = HistogramMetricFamily(
+            "vae_kl_nats", "KL of reconstructed rows, nats; buckets are quantiles of held-out rows.", labels=_LABELS
+        )
         outliers = CounterMetricFamily(
-            "vae_outlier_rows", "Rows whose ELBO is below the 1st percentile of held-out rows.", labels=_LABELS
+            "vae_outlier_rows",
+            "Reconstructed rows whose ELBO is below the 1st percentile of held-out rows.",
+            labels=_LABELS,
         )
         shares = GaugeMetricFamily(
             "vae_training_share",
-            "Share of the held-out rows above `lower` and up to `upper`, two neighbouring bucket bounds.",
+            "Share of the held-out rows between two neighbouring bucket bounds; quantity is reconstruction_nll or kl.",
             labels=(*_LABELS, "quantity", "lower", "upper"),
         )
         with self._lock:

@@ -58,33 +58,54 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-        self._started = Counter("grpc_server_started_total", "RPCs begun.", _RPC, registry=registry)
-        self._handled = Counter("grpc_server_handled_total", "RPCs ended.", (*_RPC, "grpc_code"), registry=registry)
+        self._started = Counter("grpc_server_started_total", "Calls begun.", _RPC, registry=registry)
+        self._handled = Counter(
+            "grpc_server_handled_total", "Calls ended, by status.", (*_RPC, "grpc_code"), registry=registry
+        )
         self._handling = Histogram(
             "grpc_server_handling_seconds", "From request to response.", _RPC, registry=registry, buckets=SECONDS
         )
-        self._rows = Counter("vae_rows_total", "Rows run, by outcome.", (*_GRAPH, "outcome"), registry=registry)
+        self._rows = Counter(
+            "vae_rows_total", "Rows run, by outcome: ok, failed.", (*_GRAPH, "outcome"), registry=registry
+        )
         self._queue_seconds = Histogram(
-            "vae_queue_seconds", "From submission to the first batch.", _GRAPH, registry=registry, buckets=SECONDS
+            "vae_queue_seconds",
+            "From submission to the first batch, one value per request.",
+            _GRAPH,
+            registry=registry,
+            buckets=SECONDS,
         )
         self._inference_seconds = Histogram(
             "vae_inference_seconds", "One batch through its graph.", _GRAPH, registry=registry, buckets=SECONDS
         )
         self._batch_rows = Histogram("vae_batch_rows", "Rows of one batch.", _GRAPH, registry=registry, buckets=ROWS)
         self._padding = Counter(
-            "vae_padding_rows_total", "Rows added to reach a fixed batch size.", _GRAPH, registry=registry
+            "vae_padding_rows_total",
+            "Rows added to reach a fixed batch size; none on a CPU.",
+            _GRAPH,
+            registry=registry,
         )
         self._dispatch = Counter(
-            "vae_dispatch_total", "Batches, by why they left the queue.", (*_GRAPH, "reason"), registry=registry
+            "vae_dispatch_total",
+            "Batches, by why they left the queue: full, the graph's best size; idle, an executor was free.",
+            (*_GRAPH, "reason"),
+            registry=registry,
         )
         self._queue_rows = Gauge("vae_queue_rows", "Rows waiting.", _GRAPH, registry=registry)
         self._queue_bytes = Gauge("vae_queue_bytes", "Bytes of rows waiting.", _GRAPH, registry=registry)
         self._inflight = Gauge("vae_inflight_rows", "Rows running.", _GRAPH, registry=registry)
         self._rejected = Counter(
-            "vae_rejected_total", "Requests refused at the queue.", (*_GRAPH, "reason"), registry=registry
+            "vae_rejected_total",
+            "Requests refused: rows or bytes, the queue is full; deadline, already over. With empty graph labels: "
+            "unauthenticated, permission, quota, concurrency.",
+            (*_GRAPH, "reason"),
+            registry=registry,
         )
         self._cancelled = Counter(
-            "vae_cancelled_rows_total", "Rows whose call has ended early.", (*_GRAPH, "stage"), registry=registry
+            "vae_cancelled_rows_total",
+            "Rows whose caller left: queued, never run; running, run in vain.",
+            (*_GRAPH, "stage"),
+            registry=registry,
         )
         self._executor_up = Gauge("vae_executor_up", "1 while the graph's executors run.", _GRAPH, registry=registry)
         self._not_finite = Counter(
@@ -93,22 +114,25 @@ class Metrics:
         self._execution = {
             name: Gauge(f"vae_graph_{name}", text, _GRAPH, registry=registry)
             for name, text in (
-                ("max_batch_rows", "Rows run at once."),
+                ("max_batch_rows", "Rows in one batch, as calibration or the operator chose."),
                 ("executors", "Batches that may run at once."),
-                ("helpers", "Further batches that may run at once, full ones only."),
+                ("helpers", "Further batches that may run if they are full."),
                 ("threads", "Threads inside one run."),
-                ("rows_per_second", "Rows per second when calibrated; 0 if nothing was measured."),
+                ("rows_per_second", "Rate measured by calibration; 0 if nothing was measured."),
             )
         }
         self._model_info = Gauge(
-            "vae_model_info", "A loaded version, described by its labels.",
+            "vae_model_info", "1: what is loaded, and where it runs.",
             ("model", "version", "digest", "embedding_space", "provider"), registry=registry,
         )  # fmt: skip
         self._model_ready = Gauge(
-            "vae_model_ready", "1 if the version takes traffic.", ("model", "version"), registry=registry
+            "vae_model_ready",
+            "1 if the version is in memory and can answer, 0 if it was refused; gone when it is unloaded.",
+            ("model", "version"),
+            registry=registry,
         )
         self._model_loads = Counter(
-            "vae_model_loads_total", "Attempts to load a version.", ("result",), registry=registry
+            "vae_model_loads_total", "Versions loaded, by result: ok, failed.", ("result",), registry=registry
         )
         self.security = SecurityMetrics(registry, rejected=self._rejected)
         self._of_versions = [

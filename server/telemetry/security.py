@@ -18,17 +18,26 @@ class SecurityMetrics:
         """`rejected` is the counter of all refusals, by model, version, graph and reason."""
         self._rejected = rejected
         self._tenant_rows = Counter(
-            "vae_tenant_rows_total", "Rows charged to a tenant.", ("tenant",), registry=registry
+            "vae_tenant_rows_total", "Rows charged to a tenant of the tenants file.", ("tenant",), registry=registry
         )
         self._tenant_rejected = Counter(
-            "vae_tenant_rejected_total", "Calls of a tenant refused.", ("tenant", "reason"), registry=registry
+            "vae_tenant_rejected_total",
+            "Calls of a tenant refused: permission, quota, concurrency.",
+            ("tenant", "reason"),
+            registry=registry,
         )
         self._expiry = Gauge(
-            "vae_certificate_expiry_timestamp_seconds", "When the first of these certificates expires.",
-            ("certificate",), registry=registry,
-        )  # fmt: skip
+            "vae_certificate_expiry_timestamp_seconds",
+            "Unix time at which the first certificate of the server's chain, or of the client_ca file, expires; "
+            "none without TLS.",
+            ("certificate",),
+            registry=registry,
+        )
         self._reloads = Counter(
-            "vae_reloads_total", "Readings of changed files, by result.", ("what", "result"), registry=registry
+            "vae_reloads_total",
+            "Changed files (certificate, api keys) that were read: ok, failed.",
+            ("what", "result"),
+            registry=registry,
         )
 
     def tenants(self, names: Iterable[str]) -> None:

@@ -23,8 +23,10 @@ class SupervisionMetrics:
         ProcessCollector(registry=own)
         PlatformCollector(registry=own)
         GCCollector(registry=own)
-        Gauge("vae_workers", "Worker processes asked for.", registry=own).set(workers)
-        self._restarts = Counter("vae_worker_restarts_total", "Workers started again after they died.", registry=own)
+        Gauge("vae_workers", "With --workers above 1: workers asked for.", registry=own).set(workers)
+        self._restarts = Counter(
+            "vae_worker_restarts_total", "With --workers above 1: workers restarted after they died.", registry=own
+        )
         self._ask = ask
         self._ledger = Ledger()
         self._writing = threading.Lock()

@@ -7,24 +7,20 @@ import sys
 import tomllib
 from dataclasses import fields
 from functools import cache
-from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
-from support.monitoring import checked, promtool
+from support.monitoring import checked, promtool, server_metrics
 
 from server.settings import NOT_OURS, PREFIX, Settings
-from server.telemetry.metrics import Metrics
-from server.telemetry.supervision import SupervisionMetrics
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 OVERRIDES = sorted((ROOT / "deploy/compose").glob("*.yml"))
 PROMETHEUS = ROOT / "deploy/prometheus"
 ALERTS = (ROOT / "docs/how-to/alerts.md").read_text()
-METRICS = (ROOT / "docs/reference/metrics.md").read_text()
 DASHBOARDS = sorted((ROOT / "deploy/grafana/dashboards").glob("*.json"))
 
 
@@ -133,12 +129,6 @@ def test_the_alertmanager_accepts_its_configuration() -> None:
     checked("amtool", "check-config", ROOT / "deploy/alertmanager/alertmanager.yml")
 
 
-def test_operators_are_told_of_every_metric_and_its_kind() -> None:
-    code = {name: kind for name, kind in server_metrics().items() if not name.startswith(("process_", "python_"))}
-    documented = {name.strip("`"): kind for name, kind, *_ in table(section(METRICS, "Metrics"))}
-    assert code == {name: kind for name, kind in documented.items() if not name.startswith("process_")}
-
-
 def test_operators_are_told_what_to_do_about_every_alert() -> None:
     runbooks = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in rules() if "alert" in rule}
     sections = re.findall(r"^### (Vaeserve\w+)$", section(ALERTS, "Alerts"), re.MULTILINE)
@@ -160,17 +150,17 @@ def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not()
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.name)
-def test_panels_ask_only_for_metrics_that_operators_are_told_of(path: Path) -> None:
+def test_panels_ask_only_for_metrics_that_there_are(path: Path) -> None:
     for expression in expressions(path):
         assert metrics_in(expression) | recorded_in(expression), expression
-        assert set() == metrics_in(expression) - documented_series() - {"up"}, expression
+        assert set() == metrics_in(expression) - series() - {"up"}, expression
         assert set() == recorded_in(expression) - recorded(), expression
 
 
-def test_rules_ask_only_for_metrics_that_operators_are_told_of() -> None:
+def test_rules_ask_only_for_metrics_that_there_are() -> None:
     for rule in rules():
         assert metrics_in(rule["expr"]) | recorded_in(rule["expr"]), rule
-        assert set() == metrics_in(rule["expr"]) - documented_series() - {"up"}, rule
+        assert set() == metrics_in(rule["expr"]) - series() - {"up"}, rule
         assert set() == recorded_in(rule["expr"]) - recorded(), rule
 
 
@@ -233,27 +223,13 @@ def section(page: str, heading: str) -> str:
 
 
 @cache
-def table(text: str) -> list[tuple[str, ...]]:
-    """The rows of the first table in a text."""
-    lines = takewhile(lambda line: line.startswith("|"), dropwhile(lambda line: line[:1] != "|", text.splitlines()))
-    rows = [line.strip("|").split("|") for line in lines]
-    return [tuple(cell.strip() for cell in row) for row in rows[2:]]
-
-
-@cache
-def server_metrics() -> dict[str, str]:
-    """What the registries of a server and of a supervisor hold: name, as a scrape shows it, and type."""
-    families = [*Metrics().registry.collect(), *SupervisionMetrics(workers=2, ask=dict).own.collect()]
-    return {f.name + "_total" * (f.type == "counter"): f.type for f in families}
-
-
-def documented_series() -> set[str]:
-    """The metrics of docs/reference/metrics.md, histograms by their series."""
-    series = set()
-    for name, kind, *_ in table(section(METRICS, "Metrics")):
-        suffixes = ("_bucket", "_sum", "_count") if kind == "histogram" else ("",)
-        series |= {name.strip("`") + suffix for suffix in suffixes}
-    return series
+def series() -> frozenset[str]:
+    """What a server and a supervisor expose, histograms by their series. The site tells of all (test_site)."""
+    return frozenset(
+        name + suffix
+        for name, kind in server_metrics().items()
+        for suffix in (("_bucket", "_sum", "_count") if kind == "histogram" else ("",))
+    )
 
 
 @cache

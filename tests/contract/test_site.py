@@ -9,9 +9,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from support.monitoring import server_metrics
 
 import vaeserve
+from server.artifact import Manifest
+from server.edge.status import Code
 from server.settings import Settings
+from training.config.config import Optimisation
+from training.config.presets import PRESETS
 from vaeserve.admin.v1 import admin_pb2
 from vaeserve.v1 import vaeserve_pb2
 
@@ -63,6 +68,21 @@ def test_the_settings_page_has_every_setting_with_its_default_and_its_meaning(si
     cells = [[plain(cell) for cell in re.findall(r"<td>(.*?)</td>", row, re.DOTALL)] for row in rows]
     told = {flag: default for flag, default, _, meaning in filter(None, cells) if flag.startswith("--") and meaning}
     assert told == {f"--{setting.name.replace('_', '-')}": str(setting.default) for setting in fields(Settings)}
+
+
+@pytest.mark.parametrize(
+    ("page", "told"),
+    [
+        ("reference/metrics.html", set(server_metrics())),
+        ("reference/status-codes.html", {code.name for code in Code}),
+        ("reference/training.html", {setting.name for setting in fields(Optimisation)} | set(PRESETS)),
+        ("reference/artifact.html", {key.name for key in fields(Manifest)}),
+    ],
+)
+def test_a_table_made_from_the_code_is_on_its_page(page: str, told: set[str], site: Path) -> None:
+    """What each says is test_generated's."""
+    shown = re.findall(r'<code class="[^"]*"><span class="pre">([\w.-]+)</span></code>', (site / page).read_text())
+    assert told - {word.partition(".")[0] for word in shown} == set()
 
 
 def test_no_page_fetches_anything_from_elsewhere(site: Path) -> None:

@@ -24,6 +24,7 @@ NOT_RUN = {
     r"make (demo|serve)\b": "run by test_client.py and below, on ports of their own",
     r"make (test|test-.*|lint|format|proto|clean)\b": "this is it, or changes the checkout",
     r"make docs\b": "built by contract/test_site.py",
+    r"\.venv/bin/python docs/_ext/generated\.py": "run by contract/test_generated.py",
     r"make( -C)? (train|bench|compose|chaos|soak)|bench/loadgen/build": "minutes",
     r"python -m (bench|training)\b": "minutes, but for those of the tutorial; verbs are run by tests/training",
     r"torchrun|tensorboard": "run by tests/training, or shows a page",

@@ -10,6 +10,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import SimpleQueue
@@ -18,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from server.telemetry.metrics import Metrics
+from server.telemetry.supervision import SupervisionMetrics
 from support.programs import missing
 from support.waiting import SLOW_SECONDS, wait_until
 
@@ -38,6 +41,13 @@ class Prometheus:
         answer = json.loads(get(f"{self.address}/api/v1/query?{query}"))
         assert answer["status"] == "success"
         return answer["data"]["result"]
+
+
+@cache
+def server_metrics() -> Mapping[str, str]:
+    """What the registries of a server and of a supervisor hold: name, as a scrape shows it, and type."""
+    families = [*Metrics().registry.collect(), *SupervisionMetrics(workers=2, ask=dict).own.collect()]
+    return {f.name + "_total" * (f.type == "counter"): f.type for f in families}
 
 
 @contextmanager

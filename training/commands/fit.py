@@ -29,6 +29,8 @@ from training.run.progress import Event
 from training.run.session import Session
 from training.run.tensorboard import recorder
 
+FLAGS = {"lr": "learning_rate", "final_lr": "final_learning_rate"}  # settings whose flag has another name
+
 
 @click.command(context_settings={"show_default": True})
 @click.option("--preset", help=f"One of {', '.join(PRESETS)}.  [default: default]")
@@ -246,8 +248,7 @@ def _resume(
 
 def _nested(given: dict[str, Any]) -> dict[str, Any]:
     """The flags that the user gave, nested like the fields of Config."""
-    names = {field.name: field.name for field in fields(Optimisation)}
-    names |= {"lr": "learning_rate", "final_lr": "final_learning_rate"}
+    names = {field.name: field.name for field in fields(Optimisation)} | FLAGS
     flags = {name: value for name, value in given.items() if value is not None and name not in names}
     settings = {names[name]: value for name, value in given.items() if value is not None and name in names}
     return {**flags, "optimisation": settings} if settings else flags

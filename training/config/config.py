@@ -28,9 +28,9 @@ class ConvArchitecture:
     decoder_blocks: tuple[int, ...] = ()  # the decoder's residual blocks, in the encoder's order; empty: as the encoder
     block_convolutions: int = 2  # in one residual block
     hidden: int = 256  # width of the dense layer between image and latent
-    upsampling: Upsampling = "transposed"
+    upsampling: Upsampling = "transposed"  # transposed convolutions, or convolutions laid out as pixels
     last_kernel: int = 4  # kernel size of the transposed convolution that outputs the pixels; 4 or 6
-    activation: Activation = "silu"
+    activation: Activation = "silu"  # between all layers
 
     def __post_init__(self) -> None:
         require(len(self.widths) >= 1 and min(self.widths) >= 1, f"architecture.widths is {self.widths}")
@@ -56,8 +56,8 @@ class MlpArchitecture:
     """Dense layers only; the decoder has the encoder's widths in reverse."""
 
     kind: Literal["mlp"] = "mlp"
-    hidden: tuple[int, ...] = (256, 128)
-    activation: Activation = "silu"
+    hidden: tuple[int, ...] = (256, 128)  # widths of the encoder's layers
+    activation: Activation = "silu"  # between all layers
 
     def __post_init__(self) -> None:
         require(len(self.hidden) >= 1 and min(self.hidden) >= 1, f"architecture.hidden is {self.hidden}")
@@ -68,8 +68,8 @@ class TutorialArchitecture:
     """The tutorial's network, layer by layer (networks/tutorial.py)."""
 
     kind: Literal["tutorial"] = "tutorial"
-    filters: int = 64
-    hidden: int = 128
+    filters: int = 64  # of each convolution
+    hidden: int = 128  # width of the dense layers
 
     def __post_init__(self) -> None:
         require(
@@ -84,8 +84,8 @@ Architecture = ConvArchitecture | MlpArchitecture | TutorialArchitecture
 class FlowPrior:
     """A RealNVP prior p(z), trained together with encoder and decoder (model/flow.py)."""
 
-    couplings: int = 6
-    hidden: int = 256
+    couplings: int = 6  # each scales and shifts one half of the vector by functions of the other
+    hidden: int = 256  # width of those functions' layers
 
     def __post_init__(self) -> None:
         require(self.couplings >= 2, f"prior.couplings is {self.couplings}; fewer than 2 leave half of z untouched")
@@ -96,21 +96,21 @@ class FlowPrior:
 class Optimisation:
     """How a run trains: AdamW with cosine decay, KL warm-up, gradient clipping and an average of the weights."""
 
-    epochs: int = 40
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    final_learning_rate: float = 1e-5
-    betas: tuple[float, ...] = (0.9, 0.999)
-    weight_decay: float = 1e-4
-    beta: float = 1.0  # the weight of KL after warm-up; the objective is a bound only if it is 1 (Higgins et al. 2017)
-    kl_warmup: float = 0.1  # the fraction of all steps over which the weight of KL rises from 0 to beta
-    free_bits: float = 0.0  # nats per latent below which its mean KL is not reduced (step.free_bits_kl)
-    bound: Bound = "elbo"  # the bound of log p(x) to maximise: the ELBO, or the importance-weighted one (iwae, dreg)
-    importance_draws: int = 1  # draws of z per row and step, for iwae and dreg
-    bound_fraction: float = 1.0  # the last fraction of the epochs that maximises `bound`; the others maximise the ELBO
-    gradient_norm: float = 100.0  # the gradient's norm is clipped to this; the loss is in nats per row
-    gradient: Gradient = "total"  # the gradient of the ELBO: total, or along its path through z (step.kl_along_path)
-    average: float = 0.999  # decay of the moving average of the weights, which is validated and exported
+    epochs: int = 40  # passes over the training rows
+    batch_size: int = 128  # rows a step; with several processes, of all together
+    learning_rate: float = 1e-3  # at the first step; it falls along half a cosine
+    final_learning_rate: float = 1e-5  # of the last step
+    betas: tuple[float, ...] = (0.9, 0.999)  # of AdamW
+    weight_decay: float = 1e-4  # of the layers' weights; not of biases, the decoder's offset per pixel, and sigma
+    beta: float = 1.0  # weight of KL after warm-up (Higgins et al. 2017); every reported figure has weight 1
+    kl_warmup: float = 0.1  # part of all steps over which the weight of KL rises evenly from 0; --start-from: 0
+    free_bits: float = 0.0  # nats of KL per latent, averaged over a minibatch, below which it is not reduced
+    bound: Bound = "elbo"  # of log p(x), to be maximised; iwae: importance-weighted; dreg: its gradient with less noise
+    importance_draws: int = 1  # draws of z per row and step, for iwae and dreg; a step costs about as many decodes
+    bound_fraction: float = 1.0  # last part of the epochs, which maximises `bound`; those before maximise the ELBO
+    gradient_norm: float = 100.0  # the norm of the gradient, in nats per row, is clipped here
+    gradient: Gradient = "total"  # of the ELBO: all of it, or along z alone; bound iwae takes total only
+    average: float = 0.999  # decay of the exponential moving average of the weights, which is validated and exported
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, f"epochs is {self.epochs}; it must be at least 1")
@@ -151,13 +151,13 @@ class Config:
 
     preset: str
     architecture: Architecture
-    latent_size: int
-    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
-    sigma: float | None = None  # fixed, in item units (tables: standard deviations); None: learned. Gaussian only
+    latent_size: int  # dimensions of z; every preset has its own
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"  # p(x | z)
+    sigma: float | None = None  # Gaussian: fixed, of 0..1 or of a column's deviation; learned if absent
     prior: FlowPrior | None = None  # None: N(0, I)
     optimisation: Optimisation = field(default_factory=Optimisation)
-    train_on: TrainOn = "train"  # all: train on the validation rows too; the last epoch, not the best, is exported
-    seed: int = 0
+    train_on: TrainOn = "train"  # all: validation rows too; the last epoch's average is exported
+    seed: int = 0  # decides the weights, the order of rows and every draw
 
     def __post_init__(self) -> None:
         require(1 <= self.latent_size <= 4096, f"latent_size is {self.latent_size}; allowed: 1 to 4096")

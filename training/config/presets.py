@@ -11,7 +11,7 @@ from training.config.config import (
 from training.errors import TrainingError
 
 PRESETS = {
-    # Small enough for serving on a CPU: 2.7 million multiply-adds per decode of 28x28 (docs/decisions/0003).
+    # Serving on a CPU: 2.70 million multiply-adds to decode 28x28.
     "default": Config(
         preset="default",
         architecture=ConvArchitecture(
@@ -29,21 +29,21 @@ PRESETS = {
             gradient_norm=200.0,
         ),
     ),
-    # For tests, tiny images and first tries: it trains in seconds.
+    # First tries, tests, tiny images: 0.11 million multiply-adds to decode 28x28.
     "tiny": Config(
         preset="tiny",
         architecture=MlpArchitecture(hidden=(128, 64)),
         latent_size=8,
         optimisation=Optimisation(epochs=60, batch_size=64, learning_rate=2e-3),
     ),
-    # The tutorial's network (3,450,502 parameters for 28x28), trained with the default optimisation.
+    # Comparison: the tutorial's network, 3,450,502 parameters, 23.49 million multiply-adds to decode 28x28.
     "seed": Config(
         preset="seed",
         architecture=TutorialArchitecture(filters=64, hidden=128),
         latent_size=64,
         optimisation=Optimisation(epochs=40),
     ),
-    # Deeper, with residual blocks, for training on a GPU: at most 60 million multiply-adds per decode of 28x28.
+    # The best figures, trained on a GPU: 51.44 million multiply-adds to decode 28x28.
     "quality": Config(
         preset="quality",
         architecture=ConvArchitecture(
@@ -53,7 +53,7 @@ PRESETS = {
         prior=FlowPrior(couplings=8, hidden=512),
         optimisation=Optimisation(epochs=300, learning_rate=5e-4, gradient="path"),
     ),
-    # For tables: dense layers, and a Gaussian likelihood with a learned sigma.
+    # Rows of numbers in a file: 0.04 million multiply-adds to decode 10 columns.
     "table": Config(
         preset="table",
         architecture=MlpArchitecture(hidden=(256, 128)),

@@ -1,8 +1,12 @@
 """Networks of every preset, for items of every shape."""
 
+import inspect
+import re
+
 import pytest
 import torch
 
+from training.config import presets
 from training.config.config import Config
 from training.config.presets import PRESETS
 from training.config.resolve import resolve
@@ -71,6 +75,14 @@ def test_preset_default_decodes_mnist_within_six_million_operations() -> None:
 
 def test_preset_quality_decodes_mnist_within_a_hundred_and_twenty_million_operations() -> None:
     assert decode_macs(Vae(PRESETS["quality"], (1, 28, 28))) <= 60_000_000
+
+
+def test_the_multiply_adds_of_a_decode_are_those_that_the_presets_state() -> None:
+    """The comments above them, which the site shows."""
+    stated = re.findall(r"([\d.]+) million multiply-adds.*\n +\"(\w+)\": Config\(", inspect.getsource(presets))
+    shapes = {name: (10,) if name == "table" else (1, 28, 28) for name in PRESETS}
+    counted = {name: decode_macs(Vae(PRESETS[name], shape)) for name, shape in shapes.items()}
+    assert {name: million for million, name in stated} == {name: f"{macs / 1e6:.2f}" for name, macs in counted.items()}
 
 
 def test_log_variances_are_kept_within_their_limits() -> None:

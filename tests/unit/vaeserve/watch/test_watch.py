@@ -27,7 +27,7 @@ def exposed(
     """A server's metrics; nine calls of ten took 1 to 2 ms, the others 0.1 to 0.25 s."""
     fast = calls * 9 // 10
     return Exposition(
-        f"""# HELP grpc_server_started_total RPCs begun.
+        f"""# HELP grpc_server_started_total Calls begun.
 # TYPE grpc_server_started_total counter
 grpc_server_started_total{{{CALL}}} {calls + failed + 0.0}
 grpc_server_handled_total{{grpc_code="OK",{CALL}}} {calls}
