@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 export ORT_DISABLE_TELEMETRY := 1
+# Empty: Python keeps what it has compiled, also where the shell forbids it. Each process would compile torch anew.
+export PYTHONDONTWRITEBYTECODE :=
 # uv does not read pip's variable for folders of wheels; torch's CPU file may lie in one.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 PY := .venv/bin/python

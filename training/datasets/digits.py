@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 
 from training.datasets.dataset import Source, Split
 from training.randomness import generator
@@ -12,6 +11,8 @@ HELD_OUT = 180  # validation rows, and as many test rows
 
 def read() -> Source:
     """The digits, with values 0..16 scaled to bytes 0..255. The splits are random and the same for every run."""
+    from sklearn.datasets import load_digits  # late: it takes a second to import, and most runs read other data
+
     bundle = load_digits()
     rows = torch.from_numpy(np.rint(bundle.images * (255 / 16)).astype(np.uint8)).unsqueeze(1)  # [N, 1, 8, 8]
     labels = torch.from_numpy(bundle.target.astype(np.int64))

@@ -20,12 +20,12 @@ from training.evaluation.classifier import Judgement, TrainedClassifier, judge
 from training.evaluation.classifier_fit import fit_classifier
 from training.evaluation.exported_model import ExportedModel
 from training.evaluation.sample_quality import (
+    draw_samples,
     frechet_distance,
     gaussian_distance,
     histogram_entropy,
     quality,
     sample_quality,
-    samples,
 )
 from training.randomness import generator
 from training.run.hardware import Hardware
@@ -114,7 +114,7 @@ def test_real_rows_are_nearer_to_real_rows_than_noise(judging: TrainedClassifier
 def test_both_priors_decode_the_same_noise(model: ExportedModel) -> None:
     """A learned prior bends eps before the decoder sees it; N(0, I) is the same eps as it is."""
     eps = torch.randn(20, 7, generator=generator(1, "evaluation"))
-    plain, learned = (samples(model, count=20, seed=1, learned_prior=which) for which in (False, True))
+    plain, learned = (draw_samples(model, count=20, seed=1, learned_prior=which) for which in (False, True))
     assert torch.equal(plain, model.decode(eps)[0])
     assert torch.equal(learned, model.decode(model.from_noise(eps))[0])
     assert not torch.equal(plain, learned)

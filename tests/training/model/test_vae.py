@@ -15,7 +15,7 @@ from training.model.likelihood import SMALLEST_LOG_SIGMA
 from training.model.vae import LOG_VAR_LIMITS, Vae, initialise
 from training.randomness import generator
 from training.run.hardware import Hardware
-from training.run.step import draw, elbo_terms
+from training.run.step import elbo_terms, encode_draw_decode
 
 SHAPES = [(1, 28, 28), (1, 8, 8), (3, 32, 32), (1, 17, 30), (3, 20, 9)]
 
@@ -39,7 +39,7 @@ def test_a_network_takes_items_of_any_size_and_gives_them_back(
     model = Vae(small(name), shape)
     initialise(model, mean_item=torch.full(shape, 0.5), generator=generator(0, "weights"))
     x = torch.rand(3, *shape, generator=torch.Generator().manual_seed(0))
-    terms = elbo_terms(model, draw(model, x, torch.zeros(3, 1, 4), autocast=cpu.autocast()))
+    terms = elbo_terms(model, encode_draw_decode(model, x, torch.zeros(3, 1, 4), autocast=cpu.autocast()))
     assert model.decoder(torch.zeros(3, 4)).shape == (3, *shape)
     assert terms.log_likelihood.shape == terms.kl.shape == (3,)
     assert torch.isfinite(terms.log_likelihood - terms.kl).all()
