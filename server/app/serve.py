@@ -44,7 +44,7 @@ async def serve(
     else:
         log.info("ready", host=settings.host, port=app.port, metrics_port=app.metrics_port, seconds=seconds)
     await _first(stop, executor_died)
-    # After an executor's death calls may wait in vain: do not serve on until load balancers have noticed.
+    # Without one of its executors the server cannot keep its promises: do not go on serving for the drain delay.
     await app.drain(delay=0.0 if executor_died.is_set() else settings.drain_delay)
     return BROKEN if executor_died.is_set() else DRAINED
 
